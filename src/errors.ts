@@ -1,0 +1,88 @@
+// The one error type of diskport and the XenAPI codes it may carry. Thrown everywhere, turned into
+// an HTTP status only by routes/error-response.ts and into a task's error_info only by the catalog.
+
+/**
+ * The XenAPI error codes that diskport reports, each with the sentence that a person reads when
+ * the thrower gave no better one. The order of the parameters is XenAPI's.
+ */
+const sentences = {
+  HANDLE_INVALID: (params) => `There is no ${params[0]} with the reference ${params[1]}`,
+  HOST_IS_SHUTTING_DOWN: () => 'The server is shutting down',
+  IMPORT_ERROR_GENERIC: (params) => params[0] ?? 'The image cannot be imported',
+  INTERNAL_ERROR: (params) => params[0] ?? 'Internal error',
+  INVALID_VALUE: (params) => `The value "${params[1]}" of ${params[0]} is not valid`,
+  MAP_DUPLICATE_KEY: (params) => `The map ${params[1]} of ${params[0]} has the key ${params[3]}`,
+  MESSAGE_METHOD_UNKNOWN: (params) => `There is no method ${params[0]}`,
+  MESSAGE_PARAMETER_COUNT_MISMATCH: (params) =>
+    `${params[0]} takes ${params[1]} parameters, not ${params[2]}`,
+  NOT_IMPLEMENTED: (params) => `${params[0]} is not implemented`,
+  OPERATION_NOT_ALLOWED: (params) => params[0] ?? 'The operation is not allowed',
+  OTHER_OPERATION_IN_PROGRESS: (params) =>
+    `Another operation is in progress on the ${params[0]} ${params[1]}`,
+  RBAC_PERMISSION_DENIED: (params) => `Permission ${params[0]} denied: ${params[1]}`,
+  SESSION_AUTHENTICATION_FAILED: () => 'The user name or the password is wrong',
+  SESSION_INVALID: () => 'The session is unknown or has expired',
+  SR_FULL: (params) => `The storage repository is full: ${params[0]} bytes asked for`,
+  TASK_CANCELLED: () => 'The task was cancelled',
+  TOO_BUSY: () => 'Too many transfers are running, try again later',
+  UUID_INVALID: (params) => `There is no ${params[0]} with the uuid ${params[1]}`,
+  VALUE_NOT_SUPPORTED: (params) => `The value "${params[1]}" of ${params[0]}: ${params[2]}`,
+  VDI_INCOMPATIBLE_TYPE: (params) => params[1] ?? 'The type of the VDI does not allow this',
+  VDI_IN_USE: (params) => `The VDI ${params[0]} is in use by ${params[1]}`,
+  VDI_IO_ERROR: (params) => params[0] ?? 'The disk could not be read or written',
+  VDI_TOO_LARGE: (params) => `The VDI ${params[0]} is larger than ${params[1]} bytes`,
+  VDI_TOO_SMALL: (params) => `The VDI ${params[0]} is smaller than ${params[1]} bytes`,
+} satisfies Record<string, (params: readonly string[]) => string>
+
+export type ErrorCode = keyof typeof sentences
+
+interface AppErrorOptions {
+  /** What a person reads: what was tried, what was found, with numbers. */
+  message?: string
+  cause?: unknown
+}
+
+/** A failure with a XenAPI code and its parameters; `message` is the sentence for people. */
+export class AppError extends Error {
+  readonly code: ErrorCode
+  readonly params: readonly string[]
+
+  constructor(code: ErrorCode, params: readonly string[], options: AppErrorOptions = {}) {
+    super(
+      options.message ?? sentences[code](params),
+      options.cause === undefined ? {} : { cause: options.cause },
+    )
+    this.name = 'AppError'
+    this.code = code
+    this.params = params
+  }
+}
+
+/**
+ * An image that breaks the rules of its format or a limit, at rest or on its way in.
+ * @param what what was being done, for example `Cannot decode qcow2`
+ * @param found what was found, with numbers: `cluster_bits is 8, must be 9 to 21`
+ */
+export const imageError = (what: string, found: string): AppError =>
+  new AppError('IMPORT_ERROR_GENERIC', [`${what}: ${found}`])
+
+/** Bytes that should have been there and were not: a cut stream, a short file. */
+export const cutShort = (what: string, found: string): AppError =>
+  new AppError('VDI_IO_ERROR', [`${what}: ${found}`])
+
+/** Any thrown value as an AppError: what is not one already becomes INTERNAL_ERROR. */
+export const toAppError = (error: unknown): AppError => {
+  if (error instanceof AppError) return error
+  if (isNodeError(error) && error.code === 'ENOSPC') {
+    return new AppError('SR_FULL', ['more'], {
+      message: 'The storage repository is full: no space left on the device',
+      cause: error,
+    })
+  }
+  const message = error instanceof Error ? error.message : String(error)
+  return new AppError('INTERNAL_ERROR', [message], { cause: error })
+}
+
+/** An error of the operating system, with its `code` such as ENOENT. */
+export const isNodeError = (error: unknown): error is NodeJS.ErrnoException =>
+  error instanceof Error && typeof (error as NodeJS.ErrnoException).code === 'string'

@@ -1,0 +1,124 @@
+// The contract of an image format: three verbs between guest bytes and file bytes, and a fourth for
+// layers at rest. raw/ is the smallest implementation. A format knows no HTTP, no SQL and no path.
+
+import type { Disk, DiskWrite, DiskWriter } from '../disk/disk.ts'
+import type { BufferPool } from '../image/buffer-pool.ts'
+import type { ForwardReader } from '../image/forward-reader.ts'
+import type { Image, WritableImage } from '../image/image.ts'
+import type { Spool } from '../image/spool.ts'
+
+export const formatNames = ['raw', 'vhd', 'qcow2'] as const
+export type FormatName = (typeof formatNames)[number]
+
+export interface ImageFormat {
+  readonly name: FormatName
+
+  /** The Content-Type of an export. */
+  readonly mediaType: string
+
+  /** The largest virtual size in bytes that an image of this format may have. */
+  readonly maximumSize: number
+
+  /**
+   * Reads a whole image. The disk owns `image` and closes it; on a throw the caller still does.
+   * `hole` extents are those that a parent would answer; without a parent they read as zeros.
+   * @throws AppError IMPORT_ERROR_GENERIC naming the field that is wrong, or the feature that is not supported
+   */
+  open(image: Image): Promise<Disk>
+
+  /**
+   * Lays out an image of `disk`, without reading its data: a pure function of the disk and `identity`,
+   * with no clock and no random number, so that any range can be asked for again. Reads of the
+   * image read the disk. The image owns `disk` and closes it; on a throw the caller still does.
+   * Without `identity.base`: the whole disk, holes and zeros absent. With it: a delta, in which
+   * `data` and `zero` extents have changed, holes have not, and the disk reads right everywhere.
+   * @throws AppError VDI_TOO_LARGE above `maximumSize`; VALUE_NOT_SUPPORTED for an option or a delta
+   *   that the format does not have
+   */
+  plan(disk: Disk, identity: ImageIdentity, options?: PlanOptions): Promise<Image>
+
+  /**
+   * Reads an image from a stream that goes only forward. Returns when the virtual size is known
+   * and everything before it has been checked; `writes` does the rest.
+   * @throws AppError IMPORT_ERROR_GENERIC for what breaks the format, VDI_IO_ERROR for a stream that ends early
+   */
+  decode(stream: ForwardReader, context: DecodeContext): Promise<DecodedImage>
+
+  /**
+   * Starts a layer at rest in an empty file. The layer owns neither `file` nor `parent`: the caller closes both.
+   * @throws AppError VALUE_NOT_SUPPORTED for a parent where the format has none (raw), VDI_TOO_LARGE
+   */
+  createLayer(file: WritableImage, options: LayerOptions): Promise<LayerWriter>
+}
+
+/** What an exported image says about itself. */
+export interface ImageIdentity {
+  /** Of the VDI: the VHD's own unique id. */
+  readonly uuid: string
+  /** When the content was sealed, in the past: the VHD's timestamp. */
+  readonly timestamp: Date
+  /** Given: the image is a delta on top of this one. */
+  readonly base?: { readonly uuid: string; readonly timestamp: Date }
+}
+
+export interface PlanOptions {
+  /** `compact`: single clusters, zero flags and a backing name (QCOW2 deltas only). Default `compatible`. */
+  readonly delta?: 'compatible' | 'compact'
+  /** VHD only. Default `dynamic`. */
+  readonly subformat?: 'dynamic' | 'fixed'
+}
+
+export interface DecodeContext {
+  /** Where the bytes of data writes come from. */
+  readonly buffers: BufferPool
+  /** Opens a place for bytes that must wait; the decoder closes it. Called at most once. */
+  readonly openSpool: () => Promise<Spool>
+  /** Length of the stream in bytes, where it is known. */
+  readonly streamLength?: number
+  /** Virtual size of the VDI that the image goes to, where there is one. Raw takes its size from it. */
+  readonly diskSize?: number
+  readonly signal?: AbortSignal
+}
+
+export interface DecodedImage {
+  /** In bytes, as the image's header says it. */
+  readonly virtualSize: number
+  /** True where unallocated blocks mean "as it was" by the image's own word: VHD differencing, QCOW2 with a backing name. */
+  readonly isDelta: boolean
+  /**
+   * What the image holds, in the order of its file, each guest byte at most once, all inside `virtualSize`.
+   * Ends after the last byte that belongs to the image; what follows in the stream is not read.
+   * To be iterated once. Throws like decode.
+   */
+  writes(): AsyncIterable<DiskWrite>
+}
+
+export interface LayerOptions {
+  /** Virtual size in bytes. */
+  readonly size: number
+  /** Of the layer: its file is `<uuid>.<format>`. */
+  readonly uuid: string
+  /** Now, for formats that keep a time. */
+  readonly timestamp: Date
+  /** The layer below, absent for a whole disk. */
+  readonly parent?: LayerParent
+}
+
+export interface LayerParent {
+  readonly uuid: string
+  readonly timestamp: Date
+  readonly format: FormatName
+  /** Name of the parent's file in the same folder. */
+  readonly fileName: string
+  /** The whole chain below, for blocks that are written in part. */
+  readonly disk: Disk
+}
+
+/** A layer being written, in any order, some blocks more than once. Memory is bounded whatever its size. */
+export interface LayerWriter extends DiskWriter {
+  /**
+   * Writes the metadata that makes the file a valid image. Nothing may be written after it.
+   * The file is not synced: the store does that.
+   */
+  seal(): Promise<void>
+}

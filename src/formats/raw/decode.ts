@@ -1,0 +1,87 @@
+// Stream → writes for raw. Every byte of the stream is the disk's; zeros are found further on, in
+// disk/copy-writes.
+
+import type { DiskWrite } from '../../disk/disk.ts'
+import { isZero } from '../../disk/zero.ts'
+import { AppError, cutShort, imageError } from '../../errors.ts'
+import type { BufferPool } from '../../image/buffer-pool.ts'
+import type { ForwardReader } from '../../image/forward-reader.ts'
+import { alignUp, formatBytes, MAXIMUM_DISK_SIZE, MiB, SECTOR_SIZE } from '../../units.ts'
+import type { DecodeContext, DecodedImage } from '../format.ts'
+import { requireVirtualSize } from '../virtual-size.ts'
+
+const what = 'Cannot decode raw'
+
+/** How many zeros may follow the end of the VDI when the length was not announced: rounding by the sender. */
+const maximumPadding = 2 * MiB
+
+/**
+ * See ImageFormat.decode. The virtual size is the length of the stream, rounded up to a sector as
+ * qemu does; for a stream of unknown length it is that of the VDI, and the stream may be shorter.
+ */
+export const decodeRaw = async (
+  stream: ForwardReader,
+  context: DecodeContext,
+): Promise<DecodedImage> => {
+  const { streamLength, diskSize } = context
+  const length = streamLength ?? diskSize
+  if (length === undefined) {
+    throw new AppError('VALUE_NOT_SUPPORTED', [
+      'format',
+      'raw',
+      'a raw image of unknown length needs a VDI that tells its size, or a Content-Length',
+    ])
+  }
+  const virtualSize = alignUp(length, SECTOR_SIZE)
+  requireVirtualSize(what, virtualSize, MAXIMUM_DISK_SIZE)
+  return {
+    virtualSize,
+    isDelta: false,
+    async *writes() {
+      const end = yield* readWrites(stream, context, length)
+      if (streamLength === undefined) await requirePaddingOnly(stream, context.buffers, length)
+      else if (end < streamLength) {
+        throw cutShort(what, `the stream ends after ${end} bytes, ${streamLength} were announced`)
+      }
+    },
+  }
+}
+
+/** Reads up to `length` bytes; the number read. The last sector is filled up with zeros. */
+async function* readWrites(
+  stream: ForwardReader,
+  { buffers, signal }: DecodeContext,
+  length: number,
+): AsyncGenerator<DiskWrite, number, undefined> {
+  let offset = 0
+  while (offset < length) {
+    const { bytes, release } = await buffers.take(signal)
+    const count = await stream.readUpTo(bytes.subarray(0, Math.min(bytes.length, length - offset)))
+    const padded = alignUp(count, SECTOR_SIZE)
+    bytes.fill(0, count, padded)
+    if (count === 0) release()
+    else yield { kind: 'data', offset, bytes: bytes.subarray(0, padded), release }
+    offset += count
+    if (count < Math.min(bytes.length, length - offset + count)) break
+  }
+  return offset
+}
+
+/** After the last byte of the VDI: nothing more, or a little padding of zeros. */
+const requirePaddingOnly = async (
+  stream: ForwardReader,
+  buffers: BufferPool,
+  diskSize: number,
+): Promise<void> => {
+  const { bytes, release } = await buffers.take()
+  let padding = 0
+  for (;;) {
+    const count = await stream.readUpTo(bytes)
+    padding += count
+    if (!isZero(bytes.subarray(0, count)) || padding > maximumPadding) {
+      throw imageError(what, `the stream goes on after the VDI's ${formatBytes(diskSize)}`)
+    }
+    if (count < bytes.length) break
+  }
+  release()
+}

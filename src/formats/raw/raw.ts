@@ -1,0 +1,19 @@
+// Raw: the file is the disk. The smallest format, the one to read first; its siblings have the
+// same shape: a table of what they are here, and one file for each verb.
+
+import { MAXIMUM_DISK_SIZE } from '../../units.ts'
+import type { ImageFormat } from '../format.ts'
+import { createRawLayer } from './create-layer.ts'
+import { decodeRaw } from './decode.ts'
+import { openRaw } from './open.ts'
+import { planRaw } from './plan.ts'
+
+export const raw: ImageFormat = {
+  name: 'raw',
+  mediaType: 'application/octet-stream',
+  maximumSize: MAXIMUM_DISK_SIZE,
+  open: openRaw,
+  plan: planRaw,
+  decode: decodeRaw,
+  createLayer: createRawLayer,
+}

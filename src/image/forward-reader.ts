@@ -1,0 +1,137 @@
+// Bytes that come once, in order, in chunks of any size: the body of an upload as decoders see it.
+
+import { throwIfAborted } from '../disk/disk.ts'
+import { AppError, cutShort } from '../errors.ts'
+
+export interface ForwardReader {
+  /** How many bytes have been taken so far. */
+  readonly offset: number
+  /**
+   * Fills `target`. `what` names the structure for the message: `Cannot decode vhd: block 3`.
+   * @throws AppError VDI_IO_ERROR where the stream ends or breaks before
+   */
+  read(target: Uint8Array, what: string): Promise<void>
+  /** Fills `target` as far as the stream goes; the number of bytes, less than asked only at its end. */
+  readUpTo(target: Uint8Array): Promise<number>
+  /** Passes over `length` bytes; throws like read. */
+  skip(length: number, what: string): Promise<void>
+  /** True where no byte follows. Waits for the next chunk to know. */
+  atEnd(): Promise<boolean>
+  /** Passes over the rest of the stream; the number of bytes. */
+  drain(): Promise<number>
+}
+
+/**
+ * @param source chunks of any size; one that throws is a connection that broke
+ * @param signal aborts waiting reads too
+ */
+export const createForwardReader = (
+  source: AsyncIterable<Uint8Array>,
+  signal?: AbortSignal,
+): ForwardReader => new StreamReader(source, signal)
+
+class StreamReader implements ForwardReader {
+  offset = 0
+  readonly #chunks: AsyncIterator<Uint8Array>
+  readonly #signal: AbortSignal | undefined
+  #chunk: Uint8Array = new Uint8Array(0)
+  #start = 0
+  #ended = false
+
+  constructor(source: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined) {
+    this.#chunks = source[Symbol.asyncIterator]()
+    this.#signal = signal
+  }
+
+  async read(target: Uint8Array, what: string): Promise<void> {
+    const start = this.offset
+    const count = await this.readUpTo(target)
+    if (count < target.length) this.#throwCut(start, target.length, what)
+  }
+
+  async readUpTo(target: Uint8Array): Promise<number> {
+    let filled = 0
+    while (filled < target.length && (await this.#more())) {
+      const end = Math.min(this.#chunk.length, this.#start + target.length - filled)
+      target.set(this.#chunk.subarray(this.#start, end), filled)
+      filled += this.#consume(end)
+    }
+    return filled
+  }
+
+  async skip(length: number, what: string): Promise<void> {
+    const start = this.offset
+    const target = start + length
+    while (this.offset < target && (await this.#more())) {
+      this.#consume(Math.min(this.#chunk.length, this.#start + target - this.offset))
+    }
+    if (this.offset < target) this.#throwCut(start, length, what)
+  }
+
+  async atEnd(): Promise<boolean> {
+    return !(await this.#more())
+  }
+
+  async drain(): Promise<number> {
+    const start = this.offset
+    while (await this.#more()) this.#consume(this.#chunk.length)
+    return this.offset - start
+  }
+
+  /** Moves to `end` within the chunk; the number of bytes passed. */
+  #consume(end: number): number {
+    const count = end - this.#start
+    this.#start = end
+    this.offset += count
+    return count
+  }
+
+  /** True where the current chunk has a byte left, after waiting for the next one if need be. */
+  async #more(): Promise<boolean> {
+    while (this.#start === this.#chunk.length) {
+      if (this.#ended) return false
+      const next = await this.#nextChunk()
+      if (next === undefined) {
+        this.#ended = true
+        return false
+      }
+      this.#chunk = next
+      this.#start = 0
+    }
+    return true
+  }
+
+  async #nextChunk(): Promise<Uint8Array | undefined> {
+    throwIfAborted(this.#signal)
+    const next = this.#chunks.next()
+    try {
+      const result = await (this.#signal === undefined ? next : untilAborted(next, this.#signal))
+      return result.done === true ? undefined : result.value
+    } catch (error) {
+      throwIfAborted(this.#signal)
+      if (error instanceof AppError) throw error
+      const found = `the connection broke after ${this.offset} bytes`
+      throw new AppError('VDI_IO_ERROR', [`Cannot read the upload: ${found}`], { cause: error })
+    }
+  }
+
+  #throwCut(start: number, length: number, what: string): never {
+    throw cutShort(
+      what,
+      `the stream ends after ${this.offset} bytes, expected ${length} bytes at ${start}`,
+    )
+  }
+}
+
+const untilAborted = async <T>(work: Promise<T>, signal: AbortSignal): Promise<T> => {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const abort = (): void => reject(signal.reason as Error)
+  signal.addEventListener('abort', abort, { once: true })
+  // The loser of the race must not become an unhandled rejection.
+  work.catch(() => {})
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}

@@ -1,0 +1,34 @@
+// Units of size, and the arithmetic of blocks, sectors and clusters. Pure numbers, no I/O.
+
+export const KiB = 1024
+export const MiB = 1024 * KiB
+export const GiB = 1024 * MiB
+export const TiB = 1024 * GiB
+
+/** Bytes in a sector: the unit of every virtual size and of VHD's tables. */
+export const SECTOR_SIZE = 512
+
+/** The largest VDI of any kind: what XenServer allows, room for QCOW2's metadata within 16 TiB. */
+export const MAXIMUM_DISK_SIZE = 16 * TiB - 2561 * MiB
+
+/** The largest multiple of `unit` that is not above `value`. */
+export const alignDown = (value: number, unit: number): number => value - (value % unit)
+
+/** The smallest multiple of `unit` that is not below `value`. */
+export const alignUp = (value: number, unit: number): number => alignDown(value + unit - 1, unit)
+
+/** How many units of `unit` bytes cover `value` bytes. */
+export const unitsFor = (value: number, unit: number): number => Math.ceil(value / unit)
+
+/** A size for people, in bytes and, from 1 KiB up, in the largest unit that fits: `4096 bytes (4 KiB)`. */
+export const formatBytes = (bytes: number): string => {
+  const names = ['KiB', 'MiB', 'GiB', 'TiB']
+  let value = bytes
+  let name: string | undefined
+  while (value >= 1024 && names.length > 0) {
+    value /= 1024
+    name = names.shift()
+  }
+  const rounded = Number.isInteger(value) ? String(value) : value.toFixed(1)
+  return name === undefined ? `${bytes} bytes` : `${bytes} bytes (${rounded} ${name})`
+}
