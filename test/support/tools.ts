@@ -43,7 +43,7 @@ export const run = async (
   try {
     return await execute(tool, args, { timeout, maxBuffer: 64 << 20 })
   } catch (error) {
-    const { stdout = '', stderr = '', code } = error as ToolResult & { code?: unknown }
+    const { stdout = '', stderr = '', code } = error as Partial<ToolResult> & { code?: unknown }
     const call = `${tool} ${args.join(' ')}`
     throw new Error(`${call} ended with ${String(code)}\n${stdout}${stderr}`, { cause: error })
   }
