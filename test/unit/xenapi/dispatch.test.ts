@@ -89,9 +89,9 @@ describe('a call', () => {
 
   it.each([new TypeError('x is undefined'), new AppError('INTERNAL_ERROR', ['x is undefined'])])(
     'that breaks for our own fault is INTERNAL_ERROR, and logged: %s',
-    async (error) => {
+    async (thrown) => {
       const { context, session, logged } = await createTestApi()
-      const run = (): Promise<void> => Promise.reject(fault)
+      const run = (): Promise<void> => Promise.reject(thrown)
       const broken = { name: 'test.break', role: 'read-only', parameters: {}, run } as const
       const dispatcher = createDispatcher(context, [defineMethod({ ...broken, result: voidType })])
       await expect(
