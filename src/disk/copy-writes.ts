@@ -84,7 +84,7 @@ const storeWithoutZeros = async (
 }
 
 /** Waits for all, then throws the first failure: nothing is still running when it returns. */
-const allSettledOrThrow = async (steps: readonly Promise<void>[]): Promise<void> => {
+export const allSettledOrThrow = async (steps: readonly Promise<void>[]): Promise<void> => {
   for (const result of await Promise.allSettled(steps)) {
     if (result.status === 'rejected') throw result.reason
   }
