@@ -1,7 +1,7 @@
 // The clusters of a layer that is being written: where each goes, and what the rest of one that is
 // written in part holds (the parent's bytes, or zeros). Writes that share a cluster wait for each other.
 
-import { allSettledOrThrow } from '../../disk/copy-writes.ts'
+import { settleAll } from '../../disk/settle.ts'
 import type { Disk } from '../../disk/disk.ts'
 import { isZero } from '../../disk/zero.ts'
 import type { WritableImage } from '../../image/image.ts'
@@ -65,7 +65,7 @@ export const createLayerClusters = (
   ): Promise<void> => {
     for (const part of partsByTable(range)) {
       const runs = await tables.change(part.table, (view) => placeClusters(view, part, allocate))
-      await allSettledOrThrow(
+      await settleAll(
         runs.map(({ cluster, count, imageOffset }) => {
           const start = cluster * clusterSize - offset
           const bytes = source.subarray(start, start + count * clusterSize)
@@ -165,13 +165,13 @@ export const createLayerClusters = (
         const bytes = source.subarray(start, start + part.length)
         return oneAtATime(part.cluster, () => writePart(part, bytes, signal))
       })
-      await allSettledOrThrow([...steps, writeWhole(whole, offset, source, signal)])
+      await settleAll([...steps, writeWhole(whole, offset, source, signal)])
     },
     async zero(offset, length, signal) {
       if (length === 0) return
       const { whole, parts } = divide(offset, length)
       const steps = parts.map((part) => oneAtATime(part.cluster, () => zeroPart(part, signal)))
-      await allSettledOrThrow([...steps, zeroWhole(whole)])
+      await settleAll([...steps, zeroWhole(whole)])
     },
   }
 }
