@@ -18,6 +18,11 @@ export const vhdUtilProblems = (file: Uint8Array): string[] => {
   ]
 }
 
+export const expectVhdUtilTakes = (file: Uint8Array): void => {
+  const problems = vhdUtilProblems(file)
+  if (problems.length > 0) throw new Error(`vhd-util would refuse this: ${problems.join(', ')}`)
+}
+
 const problemsOf = (rules: Record<string, boolean>): string[] =>
   Object.entries(rules).flatMap(([problem, holds]) => (holds ? [] : [problem]))
 
