@@ -30,6 +30,7 @@ const sentences = {
   VDI_INCOMPATIBLE_TYPE: (params) => params[1] ?? 'The type of the VDI does not allow this',
   VDI_IN_USE: (params) => `The VDI ${params[0]} is in use by ${params[1]}`,
   VDI_IO_ERROR: (params) => params[0] ?? 'The disk could not be read or written',
+  VDI_READONLY: (params) => `The VDI ${params[0]} is read-only`,
   VDI_TOO_LARGE: (params) => `The VDI ${params[0]} is larger than ${params[1]} bytes`,
   VDI_TOO_SMALL: (params) => `The VDI ${params[0]} is smaller than ${params[1]} bytes`,
 } satisfies Record<string, (params: readonly string[]) => string>
@@ -86,3 +87,12 @@ export const toAppError = (error: unknown): AppError => {
 /** An error of the operating system, with its `code` such as ENOENT. */
 export const isNodeError = (error: unknown): error is NodeJS.ErrnoException =>
   error instanceof Error && typeof (error as NodeJS.ErrnoException).code === 'string'
+
+/** A format name that diskport does not know: XenAPI's INTERNAL_ERROR, but the client's mistake. */
+export class UnknownFormatError extends AppError {
+  constructor(name: string, known: readonly string[]) {
+    super('INTERNAL_ERROR', [`Unknown format ${name}`], {
+      message: `Unknown format ${name}: ${known.join(', ')} are known`,
+    })
+  }
+}

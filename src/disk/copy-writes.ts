@@ -4,6 +4,7 @@
 import { alignDown, KiB, MiB } from '../units.ts'
 import type { DiskWrite, DiskWriter } from './disk.ts'
 import { throwIfAborted } from './disk.ts'
+import { settleAll } from './settle.ts'
 import { isZero } from './zero.ts'
 
 /** Zeros are found in aligned blocks of this size: the cluster of layers at rest. */
@@ -80,14 +81,7 @@ const storeWithoutZeros = async (
     at = end
   }
   flush(bytes.length)
-  await allSettledOrThrow(steps)
-}
-
-/** Waits for all, then throws the first failure: nothing is still running when it returns. */
-const allSettledOrThrow = async (steps: readonly Promise<void>[]): Promise<void> => {
-  for (const result of await Promise.allSettled(steps)) {
-    if (result.status === 'rejected') throw result.reason
-  }
+  await settleAll(steps)
 }
 
 /** A bounded set of promises; `add` waits until there is room and throws the first failure. */

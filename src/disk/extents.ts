@@ -22,14 +22,14 @@ export async function* coalesce(
   extents: AsyncIterable<Extent> | Iterable<Extent>,
 ): AsyncGenerator<Extent, void, undefined> {
   let last: Extent | undefined
-  for await (const extent of extents) {
-    if (extent.length === 0) continue
-    if (last !== undefined && last.kind === extent.kind) {
-      last = { ...last, length: last.length + extent.length }
+  for await (const { offset, length, kind } of extents) {
+    if (length === 0) continue
+    if (last !== undefined && last.kind === kind) {
+      last = { ...last, length: last.length + length }
       continue
     }
     if (last !== undefined) yield last
-    last = extent
+    last = { offset, length, kind }
   }
   if (last !== undefined) yield last
 }

@@ -32,6 +32,21 @@ export const createBufferPool = (count: number, bufferSize: number): BufferPool 
     return { bytes, release }
   }
 
+  /** Waits for a buffer to come back, or for the abort; a waiter that has gone wakes nobody's turn. */
+  const turn = (signal: AbortSignal | undefined): Promise<void> =>
+    new Promise((resolve) => {
+      const wake = (): void => {
+        signal?.removeEventListener('abort', abort)
+        resolve()
+      }
+      const abort = (): void => {
+        waiting.splice(waiting.indexOf(wake), 1)
+        resolve()
+      }
+      waiting.push(wake)
+      signal?.addEventListener('abort', abort, { once: true })
+    })
+
   return {
     bufferSize,
     async take(signal) {
@@ -43,14 +58,7 @@ export const createBufferPool = (count: number, bufferSize: number): BufferPool 
           made += 1
           return lend(Buffer.allocUnsafeSlow(bufferSize))
         }
-        await new Promise<void>((resolve) => {
-          const wake = (): void => {
-            signal?.removeEventListener('abort', wake)
-            resolve()
-          }
-          waiting.push(wake)
-          signal?.addEventListener('abort', wake, { once: true })
-        })
+        await turn(signal)
       }
     },
   }

@@ -43,6 +43,7 @@ export const createFileImage = async (path: string): Promise<WritableImage> => {
       rangeWithin(size, { offset, length: target.length })
       await io.read(offset, target)
     },
+    extents: (range) => fileExtents(handle.fd, rangeWithin(size, range)),
     async write(offset, source, signal) {
       throwIfAborted(signal)
       size = Math.max(size, offset + source.length)

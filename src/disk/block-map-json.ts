@@ -1,0 +1,79 @@
+// A block map as JSON text, in the form of `qemu-img map --output=json`: an array of stretches.
+// Written and read piece by piece, so that a map of any size takes bounded memory beside the map.
+
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { streamArray } from 'stream-json/streamers/stream-array.js'
+import { AppError, imageError } from '../errors.ts'
+import type { BlockMap, MapRun } from './block-map.ts'
+import { createBlockMapBuilder } from './block-map.ts'
+import type { ExtentKind } from './extents.ts'
+
+const what = 'Cannot read the block map'
+
+/** The text of `map`, a line a run. `present` is false for holes, `data` true for data, `zero` for all else. */
+export function* writeBlockMapJson(map: BlockMap): Generator<string, void, undefined> {
+  let before = '['
+  for (const { offset, length, kind, depth } of map.runs()) {
+    const zero = kind !== 'data'
+    const entry = { start: offset, length, depth, present: kind !== 'hole', zero, data: !zero }
+    yield before + JSON.stringify(entry)
+    before = ',\n'
+  }
+  yield before === '[' ? '[]\n' : ']\n'
+}
+
+/**
+ * Reads a map back, ours or qemu-img's. Unknown members (`offset`, `compressed`) are passed over.
+ * @throws AppError IMPORT_ERROR_GENERIC unless the stretches are ascending, gap-free and cover `size` bytes exactly
+ */
+export const readBlockMapJson = async (
+  source: AsyncIterable<Uint8Array>,
+  size: number,
+): Promise<BlockMap> => {
+  const builder = createBlockMapBuilder()
+  const entries = streamArray.withParserAsStream()
+  const parsed = pipeline(Readable.from(source), entries)
+  // The loop below reports the failure; the promise must not report it a second time.
+  parsed.catch(() => {})
+  let end = 0
+  try {
+    for await (const { key, value } of entries as AsyncIterable<{ key: number; value: unknown }>) {
+      const run = toRun(value, key)
+      if (run.offset !== end) {
+        throw imageError(what, `entry ${key} starts at ${run.offset}, expected ${end}`)
+      }
+      builder.add(run.length, run.kind, run.depth)
+      end += run.length
+    }
+    await parsed
+  } catch (error) {
+    if (error instanceof AppError) throw error
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new AppError('IMPORT_ERROR_GENERIC', [`${what}: ${reason}`], { cause: error })
+  }
+  if (end !== size) throw imageError(what, `it covers ${end} bytes of ${size}`)
+  return builder.finish()
+}
+
+const toRun = (value: unknown, index: number): MapRun => {
+  if (typeof value !== 'object' || value === null) {
+    throw imageError(what, `entry ${index} is not an object`)
+  }
+  const { start, length, depth = 0, present = true, data } = value as Record<string, unknown>
+  if (!isCount(start) || !isCount(length) || !isCount(depth) || length === 0) {
+    const found = JSON.stringify({ start, length, depth })
+    throw imageError(
+      what,
+      `entry ${index} needs start, length and depth as whole numbers: ${found}`,
+    )
+  }
+  if (typeof data !== 'boolean' || typeof present !== 'boolean') {
+    throw imageError(what, `entry ${index} needs data and present to be true or false`)
+  }
+  const unread: ExtentKind = present ? 'zero' : 'hole'
+  return { offset: start, length, kind: data ? 'data' : unread, depth }
+}
+
+const isCount = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && Number(value) >= 0

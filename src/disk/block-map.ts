@@ -1,0 +1,141 @@
+// The block-allocation map: which stretches of a disk hold data, zeros or nothing, and in which layer
+// of its chain. Built once for each immutable layer, overlaid for a chain, and used by everything
+// that skips holes. Runs in typed arrays: 9 bytes each, never one entry a block.
+
+import type { Disk } from './disk.ts'
+import { rangeWithin } from './disk.ts'
+import type { ByteRange, Extent, ExtentKind } from './extents.ts'
+
+/** A stretch of one kind from one layer. */
+export interface MapRun extends Extent {
+  /** The layer that answers: 0 is the top one. Of a hole: 0, no layer does. */
+  readonly depth: number
+}
+
+export interface BlockMap {
+  /** Virtual size in bytes, covered by the runs exactly. */
+  readonly size: number
+  readonly runCount: number
+  /** The runs in `range` (default: all), clipped to it; ascending, gap-free, neighbours differ. */
+  runs(range?: ByteRange): Iterable<MapRun>
+  /** How many bytes are of this kind. */
+  countBytes(kind: ExtentKind): number
+}
+
+/** The deepest layer that a label can name. Above the limit of a chain's length by far. */
+const maximumDepth = 126
+
+const kinds: readonly ExtentKind[] = ['zero', 'data']
+
+// A run's label: 0 is a hole, then zero and data of layer 0, of layer 1, and so on.
+const labelOf = (kind: ExtentKind, depth: number): number =>
+  kind === 'hole' ? 0 : 1 + depth * kinds.length + kinds.indexOf(kind)
+
+const kindOf = (label: number): ExtentKind => (label === 0 ? 'hole' : kinds[(label - 1) % 2]!)
+
+const depthOf = (label: number): number => (label === 0 ? 0 : Math.floor((label - 1) / 2))
+
+export interface BlockMapBuilder {
+  /** Adds the next `length` bytes. */
+  add(length: number, kind: ExtentKind, depth?: number): void
+  /** The map of all that was added. */
+  finish(): BlockMap
+}
+
+export const createBlockMapBuilder = (): BlockMapBuilder => {
+  let starts = new Float64Array(64)
+  let labels = new Uint8Array(64)
+  let count = 0
+  let end = 0
+  return {
+    add(length, kind, depth = 0) {
+      if (length === 0) return
+      if (depth > maximumDepth) throw new RangeError(`Layer ${depth} is below ${maximumDepth}`)
+      const label = labelOf(kind, depth)
+      const start = end
+      end += length
+      if (count > 0 && labels[count - 1] === label) return
+      if (count === starts.length) {
+        const largerStarts = new Float64Array(count * 2)
+        largerStarts.set(starts)
+        starts = largerStarts
+        const largerLabels = new Uint8Array(count * 2)
+        largerLabels.set(labels)
+        labels = largerLabels
+      }
+      starts[count] = start
+      labels[count] = label
+      count += 1
+    },
+    finish: () => blockMapOf(starts.slice(0, count), labels.slice(0, count), end),
+  }
+}
+
+const blockMapOf = (starts: Float64Array, labels: Uint8Array, size: number): BlockMap => {
+  const runCount = starts.length
+
+  const lastStartingAtMost = (offset: number): number => {
+    let low = 0
+    let high = runCount
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (starts[middle]! <= offset) low = middle + 1
+      else high = middle
+    }
+    return low - 1
+  }
+  const endOf = (run: number): number => (run + 1 < runCount ? starts[run + 1]! : size)
+
+  return {
+    size,
+    runCount,
+    *runs(range) {
+      const { offset, length } = rangeWithin(size, range)
+      const end = offset + length
+      for (let run = lastStartingAtMost(offset); run < runCount; run += 1) {
+        const start = Math.max(starts[run]!, offset)
+        if (start >= end) return
+        const label = labels[run]!
+        const stop = Math.min(endOf(run), end)
+        yield { offset: start, length: stop - start, kind: kindOf(label), depth: depthOf(label) }
+      }
+    },
+    countBytes(kind) {
+      let bytes = 0
+      for (let run = 0; run < runCount; run += 1) {
+        if (kindOf(labels[run]!) === kind) bytes += endOf(run) - starts[run]!
+      }
+      return bytes
+    },
+  }
+}
+
+/** The map of one disk, read from its extents; everything is at depth 0. */
+export const collectBlockMap = async (disk: Disk): Promise<BlockMap> => {
+  const builder = createBlockMapBuilder()
+  for await (const { length, kind } of disk.extents()) builder.add(length, kind)
+  return builder.finish()
+}
+
+/**
+ * What is seen of `lower` through the holes of `upper`, with its depths one deeper than there. The
+ * result has the size of `upper`: what `lower` has beyond is cut off, what it lacks is hole.
+ */
+export const overlayBlockMap = (upper: BlockMap, lower: BlockMap): BlockMap => {
+  const builder = createBlockMapBuilder()
+  for (const run of upper.runs()) {
+    if (run.kind !== 'hole') {
+      builder.add(run.length, run.kind, run.depth)
+      continue
+    }
+    const end = run.offset + run.length
+    const reach = Math.min(end, lower.size)
+    if (run.offset < reach) {
+      for (const below of lower.runs({ offset: run.offset, length: reach - run.offset })) {
+        builder.add(below.length, below.kind, below.depth + 1)
+      }
+    }
+    builder.add(end - Math.max(run.offset, reach), 'hole')
+  }
+  return builder.finish()
+}

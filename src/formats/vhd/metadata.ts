@@ -1,0 +1,65 @@
+// What lies in a dynamic or differencing file beside its blocks, for open and decode to check alike.
+
+import { imageError } from '../../errors.ts'
+import { hex } from '../../image/binary.ts'
+import type { NamedRegion } from './block-table.ts'
+import { tableSize } from './block-table.ts'
+import { diskTypes, FOOTER_SIZE, HEADER_SIZE } from './constants.ts'
+import type { Footer } from './footer.ts'
+import type { Header } from './header.ts'
+import { checkLocators } from './parent-locator.ts'
+
+/**
+ * `offset`, when `length` bytes from there lie between the copy of the footer and `end`.
+ * @throws AppError IMPORT_ERROR_GENERIC where they do not
+ */
+export const requireInside = (
+  name: string,
+  offset: number | undefined,
+  length: number,
+  end: number,
+  what: string,
+): number => {
+  if (offset === undefined)
+    throw imageError(what, `the ${name}'s offset is all ones: there is none`)
+  if (offset < FOOTER_SIZE || offset + length > end) {
+    throw imageError(
+      what,
+      `the ${name} of ${length} bytes at ${hex(offset)} must lie from ${hex(FOOTER_SIZE)} to ${hex(end)}`,
+    )
+  }
+  return offset
+}
+
+/**
+ * The regions on which no block may lie.
+ * @throws AppError IMPORT_ERROR_GENERIC where header and table overlap, or a parent locator leaves the image
+ */
+export const metadataRegions = (
+  footer: Footer,
+  header: Header,
+  end: number,
+  what: string,
+): NamedRegion[] => {
+  const headerOffset = footer.dataOffset ?? FOOTER_SIZE
+  const tableBytes = tableSize(header.tableEntries)
+  const regions: NamedRegion[] = [
+    { name: 'copy of the footer', offset: 0, length: FOOTER_SIZE },
+    { name: 'header', offset: headerOffset, length: HEADER_SIZE },
+    { name: 'table', offset: header.tableOffset, length: tableBytes },
+  ]
+  if (
+    header.tableOffset < headerOffset + HEADER_SIZE &&
+    headerOffset < header.tableOffset + tableBytes
+  ) {
+    const found = `the table of ${tableBytes} bytes at ${hex(header.tableOffset)} overlaps the header at ${hex(headerOffset)}`
+    throw imageError(what, found)
+  }
+  // Other images have none; what stands in their places is not looked at.
+  if (footer.diskType !== diskTypes.differencing) return regions
+  checkLocators(header.locators, end, what)
+  for (const { offset, length } of header.locators) {
+    if (length > 0) regions.push({ name: 'parent locator', offset, length })
+  }
+  return regions
+}

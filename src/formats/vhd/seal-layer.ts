@@ -1,0 +1,73 @@
+// The metadata of a layer at rest, written when all its blocks are in the file.
+
+import { viewOf } from '../../image/binary.ts'
+import type { WritableImage } from '../../image/image.ts'
+import { MiB, SECTOR_SIZE } from '../../units.ts'
+import type { LayerOptions } from '../format.ts'
+import { batmapCoverage, encodeBatmapHeader } from './batmap.ts'
+import { tableSize } from './block-table.ts'
+import { diskTypes, FOOTER_SIZE } from './constants.ts'
+import { encodeFooter } from './footer.ts'
+import { encodeHeader } from './header.ts'
+import { writtenLocators } from './parent-locator.ts'
+import { fillBits } from './sector-bitmap.ts'
+import { placeStructures } from './written-layout.ts'
+
+interface SealedContent {
+  readonly file: WritableImage
+  readonly options: LayerOptions
+  readonly entries: Uint32Array
+  readonly fullBlocks: Uint8Array
+  /** Where the last block ends. */
+  readonly end: number
+}
+
+/** Writes everything but blocks and their bitmaps. */
+export const writeMetadata = async (content: SealedContent): Promise<void> => {
+  const { file, options, entries, fullBlocks, end } = content
+  const { size, uuid, timestamp, parent } = options
+  const place = placeStructures({ size, hasParent: parent !== undefined })
+  const { tableOffset, batmapOffset, batmapBytes, locatorOffsets } = place
+
+  const locators = parent === undefined ? [] : writtenLocators(parent.fileName, locatorOffsets)
+  for (const { entry, bytes } of locators) await file.write(entry.offset, bytes)
+  await writeTable(file, tableOffset, entries)
+
+  const bits = new Uint8Array(batmapBytes)
+  bits.set(fullBlocks)
+  const covered = batmapCoverage(size)
+  if (covered < batmapBytes * 8)
+    fillBits(bits, { from: covered, to: batmapBytes * 8, isSet: false })
+  const sum = bits.reduce((total, byte) => total + byte, 0)
+  await file.write(batmapOffset, encodeBatmapHeader(batmapOffset, batmapBytes, sum))
+  await file.write(batmapOffset + SECTOR_SIZE, bits)
+
+  const header = encodeHeader({
+    tableOffset,
+    tableEntries: entries.length,
+    ...(parent && { parent: { ...parent, locators: locators.map(({ entry }) => entry) } }),
+  })
+  await file.write(FOOTER_SIZE, header)
+  const diskType = parent === undefined ? diskTypes.dynamic : diskTypes.differencing
+  const footer = encodeFooter({ diskType, size, uuid, timestamp })
+  await file.write(end, footer)
+  await file.write(0, footer)
+}
+
+/** In pieces; the padding after the last entry is all ones too. */
+const writeTable = async (
+  file: WritableImage,
+  offset: number,
+  entries: Uint32Array,
+): Promise<void> => {
+  const size = tableSize(entries.length)
+  for (let at = 0; at < size; at += MiB) {
+    const piece = new Uint8Array(Math.min(MiB, size - at)).fill(0xff)
+    const view = viewOf(piece)
+    const first = at / 4
+    for (let index = 0; index < piece.length / 4 && first + index < entries.length; index += 1) {
+      view.setUint32(index * 4, entries[first + index]!)
+    }
+    await file.write(offset + at, piece)
+  }
+}

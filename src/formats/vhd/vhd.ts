@@ -1,0 +1,19 @@
+// VHD: fixed, dynamic and differencing images of up to 2040 GiB, as XenServer, Hyper-V and qemu-img
+// write them.
+
+import type { ImageFormat } from '../format.ts'
+import { MAXIMUM_VHD_SIZE } from './constants.ts'
+import { createVhdLayer } from './create-layer.ts'
+import { decodeVhd } from './decode.ts'
+import { openVhd } from './open.ts'
+import { planVhd } from './plan.ts'
+
+export const vhd: ImageFormat = {
+  name: 'vhd',
+  mediaType: 'application/vhd',
+  maximumSize: MAXIMUM_VHD_SIZE,
+  open: openVhd,
+  plan: planVhd,
+  decode: decodeVhd,
+  createLayer: createVhdLayer,
+}
