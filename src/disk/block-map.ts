@@ -139,3 +139,24 @@ export const overlayBlockMap = (upper: BlockMap, lower: BlockMap): BlockMap => {
   }
   return builder.finish()
 }
+
+/**
+ * What two maps hold between them: `data` where either has data or zeros, `hole` where neither says
+ * anything. Depths are dropped.
+ * @param size of the result; a map that is shorter has holes beyond its end
+ */
+export const unionBlockMap = (maps: readonly BlockMap[], size: number): BlockMap =>
+  maps.reduce((union, map) => {
+    const builder = createBlockMapBuilder()
+    for (const run of overlayBlockMap(union, map).runs()) {
+      builder.add(run.length, run.kind === 'hole' ? 'hole' : 'data')
+    }
+    return builder.finish()
+  }, emptyBlockMap(size))
+
+/** A map of `size` bytes that holds nothing. */
+export const emptyBlockMap = (size: number): BlockMap => {
+  const builder = createBlockMapBuilder()
+  builder.add(size, 'hole')
+  return builder.finish()
+}

@@ -2,7 +2,7 @@
 // Which layer that is, the overlaid block map says; no layer is asked in vain.
 
 import type { BlockMap } from './block-map.ts'
-import { createBlockMapBuilder, overlayBlockMap } from './block-map.ts'
+import { createBlockMapBuilder, emptyBlockMap, overlayBlockMap } from './block-map.ts'
 import type { Disk } from './disk.ts'
 import { rangeWithin, throwIfAborted } from './disk.ts'
 import { coalesce } from './extents.ts'
@@ -46,10 +46,10 @@ export const createChainDisk = (layers: readonly ChainLayer[], size: number): Di
 
 /** The maps of a chain, top first, as one of `size` bytes. */
 const overlayAll = (maps: readonly BlockMap[], size: number): BlockMap => {
-  const sized = createBlockMapBuilder()
-  sized.add(size, 'hole')
-  const nothing = sized.finish()
-  const chain = maps.reduceRight((lower, upper) => overlayBlockMap(upper, lower), nothing)
+  const chain = maps.reduceRight(
+    (lower, upper) => overlayBlockMap(upper, lower),
+    emptyBlockMap(size),
+  )
   return clipBlockMap(chain, size)
 }
 

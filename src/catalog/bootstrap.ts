@@ -1,0 +1,112 @@
+// What a new catalog starts with, so that a client finds a pool, a host and a place for disks.
+// main calls it at every start: what is there is left alone.
+
+import { randomBytes } from 'node:crypto'
+import type { Catalog } from './catalog.ts'
+
+/** The type of the built-in storage repository and of its storage manager. */
+export const FILE_SR_TYPE = 'file'
+
+const ADMINISTRATOR = 'root'
+
+export interface BootstrapOptions {
+  /** Name and address of this server, for its host record. */
+  readonly hostname: string
+  readonly address?: string
+  /** Of the user root, at this start and from now on; without it a new root gets a random one. */
+  readonly rootPassword?: string
+}
+
+export interface Bootstrapped {
+  readonly poolUuid: string
+  readonly hostUuid: string
+  readonly srUuid: string
+  /** Set once, when root was made without a given password: nobody can read it again. */
+  readonly generatedPassword?: string
+}
+
+/** Each step looks first, so a start that was cut off goes on where it stopped. */
+export const bootstrap = async (
+  catalog: Catalog,
+  options: BootstrapOptions,
+): Promise<Bootstrapped> => {
+  await ensureStorageManager(catalog)
+  const srUuid = await ensureStorageRepository(catalog)
+  const hostUuid = await ensureHost(catalog, options)
+  const poolUuid = await ensurePool(catalog, hostUuid, srUuid)
+  const generatedPassword = await ensureAdministrator(catalog, options.rootPassword)
+  return {
+    poolUuid,
+    hostUuid,
+    srUuid,
+    ...(generatedPassword === undefined ? {} : { generatedPassword }),
+  }
+}
+
+const ensureStorageManager = async ({ sms }: Catalog): Promise<void> => {
+  if ((await sms.list()).some((sm) => sm.type === FILE_SR_TYPE)) return
+  await sms.create({
+    nameLabel: 'Local files',
+    nameDescription: 'Disks as plain image files in a folder of the server',
+    type: FILE_SR_TYPE,
+    supportedImageFormats: ['qcow2', 'vhd', 'raw'],
+  })
+}
+
+const ensureStorageRepository = async ({ srs }: Catalog): Promise<string> => {
+  const [first] = await srs.list()
+  if (first !== undefined) return first.uuid
+  const sr = await srs.create({
+    nameLabel: 'Local storage',
+    type: FILE_SR_TYPE,
+    contentType: 'user',
+    shared: false,
+    path: '',
+    defaultFormat: 'qcow2',
+    smConfig: {},
+    tags: [],
+  })
+  return sr.uuid
+}
+
+const ensureHost = async (
+  { hosts }: Catalog,
+  { hostname, address = '' }: BootstrapOptions,
+): Promise<string> => {
+  const [first] = await hosts.list()
+  if (first === undefined) {
+    const host = await hosts.create({ nameLabel: hostname, hostname, address, tags: [] })
+    return host.uuid
+  }
+  await hosts.update(first.uuid, () => ({ hostname, address }))
+  return first.uuid
+}
+
+const ensurePool = async (
+  { pools }: Catalog,
+  masterUuid: string,
+  defaultSrUuid: string,
+): Promise<string> => {
+  const [first] = await pools.list()
+  if (first !== undefined) return first.uuid
+  const pool = await pools.create({ masterUuid, defaultSrUuid, tags: [] })
+  return pool.uuid
+}
+
+/** @returns the password that was made up, if one was */
+const ensureAdministrator = async (
+  { users }: Catalog,
+  given: string | undefined,
+): Promise<string | undefined> => {
+  const user = await users.getByName(ADMINISTRATOR)
+  if (user === undefined) {
+    const password = given ?? randomBytes(18).toString('base64url')
+    await users.create({ name: ADMINISTRATOR, password, role: 'pool-admin' })
+    return given === undefined ? password : undefined
+  }
+  // An unchanged password stays, and with it the sessions.
+  if (given !== undefined && (await users.verify(ADMINISTRATOR, given)) === undefined) {
+    await users.setPassword(user.uuid, given)
+  }
+  return undefined
+}

@@ -1,0 +1,73 @@
+// The catalog: everything diskport knows that is not in an image. The only SQL is in this folder,
+// one file for each kind of object; start with layers.ts, which keeps the promise of imports.
+
+import type { Database } from './database.ts'
+import { openDatabase } from './database.ts'
+import type { Hosts } from './hosts.ts'
+import { createHosts } from './hosts.ts'
+import type { Layers } from './layers.ts'
+import { createLayers } from './layers.ts'
+import type { PasswordCost } from './password-hash.ts'
+import { createPasswordHasher } from './password-hash.ts'
+import type { Pools } from './pools.ts'
+import { createPools } from './pools.ts'
+import type { Sessions } from './sessions.ts'
+import { createSessions } from './sessions.ts'
+import type { Sms } from './sms.ts'
+import { createSms } from './sms.ts'
+import type { Srs } from './srs.ts'
+import { createSrs } from './srs.ts'
+import type { Tasks } from './tasks.ts'
+import { createTasks } from './tasks.ts'
+import type { Users } from './users.ts'
+import { createUsers } from './users.ts'
+import type { Vdis } from './vdis.ts'
+import { createVdis } from './vdis.ts'
+
+export interface Catalog {
+  readonly pools: Pools
+  readonly hosts: Hosts
+  readonly sms: Sms
+  readonly srs: Srs
+  readonly vdis: Vdis
+  readonly layers: Layers
+  readonly users: Users
+  readonly sessions: Sessions
+  readonly tasks: Tasks
+
+  /** Writes the progress that waits and closes the database. Idempotent. */
+  close(): Promise<void>
+}
+
+export interface CatalogOptions {
+  /** The clock. */
+  readonly now?: () => Date
+  /** Of new password hashes. */
+  readonly passwordCost?: PasswordCost
+}
+
+/**
+ * Opens the catalog, makes it where it is missing and brings it to this version's tables.
+ * @param path of the database file, or `:memory:`
+ * @throws AppError INTERNAL_ERROR naming the path: not a database, unreadable, or of a newer version
+ */
+export const createCatalog = async (
+  path: string,
+  { now = () => new Date(), passwordCost }: CatalogOptions = {},
+): Promise<Catalog> => {
+  const database: Database = await openDatabase(path)
+  const { tasks, close } = createTasks(database, now)
+  let closing: Promise<void> | undefined
+  return {
+    pools: createPools(database, now),
+    hosts: createHosts(database, now),
+    sms: createSms(database, now),
+    srs: createSrs(database, now),
+    vdis: createVdis(database, now),
+    layers: createLayers(database),
+    users: createUsers(database, now, createPasswordHasher(passwordCost)),
+    sessions: createSessions(database, now),
+    tasks,
+    close: () => (closing ??= close().then(() => database.close())),
+  }
+}

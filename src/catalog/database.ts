@@ -1,0 +1,86 @@
+// The open database: dialect, names and migrations put together. catalog.ts calls it; the parts of
+// the catalog see only Database.
+
+import { CamelCasePlugin, Kysely, sql } from 'kysely'
+import { Migrator } from 'kysely/migration'
+import { AppError, toAppError } from '../errors.ts'
+import { migrations } from './migrations/migrations.ts'
+import type { Tables } from './schema.ts'
+import { createSqliteDialect } from './sqlite/dialect.ts'
+import { openSqlite, sqliteWithoutSync } from './sqlite/open.ts'
+
+/** Queries, of the whole catalog or inside one transaction. */
+export type Queries = Kysely<Tables>
+
+export interface Database {
+  readonly db: Queries
+
+  /** One transaction: all of `work` or none of it, on the disk when the promise has settled. */
+  transaction<Result>(work: (db: Queries) => Promise<Result>): Promise<Result>
+
+  /**
+   * One transaction that a power cut may undo as a whole; it costs no wait for the disk. For what
+   * is only news: progress, the time of a session's last call.
+   */
+  transactionWithoutSync<Result>(work: (db: Queries) => Promise<Result>): Promise<Result>
+
+  close(): Promise<void>
+}
+
+const MIGRATION_TABLE = 'schema_migrations'
+
+/** The migrations that the file has seen, by name; none for a new one. */
+const appliedMigrations = async (db: Queries): Promise<string[]> => {
+  const tables = await db.introspection.getTables({ withInternalKyselyTables: true })
+  if (!tables.some((table) => table.name === MIGRATION_TABLE)) return []
+  const { rows } = await sql<{
+    name: string
+  }>`select name from ${sql.table(MIGRATION_TABLE)}`.execute(db)
+  return rows.map((row) => row.name)
+}
+
+const migrate = async (db: Queries): Promise<void> => {
+  const unknown = (await appliedMigrations(db)).filter((name) => !(name in migrations))
+  if (unknown.length > 0) {
+    const known = Object.keys(migrations).at(-1)
+    throw new Error(
+      `a newer version of diskport wrote it: it has ${unknown.join(', ')}, ` +
+        `this version knows nothing after ${known}`,
+    )
+  }
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: async () => migrations },
+    migrationTableName: MIGRATION_TABLE,
+    migrationLockTableName: `${MIGRATION_TABLE}_lock`,
+  })
+  const { error } = await migrator.migrateToLatest()
+  if (error !== undefined) throw toAppError(error)
+}
+
+/**
+ * Opens the file, makes it where it is missing and brings it to this version's tables.
+ * @throws AppError INTERNAL_ERROR naming the path: not a database, unreadable, or of a newer version
+ */
+export const openDatabase = async (path: string): Promise<Database> => {
+  let db: Queries | undefined
+  try {
+    const dialect = createSqliteDialect(openSqlite(path))
+    db = new Kysely<Tables>({
+      dialect,
+      plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true })],
+    })
+    await migrate(db)
+  } catch (error) {
+    await db?.destroy()
+    const found = `Cannot open the catalog ${path}: ${toAppError(error).message}`
+    throw new AppError('INTERNAL_ERROR', [found], { cause: error })
+  }
+  const opened = db
+  return {
+    db: opened,
+    transaction: (work) => opened.transaction().execute(work),
+    transactionWithoutSync: (work) => sqliteWithoutSync(opened, work),
+    close: () => opened.destroy(),
+  }
+}

@@ -1,0 +1,247 @@
+// Layers: one row for each image file in a storage repository. The store writes the files and calls
+// this; what an import promises, old content or new, is one transaction here.
+
+import { sql } from 'kysely'
+import { AppError } from '../errors.ts'
+import type { Database, Queries } from './database.ts'
+import { handleInvalid, toRef } from './refs.ts'
+import type { FormatName, LayerTable } from './schema.ts'
+import { unreachableLayers } from './unreachable-layers.ts'
+
+export type LayerRow = Readonly<LayerTable>
+
+/** The longest chain that is followed; configuration allows far less. */
+const MAXIMUM_CHAIN = 4096
+
+export interface Layers {
+  /** A new row in the state `writing`, before the file is made. The parent, if any, must be sealed. */
+  begin(layer: NewLayer): Promise<void>
+
+  /**
+   * The layer becomes sealed and the VDI's top one, both or neither. Its file must be complete and synced.
+   * @throws AppError HANDLE_INVALID if the VDI has gone; OTHER_OPERATION_IN_PROGRESS if its top layer
+   *   is no longer the expected one
+   */
+  commit(commit: LayerCommit): Promise<void>
+
+  /**
+   * The layer and all below it, top first.
+   * @throws AppError HANDLE_INVALID for an unknown layer; INTERNAL_ERROR for a cycle or more than 4096
+   */
+  chain(uuid: string): Promise<LayerRow[]>
+
+  get(uuid: string): Promise<LayerRow | undefined>
+
+  /** In the order they were made. */
+  list(srUuid: string): Promise<LayerRow[]>
+
+  /** What a crash left: rows being written or deleted, of all storage repositories. */
+  unfinished(): Promise<LayerRow[]>
+
+  /**
+   * Marks the sealed layers that nothing needs as `deleting`, all at once, and returns them, each
+   * before its parent. Needed are the layers of VDIs, those in `pinned`, the parents of layers
+   * being written, and all below any of these.
+   */
+  claimUnreachable(srUuid: string, pinned: ReadonlySet<string>): Promise<LayerRow[]>
+
+  /**
+   * Forgets a layer whose file has gone: a `deleting` or an abandoned `writing` one. Harmless for an unknown one.
+   * @throws AppError INTERNAL_ERROR for one that a VDI or a sealed layer lies on
+   */
+  remove(uuid: string): Promise<void>
+}
+
+export interface NewLayer {
+  readonly uuid: string
+  readonly srUuid: string
+  readonly parentUuid: string | null
+  readonly format: FormatName
+  /** In bytes. */
+  readonly virtualSize: number
+  readonly createdAt: Date
+}
+
+export interface LayerCommit {
+  readonly uuid: string
+  readonly vdiUuid: string
+  /** The VDI's top layer when the layer was begun; null: it had none. */
+  readonly expectedLayerUuid: string | null
+  /** The final parent: it may have been dropped while writing. */
+  readonly parentUuid: string | null
+  /** In bytes. */
+  readonly fileSize: number
+}
+
+export const createLayers = (database: Database): Layers => {
+  const { db } = database
+  return {
+    begin: (layer) =>
+      database.transaction(async (db) => {
+        await requireParent(db, layer.uuid, layer.srUuid, layer.parentUuid)
+        await db
+          .insertInto('layers')
+          .values({ ...layer, state: 'writing', fileSize: 0 })
+          .execute()
+      }),
+    commit: (commit) => database.transaction((db) => commitLayer(db, commit)),
+    chain: (uuid) => readChain(db, uuid),
+    get: (uuid) => db.selectFrom('layers').selectAll().where('uuid', '=', uuid).executeTakeFirst(),
+    list: (srUuid) =>
+      db
+        .selectFrom('layers')
+        .selectAll()
+        .where('srUuid', '=', srUuid)
+        .orderBy('createdAt')
+        .orderBy('uuid')
+        .execute(),
+    unfinished: () =>
+      db
+        .selectFrom('layers')
+        .selectAll()
+        .where('state', 'in', ['writing', 'deleting'])
+        .orderBy('createdAt')
+        .orderBy('uuid')
+        .execute(),
+    claimUnreachable: (srUuid, pinned) =>
+      database.transaction((db) => claimUnreachable(db, srUuid, pinned)),
+    remove: (uuid) => database.transaction((db) => removeLayer(db, uuid)),
+  }
+}
+
+/** A parent must stay: sealed, and in the same storage repository. */
+const requireParent = async (
+  db: Queries,
+  uuid: string,
+  srUuid: string,
+  parentUuid: string | null,
+): Promise<void> => {
+  if (parentUuid === null) return
+  const parent = await db
+    .selectFrom('layers')
+    .select(['state', 'srUuid'])
+    .where('uuid', '=', parentUuid)
+    .executeTakeFirst()
+  if (parent?.state === 'sealed' && parent.srUuid === srUuid) return
+  const found = parent === undefined ? 'unknown' : `${parent.state} in the SR ${parent.srUuid}`
+  throw new AppError('INTERNAL_ERROR', [
+    `The layer ${uuid} of the SR ${srUuid} cannot lie on ${parentUuid}, which is ${found}`,
+  ])
+}
+
+const commitLayer = async (db: Queries, commit: LayerCommit): Promise<void> => {
+  const { uuid, vdiUuid, expectedLayerUuid, parentUuid, fileSize } = commit
+  const layer = await db
+    .selectFrom('layers')
+    .select(['state', 'srUuid'])
+    .where('uuid', '=', uuid)
+    .executeTakeFirst()
+  if (layer?.state !== 'writing') {
+    const found = layer?.state ?? 'unknown'
+    throw new AppError('INTERNAL_ERROR', [`Cannot commit the layer ${uuid}, which is ${found}`])
+  }
+  const vdi = await db
+    .selectFrom('vdis')
+    .select(['layerUuid', 'srUuid'])
+    .where('uuid', '=', vdiUuid)
+    .executeTakeFirst()
+  if (vdi === undefined) throw handleInvalid('VDI', vdiUuid)
+  if (vdi.layerUuid !== expectedLayerUuid) {
+    throw new AppError('OTHER_OPERATION_IN_PROGRESS', ['VDI', toRef(vdiUuid)], {
+      message:
+        `The VDI ${vdiUuid} was changed meanwhile: its layer is ${vdi.layerUuid}, ` +
+        `expected ${expectedLayerUuid}`,
+    })
+  }
+  if (vdi.srUuid !== layer.srUuid) {
+    throw new AppError('INTERNAL_ERROR', [
+      `The layer ${uuid} of the SR ${layer.srUuid} cannot become the VDI ${vdiUuid} of ${vdi.srUuid}`,
+    ])
+  }
+  await requireParent(db, uuid, layer.srUuid, parentUuid)
+  await db
+    .updateTable('layers')
+    .set({ state: 'sealed', parentUuid, fileSize })
+    .where('uuid', '=', uuid)
+    .execute()
+  await db.updateTable('vdis').set({ layerUuid: uuid }).where('uuid', '=', vdiUuid).execute()
+}
+
+const readChain = async (db: Queries, uuid: string): Promise<LayerRow[]> => {
+  const rows = await db
+    .withRecursive('chain(uuid, parentUuid, depth)', (db) =>
+      db
+        .selectFrom('layers')
+        .where('uuid', '=', uuid)
+        .select(['uuid', 'parentUuid', sql<number>`1`.as('depth')])
+        .unionAll(
+          db
+            .selectFrom('layers as parent')
+            .innerJoin('chain', 'chain.parentUuid', 'parent.uuid')
+            .where('chain.depth', '<=', MAXIMUM_CHAIN)
+            .select(['parent.uuid', 'parent.parentUuid', sql<number>`chain.depth + 1`.as('depth')]),
+        ),
+    )
+    .selectFrom('chain')
+    .innerJoin('layers', 'layers.uuid', 'chain.uuid')
+    .selectAll('layers')
+    .orderBy('chain.depth')
+    .execute()
+  if (rows.length === 0) throw handleInvalid('layer', uuid)
+  if (rows.length > MAXIMUM_CHAIN) {
+    throw new AppError('INTERNAL_ERROR', [
+      `The chain of the layer ${uuid} is longer than ${MAXIMUM_CHAIN} layers, or a cycle`,
+    ])
+  }
+  return rows
+}
+
+const claimUnreachable = async (
+  db: Queries,
+  srUuid: string,
+  pinned: ReadonlySet<string>,
+): Promise<LayerRow[]> => {
+  const layers = await db.selectFrom('layers').selectAll().where('srUuid', '=', srUuid).execute()
+  const vdis = await db
+    .selectFrom('vdis')
+    .select('layerUuid')
+    .where('srUuid', '=', srUuid)
+    .where('layerUuid', 'is not', null)
+    .execute()
+  const writing = layers.filter((layer) => layer.state === 'writing')
+  const roots = [
+    ...pinned,
+    ...vdis.map((vdi) => vdi.layerUuid),
+    ...writing.map((layer) => layer.uuid),
+  ]
+  const claimed = unreachableLayers(
+    layers,
+    roots.filter((uuid) => uuid !== null),
+  )
+  for (const { uuid } of claimed) {
+    await db.updateTable('layers').set({ state: 'deleting' }).where('uuid', '=', uuid).execute()
+  }
+  return claimed.map((layer) => ({ ...layer, state: 'deleting' as const }))
+}
+
+const removeLayer = async (db: Queries, uuid: string): Promise<void> => {
+  const vdi = await db
+    .selectFrom('vdis')
+    .select('uuid')
+    .where('layerUuid', '=', uuid)
+    .executeTakeFirst()
+  const child = await db
+    .selectFrom('layers')
+    .select('uuid')
+    .where('parentUuid', '=', uuid)
+    .where('state', '=', 'sealed')
+    .executeTakeFirst()
+  const user = vdi === undefined ? child && `layer ${child.uuid}` : `VDI ${vdi.uuid}`
+  if (user !== undefined) {
+    throw new AppError('INTERNAL_ERROR', [
+      `Cannot remove the layer ${uuid}: the ${user} lies on it`,
+    ])
+  }
+  await db.updateTable('layers').set({ parentUuid: null }).where('parentUuid', '=', uuid).execute()
+  await db.deleteFrom('layers').where('uuid', '=', uuid).execute()
+}

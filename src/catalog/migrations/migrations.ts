@@ -1,0 +1,9 @@
+// All migrations in order, by name. Imported and not read from the folder, so that they are there
+// in a compiled package too.
+
+import type { Migration } from 'kysely/migration'
+import * as initial from './0001-initial.ts'
+
+export const migrations: Readonly<Record<string, Migration>> = {
+  '0001-initial': initial,
+}

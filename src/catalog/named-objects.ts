@@ -1,0 +1,80 @@
+// What pools, hosts, storage managers and storage repositories have in common: rows with a uuid and
+// a name, few, read whole and changed by clients field by field.
+
+import { randomUUID } from 'node:crypto'
+import type { Database, Queries } from './database.ts'
+import { handleInvalid } from './refs.ts'
+import type { Tables } from './schema.ts'
+
+type ObjectTable = 'pools' | 'hosts' | 'sms' | 'srs'
+
+/** A row as it is asked for: names may be missing, uuid and time are given by the catalog. */
+export type NewObject<Row> = Omit<Row, 'uuid' | 'createdAt' | keyof Names> &
+  Partial<Names> & { readonly uuid?: string }
+
+interface Names {
+  nameLabel: string
+  nameDescription: string
+  otherConfig: Readonly<Record<string, string>>
+}
+
+export interface NamedObjects<Row, Changes> {
+  create(object: NewObject<Row>): Promise<Readonly<Row>>
+
+  get(uuid: string): Promise<Readonly<Row> | undefined>
+
+  /** In the order they were made. */
+  list(): Promise<Readonly<Row>[]>
+
+  /**
+   * Reads the row, asks for the changes and writes them, with nothing in between.
+   * @throws AppError HANDLE_INVALID if the object has gone; what `change` throws
+   */
+  update(uuid: string, change: (row: Readonly<Row>) => Changes): Promise<void>
+}
+
+/** @param className the class as HANDLE_INVALID names it */
+export const createNamedObjects = <Table extends ObjectTable, Changes extends object>(
+  database: Database,
+  now: () => Date,
+  table: Table,
+  className: string,
+): NamedObjects<Tables[Table], Changes> => {
+  type Row = Tables[Table]
+  // The queries touch only columns that all of these tables have; Kysely's types cannot say so.
+  const name = table as 'pools'
+  const select = (db: Queries) => db.selectFrom(name).selectAll()
+  const find = async (db: Queries, uuid: string): Promise<Row | undefined> =>
+    (await select(db).where('uuid', '=', uuid).executeTakeFirst()) as Row | undefined
+  const require = async (db: Queries, uuid: string): Promise<Row> => {
+    const row = await find(db, uuid)
+    if (row === undefined) throw handleInvalid(className, uuid)
+    return row
+  }
+  return {
+    create: (object) =>
+      database.transaction(async (db) => {
+        const uuid = object.uuid ?? randomUUID()
+        const row = { ...defaults, ...object, uuid, createdAt: now() }
+        await db
+          .insertInto(name)
+          .values(row as unknown as Tables['pools'])
+          .execute()
+        return require(db, uuid)
+      }),
+    get: (uuid) => find(database.db, uuid),
+    list: async () =>
+      (await select(database.db)
+        .orderBy('createdAt')
+        .orderBy('uuid')
+        .execute()) as unknown as Row[],
+    update: (uuid, change) =>
+      database.transaction(async (db) => {
+        const changes = change(await require(db, uuid))
+        if (Object.keys(changes).length === 0) return
+        await db.updateTable(name).set(changes).where('uuid', '=', uuid).execute()
+      }),
+  }
+}
+
+const defaults: Names = { nameLabel: '', nameDescription: '', otherConfig: {} }

@@ -1,0 +1,136 @@
+// The tables of the catalog as Kysely sees them: one interface a table, whose members are the rows'
+// own values. Columns are the same names in snake case. How a Date, a boolean or a map is stored is
+// the dialect's business. migrations/ makes the tables; the two change together.
+
+/** The formats that a layer may lie in at rest. */
+export type FormatName = 'raw' | 'vhd' | 'qcow2'
+
+export type Role =
+  'pool-admin' | 'pool-operator' | 'vm-power-admin' | 'vm-admin' | 'vm-operator' | 'read-only'
+
+/** XenAPI's `(string → string) map`. */
+export type StringMap = Readonly<Record<string, string>>
+
+interface NamedTable {
+  uuid: string
+  nameLabel: string
+  nameDescription: string
+  otherConfig: StringMap
+  createdAt: Date
+}
+
+export interface PoolTable extends NamedTable {
+  masterUuid: string
+  defaultSrUuid: string | null
+  tags: readonly string[]
+}
+
+export interface HostTable extends NamedTable {
+  hostname: string
+  address: string
+  tags: readonly string[]
+}
+
+/** A storage manager: the driver of all storage repositories of one type. */
+export interface SmTable extends NamedTable {
+  type: string
+  /** The first is what a VDI gets that asks for none. */
+  supportedImageFormats: readonly FormatName[]
+}
+
+export interface SrTable extends NamedTable {
+  type: string
+  contentType: string
+  shared: boolean
+  /** Where the layers lie; empty: the store decides. */
+  path: string
+  /** What a VDI gets that asks for no format. */
+  defaultFormat: FormatName
+  smConfig: StringMap
+  tags: readonly string[]
+}
+
+/** One image file in a storage repository. */
+export interface LayerTable {
+  uuid: string
+  srUuid: string
+  /** The layer below, null for a whole one. */
+  parentUuid: string | null
+  format: FormatName
+  state: 'writing' | 'sealed' | 'deleting'
+  /** In bytes. */
+  virtualSize: number
+  /** In bytes, allocated or length as the store counts; 0 while writing. */
+  fileSize: number
+  createdAt: Date
+}
+
+export interface VdiTable extends NamedTable {
+  srUuid: string
+  /** In bytes, a multiple of 512. */
+  virtualSize: number
+  /** The top layer; null: all zeros. */
+  layerUuid: string | null
+  /** At rest. */
+  format: FormatName
+  /** What `sm_config:image-format` asked for; null: the format was the driver's choice. */
+  requestedFormat: FormatName | null
+  type: string
+  sharable: boolean
+  readOnly: boolean
+  /** As the client gave it, without the keys that name a format. */
+  smConfig: StringMap
+  xenstoreData: StringMap
+  tags: readonly string[]
+  isSnapshot: boolean
+  snapshotOfUuid: string | null
+  snapshotTime: Date | null
+}
+
+export interface UserTable {
+  uuid: string
+  name: string
+  passwordHash: string
+  role: Role
+  createdAt: Date
+}
+
+export interface SessionTable {
+  uuid: string
+  /** Of the secret reference, which is stored nowhere. */
+  refHash: string
+  userUuid: string
+  originator: string
+  createdAt: Date
+  lastActiveAt: Date
+}
+
+export type TaskStatus = 'pending' | 'success' | 'failure' | 'cancelling' | 'cancelled'
+
+export interface TaskTable extends NamedTable {
+  status: TaskStatus
+  /** 0 to 1. */
+  progress: number
+  /** Empty, or an XML-RPC `<value>`. */
+  result: string
+  /** Of a failure: the error's code and its parameters. */
+  errorInfo: readonly string[]
+  /** Whose task it is; null once the user is gone. */
+  userUuid: string | null
+  subtaskOfUuid: string | null
+  /** Whether a transfer has taken the task as its own. */
+  hasTransfer: boolean
+  finishedAt: Date | null
+}
+
+export interface Tables {
+  pools: PoolTable
+  hosts: HostTable
+  sms: SmTable
+  srs: SrTable
+  layers: LayerTable
+  vdis: VdiTable
+  users: UserTable
+  sessions: SessionTable
+  tasks: TaskTable
+}

@@ -1,0 +1,226 @@
+// The file of the catalog: made, reopened, after a crash, of another version, or no database at all.
+
+import { copyFile, readdir, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { Kysely, sql } from 'kysely'
+import { Migrator } from 'kysely/migration'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import type { Queries } from '../../../src/catalog/database.ts'
+import { openDatabase } from '../../../src/catalog/database.ts'
+import { createSqliteDialect } from '../../../src/catalog/sqlite/dialect.ts'
+import {
+  addLayer,
+  createStartedCatalog,
+  createTestCatalog,
+  createTestVdi,
+  testCatalogPath,
+} from '../../support/catalogs.ts'
+import { createTestFolder } from '../../support/tools.ts'
+
+/** The same file through plain node:sqlite, as another program sees it. */
+const openBeside = (path: string): DatabaseSync => {
+  const database = new DatabaseSync(path)
+  onTestFinished(() => database.close())
+  return database
+}
+
+describe('the catalog file', () => {
+  it('is made with all tables, readable by its owner only, its log too', async () => {
+    const path = await testCatalogPath()
+    await createStartedCatalog(path)
+    const tables = openBeside(path)
+      .prepare(`select name from sqlite_schema where type = 'table' order by name`)
+      .all()
+      .map((row) => row['name'])
+    expect(tables).toEqual(
+      expect.arrayContaining(['hosts', 'layers', 'pools', 'sessions', 'sms', 'srs', 'tasks']),
+    )
+    for (const file of ['', '-wal', '-shm']) {
+      expect((await stat(path + file)).mode & 0o777, `catalog.db${file}`).toBe(0o600)
+    }
+  })
+
+  it('takes rights away from a file that others could read', async () => {
+    const path = await testCatalogPath()
+    await writeFile(path, '', { mode: 0o644 })
+    await createTestCatalog(path)
+    expect((await stat(path)).mode & 0o777).toBe(0o600)
+  })
+
+  it('keeps what was written when it is opened again', async () => {
+    const path = await testCatalogPath()
+    const { catalog, srUuid } = await createStartedCatalog(path)
+    const created = await catalog.vdis.create({
+      srUuid,
+      nameLabel: 'Größe "9" 💾',
+      virtualSize: 16 * 1024 ** 4 - 512,
+      format: 'vhd',
+      otherConfig: { 'a:b': 'c', __proto__x: '1', snakeCase_key: '' },
+      tags: ['one', 'two'],
+      sharable: true,
+      snapshotTime: new Date('2024-02-29T23:59:59.123Z'),
+    })
+    await catalog.close()
+    const reopened = await createTestCatalog(path)
+    expect(await reopened.vdis.get(created.uuid)).toEqual({ ...created, physicalUtilisation: 0 })
+    expect(created).toMatchObject({
+      nameLabel: 'Größe "9" 💾',
+      virtualSize: 16 * 1024 ** 4 - 512,
+      otherConfig: { 'a:b': 'c', __proto__x: '1', snakeCase_key: '' },
+      tags: ['one', 'two'],
+      sharable: true,
+      readOnly: false,
+      snapshotTime: new Date('2024-02-29T23:59:59.123Z'),
+    })
+  })
+
+  it('shows every committed layer after a crash: a copy of the file and its log', async () => {
+    const path = await testCatalogPath()
+    const { catalog, srUuid } = await createStartedCatalog(path)
+    const vdi = await createTestVdi(catalog, srUuid)
+    const layers = [await addLayer(catalog, vdi.uuid), await addLayer(catalog, vdi.uuid)]
+
+    const crashed = join(await createTestFolder(), 'catalog.db')
+    await copyFile(path, crashed)
+    await copyFile(`${path}-wal`, `${crashed}-wal`)
+    const recovered = await createTestCatalog(crashed)
+    const top = (await recovered.vdis.get(vdi.uuid))?.layerUuid
+    expect(top).toBe(layers[1])
+    const chain = await recovered.layers.chain(top!)
+    expect(chain.map((layer) => layer.uuid)).toEqual(layers.toReversed())
+  })
+
+  it('is closed twice without harm and leaves no log behind', async () => {
+    const path = await testCatalogPath()
+    const { catalog } = await createStartedCatalog(path)
+    await catalog.close()
+    await catalog.close()
+    expect(await readdir(join(path, '..'))).toEqual(['catalog.db'])
+  })
+
+  it('is refused when a newer version wrote it, and is left as it was', async () => {
+    const path = await testCatalogPath()
+    const { catalog } = await createStartedCatalog(path)
+    await catalog.close()
+    const beside = openBeside(path)
+    beside.exec(`insert into schema_migrations values ('0999-later', '2030-01-01T00:00:00.000Z')`)
+    await expect(createTestCatalog(path)).rejects.toMatchObject({
+      code: 'INTERNAL_ERROR',
+      message:
+        `Cannot open the catalog ${path}: a newer version of diskport wrote it: ` +
+        'it has 0999-later, this version knows nothing after 0001-initial',
+    })
+    expect(beside.prepare('select count(*) as count from schema_migrations').get()).toEqual({
+      count: 2,
+    })
+  })
+
+  it('is refused when it is no database', async () => {
+    const path = await testCatalogPath()
+    await writeFile(path, 'these are notes, not a database '.repeat(100))
+    await expect(createTestCatalog(path)).rejects.toThrow(
+      `Cannot open the catalog ${path}: file is not a database`,
+    )
+  })
+
+  it('is refused in a folder that is not there', async () => {
+    const path = join(await createTestFolder(), 'missing', 'catalog.db')
+    await expect(createTestCatalog(path)).rejects.toThrow(`Cannot open the catalog ${path}: ENOENT`)
+  })
+})
+
+describe('a migration', () => {
+  it('that fails midway leaves no trace', async () => {
+    const db = new Kysely<unknown>({
+      dialect: createSqliteDialect(new DatabaseSync(':memory:')),
+    })
+    onTestFinished(() => db.destroy())
+    const up = async (db: Kysely<unknown>): Promise<void> => {
+      await db.schema.createTable('half').addColumn('uuid', 'text').execute()
+      throw new Error('out of luck')
+    }
+    const provider = { getMigrations: async () => ({ '0001-half': { up } }) }
+    const { error } = await new Migrator({ db, provider }).migrateToLatest()
+    expect(error).toMatchObject({ message: 'out of luck' })
+    const tables = await db.introspection.getTables()
+    expect(tables.map((table) => table.name)).not.toContain('half')
+  })
+})
+
+describe('transactions', () => {
+  const open = async (path = ':memory:') => {
+    const database = await openDatabase(path)
+    onTestFinished(() => database.close())
+    return database
+  }
+
+  const sm = (uuid: string) => ({
+    uuid,
+    type: uuid,
+    nameLabel: '',
+    nameDescription: '',
+    otherConfig: {},
+    supportedImageFormats: [],
+    createdAt: new Date(0),
+  })
+
+  it('are undone as a whole when one statement fails', async () => {
+    const database = await open()
+    const work = database.transaction(async (db) => {
+      await db.insertInto('sms').values(sm('a')).execute()
+      await db.insertInto('sms').values(sm('a')).execute()
+    })
+    await expect(work).rejects.toThrow('UNIQUE constraint failed')
+    expect(await database.db.selectFrom('sms').selectAll().execute()).toEqual([])
+  })
+
+  it('report the error of a statement after which SQLite had rolled back by itself', async () => {
+    const database = await open()
+    const work = database.transaction(async (db) => {
+      await db.insertInto('sms').values(sm('a')).execute()
+      await sql`insert or rollback into sms select * from sms`.execute(db)
+    })
+    await expect(work).rejects.toThrow('UNIQUE constraint failed')
+    expect(await database.db.selectFrom('sms').selectAll().execute()).toEqual([])
+  })
+
+  it('follow one another even when they wait midway', async () => {
+    const database = await open()
+    const steps: string[] = []
+    const work = (name: string) =>
+      database.transaction(async (db) => {
+        steps.push(`${name} begins`)
+        await db.selectFrom('sms').selectAll().execute()
+        await new Promise((resolve) => setImmediate(resolve))
+        steps.push(`${name} ends`)
+      })
+    await Promise.all([work('one'), work('two')])
+    expect(steps).toEqual(['one begins', 'one ends', 'two begins', 'two ends'])
+  })
+
+  it('are synced, except those that are only news, and the setting comes back', async () => {
+    const database = await open(await testCatalogPath())
+    const readSetting = async (queries: Queries) =>
+      (await sql<{ synchronous: number }>`pragma synchronous`.execute(queries)).rows[0]?.synchronous
+    const NORMAL = 1
+    const FULL = 2
+    expect(await database.transaction(readSetting)).toBe(FULL)
+    expect(await database.transactionWithoutSync(readSetting)).toBe(NORMAL)
+    expect(await database.transaction(readSetting)).toBe(FULL)
+    await expect(
+      database.transactionWithoutSync(() => Promise.reject(new Error('no'))),
+    ).rejects.toThrow('no')
+    expect(await database.transaction(readSetting)).toBe(FULL)
+  })
+
+  it('do not take rows that point nowhere', async () => {
+    const { db } = await open()
+    const session = { uuid: 'a', refHash: 'b', userUuid: 'nobody', originator: '' }
+    const insert = db
+      .insertInto('sessions')
+      .values({ ...session, createdAt: new Date(), lastActiveAt: new Date() })
+      .execute()
+    await expect(insert).rejects.toThrow('FOREIGN KEY constraint failed')
+  })
+})
