@@ -12,7 +12,7 @@ export interface CurlResult {
   readonly status: number
   /** Of the last response, names in lower case. */
   readonly headers: ReadonlyMap<string, string>
-  /** Path of a file that holds the body. It goes with the test. */
+  /** Path of a file that holds the body: that of `-o`, or one that goes with the test. */
   readonly bodyFile: string
   /** The body as text: for short ones. */
   text(): Promise<string>
@@ -27,10 +27,12 @@ export interface CurlResult {
 export const curl = async (...args: string[]): Promise<CurlResult> => {
   const folder = await mkdtemp(join(tmpdir(), 'diskport-curl-'))
   onTestFinished(() => rm(folder, { recursive: true, force: true }))
-  const bodyFile = join(folder, 'body')
+  const output = args.indexOf('-o')
+  const bodyFile = output === -1 ? join(folder, 'body') : args[output + 1]!
   const headFile = join(folder, 'head')
   const report = '%{http_code} %{size_upload} %{size_download}'
-  const all = ['-sS', '-m', '120', '-D', headFile, '-o', bodyFile, '-w', report, ...args]
+  const all = ['-sS', '-m', '120', '-D', headFile, '-w', report, ...args]
+  if (output === -1) all.push('-o', bodyFile)
   const { exitCode, stdout, stderr } = await new Promise<{
     exitCode: number
     stdout: string
