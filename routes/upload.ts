@@ -84,14 +84,25 @@ export const answer = (
     'content-length': Buffer.byteLength(body),
     ...(bodyIsRead ? {} : { connection: 'close' }),
   })
-  outgoing.end(body)
-  if (!bodyIsRead) linger(incoming)
+  if (bodyIsRead) {
+    outgoing.end(body)
+    return
+  }
+  // Node closes the socket as soon as this answer ends; a body still on its way would then reset the
+  // connection, and the client might never see the answer.
+  outgoing.write(body)
+  linger(incoming, () => outgoing.end())
 }
 
-const linger = (incoming: IncomingMessage): void => {
+/** Throws away what still comes of the body, for a while; then, or when it has ended, calls `done`. */
+const linger = (incoming: IncomingMessage, done: () => void): void => {
   let thrownAway = 0
   const timer = setTimeout(() => incoming.destroy(), lingerTime)
-  incoming.once('close', () => clearTimeout(timer))
+  incoming.once('end', done)
+  incoming.once('close', () => {
+    clearTimeout(timer)
+    done()
+  })
   // The decoder's iterator still listens, and would keep the stream from flowing.
   incoming.removeAllListeners('readable')
   incoming.on('data', (chunk: Uint8Array) => {
