@@ -64,16 +64,19 @@ describe.each(manifest.filter(({ refused }) => refused === undefined))('$file', 
       expect(await upload(entry, length)).toEqual({ size, sha256 })
     },
   )
+})
 
-  test.skipIf(entry.delta === true || entry.file === 'raw-not-whole-sectors.raw.gz')(
-    'at rest',
-    async () => {
-      const disk = await formats[entry.format].open(createMemoryImage(await readFixture(entry)))
-      const { size, sha256 } = entry
-      expect(digest(await readAll(disk))).toEqual({ size, sha256 })
-      await disk.close()
-    },
-  )
+/** Whole disks as they lie in a storage: a delta is no disk by itself, and a file of a raw layer is whole sectors. */
+const atRest = manifest.filter(
+  ({ refused, delta, file }) =>
+    refused === undefined && delta !== true && file !== 'raw-not-whole-sectors.raw.gz',
+)
+
+test.each(atRest)('$file at rest', async (entry) => {
+  const disk = await formats[entry.format].open(createMemoryImage(await readFixture(entry)))
+  const { size, sha256 } = entry
+  expect(digest(await readAll(disk))).toEqual({ size, sha256 })
+  await disk.close()
 })
 
 describe.each(manifest.filter(({ refused }) => refused !== undefined))('$file', (entry) => {
