@@ -6,6 +6,7 @@
  * the thrower gave no better one. The order of the parameters is XenAPI's.
  */
 const sentences = {
+  FIELD_TYPE_ERROR: (params) => `The value of ${params[0]} has the wrong type`,
   HANDLE_INVALID: (params) => `There is no ${params[0]} with the reference ${params[1]}`,
   HOST_IS_SHUTTING_DOWN: () => 'The server is shutting down',
   IMPORT_ERROR_GENERIC: (params) => params[0] ?? 'The image cannot be imported',

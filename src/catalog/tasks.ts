@@ -32,6 +32,9 @@ export interface Tasks {
   /** In the order they were made. */
   list(): Promise<TaskRow[]>
 
+  /** The tasks that are parts of this one, in the order they were made. */
+  subtasksOf(ref: string): Promise<TaskRow[]>
+
   /**
    * Makes the task that of a transfer, which from now on ends it.
    * @throws AppError HANDLE_INVALID for an unknown task; TASK_CANCELLED if the client has cancelled it already
@@ -132,8 +135,12 @@ export const createTasks = (
       return task && live(task)
     },
     async list() {
-      const query = db.selectFrom('tasks').selectAll().orderBy('createdAt').orderBy('uuid')
-      return (await query.execute()).map(live)
+      return (await inOrder(db).execute()).map(live)
+    },
+    async subtasksOf(ref) {
+      const uuid = refToUuid(ref)
+      if (uuid === undefined) return []
+      return (await inOrder(db).where('subtaskOfUuid', '=', uuid).execute()).map(live)
     },
     take: (ref) =>
       database.transaction(async (db) => {
@@ -211,6 +218,9 @@ const newTask = {
 } as const
 
 const before = (time: Date, milliseconds: number): Date => new Date(time.getTime() - milliseconds)
+
+const inOrder = (db: Queries) =>
+  db.selectFrom('tasks').selectAll().orderBy('createdAt').orderBy('uuid')
 
 const requireUuid = (ref: string): string => {
   const uuid = refToUuid(ref)

@@ -44,6 +44,9 @@ export interface Vdis {
   /** In the order they were made. */
   list(): Promise<VdiRow[]>
 
+  /** The VDIs whose `snapshotOfUuid` is this one, in the order they were made. */
+  snapshotsOf(uuid: string): Promise<VdiRow[]>
+
   /**
    * Reads the row, asks for the changes and writes them, with nothing in between.
    * @throws AppError HANDLE_INVALID if the VDI has gone; what `change` throws
@@ -58,6 +61,12 @@ export const createVdis = (database: Database, now: () => Date): Vdis => ({
   create: (vdi) => database.transaction((db) => insertVdi(db, vdi, now)),
   get: (uuid) => selectVdis(database.db).where('vdis.uuid', '=', uuid).executeTakeFirst(),
   list: () => selectVdis(database.db).orderBy('vdis.createdAt').orderBy('vdis.uuid').execute(),
+  snapshotsOf: (uuid) =>
+    selectVdis(database.db)
+      .where('vdis.snapshotOfUuid', '=', uuid)
+      .orderBy('vdis.createdAt')
+      .orderBy('vdis.uuid')
+      .execute(),
   update: (uuid, change) =>
     database.transaction(async (db) => {
       const changes = change(await requireVdi(db, uuid))

@@ -1,0 +1,154 @@
+// What a class of XenAPI objects is here: a list of fields, each with its type, how it is read from a
+// catalog row and, where clients may, how it is changed. Records, getters and setters all follow
+// from it (generic-methods.ts). classes.ts lists them all.
+
+import type { Role, StringMap } from '../catalog/schema.ts'
+import type { XenApiContext } from './context.ts'
+import type { Identity } from './authenticate.ts'
+import type { ValueType, Wire, WireMap } from './values.ts'
+
+/** All fields of one object, always the same keys. */
+export interface XenRecord extends WireMap {
+  readonly uuid: string
+}
+
+/** How clients change a field; `value` has been through `type`. */
+export type FieldWriter<Stored, Changes> =
+  | {
+      readonly kind: 'value'
+      readonly type: ValueType<unknown>
+      change(value: unknown, stored: Stored): Changes
+    }
+  | {
+      readonly kind: 'map'
+      read(stored: Stored): StringMap
+      change(value: StringMap, stored: Stored): Changes
+    }
+  | {
+      readonly kind: 'set'
+      read(stored: Stored): readonly string[]
+      change(value: readonly string[]): Changes
+    }
+
+export interface ApiField<Row, Stored, Changes> {
+  /** XenAPI's name, in snake case. */
+  readonly name: string
+  readonly type: ValueType<unknown>
+  read(row: Row): Wire
+  readonly writer?: FieldWriter<Stored, Changes>
+}
+
+export interface ClassDefinition<Row extends { readonly uuid: string }, Stored, Changes> {
+  /** XenAPI's name: `VDI`, `pool`. */
+  readonly name: string
+  readonly fields: readonly ApiField<Row, Stored, Changes>[]
+
+  /** The lowest role that may change fields. */
+  readonly writeRole: Role
+
+  find(context: XenApiContext, uuid: string): Promise<Row | undefined>
+  list(context: XenApiContext): Promise<Row[]>
+
+  /**
+   * Changes the stored row in one step.
+   * @throws AppError HANDLE_INVALID; RBAC_PERMISSION_DENIED where objects have owners
+   */
+  update(
+    context: XenApiContext,
+    uuid: string,
+    change: (stored: Stored) => Changes,
+    identity: Identity,
+  ): Promise<void>
+}
+
+/** A class with its row types hidden. */
+export interface ApiClass {
+  readonly name: string
+  readonly fields: readonly ClassField[]
+  readonly writeRole: Role
+  find(context: XenApiContext, uuid: string): Promise<XenRecord | undefined>
+
+  /** In the order the objects were made. */
+  list(context: XenApiContext): Promise<XenRecord[]>
+}
+
+export interface ClassField {
+  readonly name: string
+  readonly type: ValueType<unknown>
+  readonly write?: FieldWrite
+}
+
+/** One step that reads and writes the field of one object. */
+export type FieldWrite =
+  | {
+      readonly kind: 'value'
+      readonly type: ValueType<unknown>
+      set(target: WriteTarget, value: unknown): Promise<void>
+    }
+  | {
+      readonly kind: 'map'
+      edit(target: WriteTarget, edit: (value: StringMap) => StringMap): Promise<void>
+    }
+  | {
+      readonly kind: 'set'
+      edit(
+        target: WriteTarget,
+        edit: (value: readonly string[]) => readonly string[],
+      ): Promise<void>
+    }
+
+export interface WriteTarget {
+  readonly context: XenApiContext
+  readonly uuid: string
+  readonly identity: Identity
+}
+
+export const defineClass = <Row extends { readonly uuid: string }, Stored, Changes>(
+  definition: ClassDefinition<Row, Stored, Changes>,
+): ApiClass => {
+  const { name, fields, writeRole } = definition
+  const toRecord = (row: Row): XenRecord => ({
+    ...Object.fromEntries(fields.map((field) => [field.name, field.read(row)] as const)),
+    uuid: row.uuid,
+  })
+  return {
+    name,
+    writeRole,
+    fields: fields.map(({ name, type, writer }) => ({
+      name,
+      type,
+      ...(writer && { write: toFieldWrite(definition, writer) }),
+    })),
+    async find(context, uuid) {
+      const row = await definition.find(context, uuid)
+      return row && toRecord(row)
+    },
+    list: async (context) => (await definition.list(context)).map(toRecord),
+  }
+}
+
+const toFieldWrite = <Row extends { readonly uuid: string }, Stored, Changes>(
+  definition: ClassDefinition<Row, Stored, Changes>,
+  writer: FieldWriter<Stored, Changes>,
+): FieldWrite => {
+  const update = ({ context, uuid, identity }: WriteTarget, change: (stored: Stored) => Changes) =>
+    definition.update(context, uuid, change, identity)
+  if (writer.kind === 'value') {
+    return {
+      kind: 'value',
+      type: writer.type,
+      set: (target, value) => update(target, (stored) => writer.change(value, stored)),
+    }
+  }
+  if (writer.kind === 'map') {
+    return {
+      kind: 'map',
+      edit: (target, edit) =>
+        update(target, (stored) => writer.change(edit(writer.read(stored)), stored)),
+    }
+  }
+  return {
+    kind: 'set',
+    edit: (target, edit) => update(target, (stored) => writer.change(edit(writer.read(stored)))),
+  }
+}

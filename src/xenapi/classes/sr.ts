@@ -1,0 +1,80 @@
+// SR: storage repositories, with what lies in them now.
+
+import type { SrTable } from '../../catalog/schema.ts'
+import type { SrChanges, SrRow } from '../../catalog/srs.ts'
+import { defineClass } from '../class.ts'
+import { fieldsFor } from '../fields.ts'
+import type { SrUsage, XenApiContext } from '../context.ts'
+import { bool, int, mapOf, optionalRefTo, refTo, setOf, string } from '../values.ts'
+import { nameDescriptionType, nameLabelType } from './names.ts'
+
+type Row = SrRow & SrUsage & { readonly vdiUuids: readonly string[] }
+
+const { field, constant, map, set } = fieldsFor<Row, SrTable, SrChanges>()
+
+const load = async (context: XenApiContext, srs: readonly SrRow[]): Promise<Row[]> => {
+  const vdis = Map.groupBy(await context.catalog.vdis.list(), (vdi) => vdi.srUuid)
+  return Promise.all(
+    srs.map(async (sr) => ({
+      ...sr,
+      ...(await context.storage.usage(sr.uuid)),
+      vdiUuids: (vdis.get(sr.uuid) ?? []).map((vdi) => vdi.uuid),
+    })),
+  )
+}
+
+export const srClass = defineClass<Row, SrTable, SrChanges>({
+  name: 'SR',
+  writeRole: 'pool-operator',
+  find: async (context, uuid) => {
+    const sr = await context.catalog.srs.get(uuid)
+    return sr && (await load(context, [sr]))[0]
+  },
+  list: async (context) => load(context, await context.catalog.srs.list()),
+  update: ({ catalog }, uuid, change) => catalog.srs.update(uuid, change),
+  fields: [
+    field('uuid', string, (sr) => sr.uuid),
+    field(
+      'name_label',
+      nameLabelType,
+      (sr) => sr.nameLabel,
+      (nameLabel) => ({ nameLabel }),
+    ),
+    field(
+      'name_description',
+      nameDescriptionType,
+      (sr) => sr.nameDescription,
+      (nameDescription) => ({ nameDescription }),
+    ),
+    constant('allowed_operations', setOf(string), ['vdi_create', 'vdi_destroy']),
+    constant('current_operations', mapOf(string, string), {}),
+    field('VDIs', setOf(refTo('VDI')), (sr) => sr.vdiUuids),
+    constant('PBDs', setOf(refTo('PBD')), []),
+    field('virtual_allocation', int, (sr) => sr.virtualAllocation),
+    field('physical_utilisation', int, (sr) => sr.physicalUtilisation),
+    field('physical_size', int, (sr) => sr.physicalSize),
+    field('type', string, (sr) => sr.type),
+    field('content_type', string, (sr) => sr.contentType),
+    field('shared', bool, (sr) => sr.shared),
+    map(
+      'other_config',
+      (sr) => sr.otherConfig,
+      (otherConfig) => ({ otherConfig }),
+    ),
+    set(
+      'tags',
+      (sr) => sr.tags,
+      (tags) => ({ tags }),
+    ),
+    map(
+      'sm_config',
+      (sr) => sr.smConfig,
+      (smConfig) => ({ smConfig }),
+    ),
+    constant('blobs', mapOf(string, refTo('blob')), {}),
+    constant('local_cache_enabled', bool, false),
+    constant('introduced_by', optionalRefTo('DR_task'), null),
+    constant('clustered', bool, false),
+    constant('is_tools_sr', bool, false),
+  ],
+})

@@ -1,0 +1,106 @@
+// VDI: virtual disks.
+
+import type { VdiChanges, VdiRow } from '../../catalog/vdis.ts'
+import { defineClass } from '../class.ts'
+import { fieldsFor } from '../fields.ts'
+import type { XenApiContext } from '../context.ts'
+import { changedSmConfig, shownSmConfig } from '../image-format.ts'
+import { bool, datetime, int, mapOf, optionalRefTo, refTo, setOf, string } from '../values.ts'
+import { nameDescriptionType, nameLabelType } from './names.ts'
+
+interface Row extends VdiRow {
+  readonly isBusy: boolean
+  readonly snapshotUuids: readonly string[]
+}
+
+const { field, constant, map, set } = fieldsFor<Row, VdiRow, VdiChanges>()
+
+const toRow = ({ storage }: XenApiContext, vdi: VdiRow, snapshots: readonly VdiRow[]): Row => ({
+  ...vdi,
+  isBusy: storage.busy(vdi.uuid) !== undefined,
+  snapshotUuids: snapshots.map((snapshot) => snapshot.uuid),
+})
+
+export const vdiClass = defineClass<Row, VdiRow, VdiChanges>({
+  name: 'VDI',
+  writeRole: 'vm-admin',
+  find: async (context, uuid) => {
+    const { vdis } = context.catalog
+    const vdi = await vdis.get(uuid)
+    return vdi && toRow(context, vdi, await vdis.snapshotsOf(uuid))
+  },
+  list: async (context) => {
+    const vdis = await context.catalog.vdis.list()
+    const snapshots = Map.groupBy(vdis, (vdi) => vdi.snapshotOfUuid)
+    return vdis.map((vdi) => toRow(context, vdi, snapshots.get(vdi.uuid) ?? []))
+  },
+  update: ({ catalog }, uuid, change) => catalog.vdis.update(uuid, change),
+  fields: [
+    field('uuid', string, (vdi) => vdi.uuid),
+    field(
+      'name_label',
+      nameLabelType,
+      (vdi) => vdi.nameLabel,
+      (nameLabel) => ({ nameLabel }),
+    ),
+    field(
+      'name_description',
+      nameDescriptionType,
+      (vdi) => vdi.nameDescription,
+      (nameDescription) => ({ nameDescription }),
+    ),
+    field('allowed_operations', setOf(string), (vdi) => (vdi.isBusy ? [] : ['destroy'])),
+    constant('current_operations', mapOf(string, string), {}),
+    field('SR', refTo('SR'), (vdi) => vdi.srUuid),
+    constant('VBDs', setOf(refTo('VBD')), []),
+    constant('crash_dumps', setOf(refTo('crashdump')), []),
+    field('virtual_size', int, (vdi) => vdi.virtualSize),
+    field('physical_utilisation', int, (vdi) => vdi.physicalUtilisation),
+    field('type', string, (vdi) => vdi.type),
+    field(
+      'sharable',
+      bool,
+      (vdi) => vdi.sharable,
+      (sharable) => ({ sharable }),
+    ),
+    field(
+      'read_only',
+      bool,
+      (vdi) => vdi.readOnly,
+      (readOnly) => ({ readOnly }),
+    ),
+    map(
+      'other_config',
+      (vdi) => vdi.otherConfig,
+      (otherConfig) => ({ otherConfig }),
+    ),
+    field('storage_lock', bool, (vdi) => vdi.isBusy),
+    field('location', string, (vdi) => vdi.uuid),
+    constant('managed', bool, true),
+    constant('missing', bool, false),
+    constant('parent', optionalRefTo('VDI'), null),
+    map(
+      'xenstore_data',
+      (vdi) => vdi.xenstoreData,
+      (xenstoreData) => ({ xenstoreData }),
+    ),
+    map('sm_config', shownSmConfig, (smConfig, vdi) => ({
+      smConfig: changedSmConfig(smConfig, vdi),
+    })),
+    field('is_a_snapshot', bool, (vdi) => vdi.isSnapshot),
+    field('snapshot_of', optionalRefTo('VDI'), (vdi) => vdi.snapshotOfUuid),
+    field('snapshots', setOf(refTo('VDI')), (vdi) => vdi.snapshotUuids),
+    field('snapshot_time', datetime, (vdi) => vdi.snapshotTime ?? new Date(0)),
+    set(
+      'tags',
+      (vdi) => vdi.tags,
+      (tags) => ({ tags }),
+    ),
+    constant('allow_caching', bool, false),
+    constant('on_boot', string, 'persist'),
+    constant('metadata_of_pool', optionalRefTo('pool'), null),
+    constant('metadata_latest', bool, false),
+    constant('is_tools_iso', bool, false),
+    constant('cbt_enabled', bool, false),
+  ],
+})

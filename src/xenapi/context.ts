@@ -1,0 +1,46 @@
+// What the calls need of the rest of the server. main wires it.
+
+import type { Catalog } from '../catalog/catalog.ts'
+import type { FormatName } from '../catalog/schema.ts'
+import type { Authenticate } from './authenticate.ts'
+
+export interface XenApiContext {
+  readonly catalog: Catalog
+  readonly authenticate: Authenticate
+
+  /** Of this server, as bootstrap told it. */
+  readonly hostUuid: string
+
+  readonly storage: {
+    /** What lies in the storage repository now. */
+    usage(srUuid: string): Promise<SrUsage>
+
+    /** What writes into the VDI: the reference of its task, or words; undefined: nothing. */
+    busy(vdiUuid: string): string | undefined
+
+    /** Asks for the layers that nothing needs to be deleted, some time soon. */
+    collect(srUuid: string): void
+  }
+
+  readonly transfers: {
+    /** Tells the task's transfer to stop; false: none is running, or it cannot be stopped. */
+    cancel(taskRef: string): boolean
+  }
+
+  /** The largest virtual size of each format at rest, in bytes; the table of formats fits. */
+  readonly formats: Readonly<Record<FormatName, { readonly maximumSize: number }>>
+
+  /** Of diskport: `0.1.0`. */
+  readonly version: string
+
+  /** Takes what is a mistake of ours and not of the caller. A pino logger fits. */
+  readonly log: { error(fields: object, message: string): void }
+}
+
+/** All in bytes. */
+export interface SrUsage {
+  readonly physicalSize: number
+  readonly physicalUtilisation: number
+  /** Sum of the virtual sizes of the VDIs. */
+  readonly virtualAllocation: number
+}

@@ -1,0 +1,110 @@
+// Makes a call: finds the method, checks the session, the number of parameters and the role, and runs
+// it, at once or, for `Async.…`, behind a task. Both wire protocols end here.
+
+import { AppError, toAppError } from '../errors.ts'
+import type { XenApiContext } from './context.ts'
+import type { Call, Method, SessionMethod } from './method.ts'
+import { requireCount } from './method.ts'
+import { methods } from './methods/methods.ts'
+import { requireRole } from './roles.ts'
+import type { Wire } from './values.ts'
+import { toXmlValue } from './xml-value.ts'
+
+export interface RpcRequest {
+  /** `class.method`, `class_method` or `Async.class.method`. */
+  readonly method: string
+  /** The session first, where the method needs one. */
+  readonly params: readonly Wire[]
+}
+
+export interface Dispatcher {
+  /** @throws AppError of any code; never anything else */
+  call(request: RpcRequest): Promise<Wire>
+
+  /** Returns when the calls that run behind tasks have ended; for shutting down. */
+  idle(): Promise<void>
+}
+
+const ASYNC = 'Async.'
+
+export const createDispatcher = (
+  context: XenApiContext,
+  table: readonly Method[] = methods,
+): Dispatcher => {
+  const byName = namesOf(table)
+  const background = new Set<Promise<void>>()
+
+  const runBehindTask = async (
+    name: string,
+    call: Call,
+    run: (call: Call) => Promise<Wire>,
+  ): Promise<string> => {
+    const { tasks } = context.catalog
+    const ref = await tasks.create({ nameLabel: name, userUuid: call.identity.user.uuid })
+    await tasks.take(ref)
+    const running = run(call)
+      .then(
+        (result) => tasks.succeed(ref, result === '' ? '' : toXmlValue(result)),
+        (error: unknown) => tasks.fail(ref, ours(error, name)),
+      )
+      .catch((error: unknown) => void ours(error, name))
+      .finally(() => background.delete(running))
+    background.add(running)
+    return ref
+  }
+
+  const callWithSession = async (
+    method: SessionMethod,
+    isAsync: boolean,
+    params: readonly Wire[],
+  ): Promise<Wire> => {
+    if (params.length === 0) requireCount(method, -1)
+    const [sessionId, ...args] = params
+    if (typeof sessionId !== 'string') throw new AppError('SESSION_INVALID', [])
+    const identity = await context.authenticate({ sessionId })
+    requireCount(method, args.length)
+    requireRole(identity, method.role, method.name.toLowerCase())
+    const run = method.bind(args)
+    const call: Call = { context, identity }
+    return isAsync ? runBehindTask(`${ASYNC}${method.name}`, call, run) : run(call)
+  }
+
+  /** Any error as an AppError; one that is nobody's fault but ours is logged. */
+  const ours = (error: unknown, method: string): AppError => {
+    if (!(error instanceof AppError) || error.code === 'INTERNAL_ERROR') {
+      context.log.error({ error, method: method.slice(0, 128) }, 'A call failed')
+    }
+    return toAppError(error)
+  }
+
+  const call = async ({ method: asked, params }: RpcRequest): Promise<Wire> => {
+    const isAsync = asked.startsWith(ASYNC)
+    const method = byName.get(isAsync ? asked.slice(ASYNC.length) : asked)
+    if (method === undefined || (isAsync && !(method.role !== undefined && method.isAsync))) {
+      throw new AppError('MESSAGE_METHOD_UNKNOWN', [asked.slice(0, 128)])
+    }
+    if (method.role !== undefined) return callWithSession(method, isAsync, params)
+    requireCount(method, params.length)
+    return method.bind(params)(context)
+  }
+
+  return {
+    async call(request) {
+      try {
+        return await call(request)
+      } catch (error) {
+        throw ours(error, request.method)
+      }
+    },
+    async idle() {
+      await Promise.all(background)
+    },
+  }
+}
+
+/** By `class.method` and by `class_method`, which Orchestra uses. */
+const namesOf = (table: readonly Method[]): ReadonlyMap<string, Method> => {
+  const byAlias = table.map((method) => [method.name.replace('.', '_'), method] as const)
+  const byName = table.map((method) => [method.name, method] as const)
+  return new Map([...byAlias, ...byName])
+}

@@ -1,0 +1,174 @@
+// The calls that every class has, made from its list of fields: records, getters and setters.
+
+import { toRef } from '../catalog/refs.ts'
+import type { StringMap } from '../catalog/schema.ts'
+import { AppError } from '../errors.ts'
+import type { ApiClass, ClassField, FieldWrite, WriteTarget, XenRecord } from './class.ts'
+import type { Call, SessionMethod } from './method.ts'
+import { defineMethod, parameter } from './method.ts'
+import { parseCondition } from './query.ts'
+import { refToUuid, requireObject } from './refs.ts'
+import type { ValueType, Wire } from './values.ts'
+import { refTo, setOf, string, stringMap, voidType, wire } from './values.ts'
+
+export const genericMethods = (apiClass: ApiClass): SessionMethod[] => [
+  ...readers(apiClass),
+  ...apiClass.fields.map((field) => getter(apiClass, field)),
+  ...apiClass.fields.flatMap(({ name, write }) =>
+    write === undefined ? [] : setters(apiClass, name, write),
+  ),
+]
+
+const recordMap = (records: readonly XenRecord[]): Wire =>
+  Object.fromEntries(records.map((record) => [toRef(record.uuid), record]))
+
+const readers = (apiClass: ApiClass): SessionMethod[] => {
+  const { name, fields } = apiClass
+  const fieldNames = new Set(fields.map((field) => field.name))
+  const self = parameter(refTo(name))
+  const role = 'read-only'
+  const methods = [
+    defineMethod({
+      name: `${name}.get_all`,
+      role,
+      parameters: {},
+      result: setOf(refTo(name)),
+      run: async ({ context }) => (await apiClass.list(context)).map((record) => record.uuid),
+    }),
+    defineMethod({
+      name: `${name}.get_all_records`,
+      role,
+      parameters: {},
+      result: wire(`(${name} ref → ${name} record) map`),
+      run: async ({ context }) => recordMap(await apiClass.list(context)),
+    }),
+    defineMethod({
+      name: `${name}.get_all_records_where`,
+      role,
+      parameters: { expr: parameter(string) },
+      result: wire(`(${name} ref → ${name} record) map`),
+      async run({ context }, { expr }) {
+        const matches = parseCondition(expr, fieldNames)
+        return recordMap((await apiClass.list(context)).filter(matches))
+      },
+    }),
+    defineMethod({
+      name: `${name}.get_record`,
+      role,
+      parameters: { self },
+      result: wire(`${name} record`),
+      run: ({ context }, { self }) => requireRecord(apiClass, context, self),
+    }),
+    defineMethod({
+      name: `${name}.get_by_uuid`,
+      role,
+      parameters: { uuid: parameter(string) },
+      result: refTo(name),
+      async run({ context }, { uuid }) {
+        const found = refToUuid(uuid)
+        const record = found && (await apiClass.find(context, found))
+        if (!record) throw new AppError('UUID_INVALID', [name, uuid.slice(0, 64)])
+        return record.uuid
+      },
+    }),
+  ]
+  if (!fieldNames.has('name_label')) return methods
+  const byName = defineMethod({
+    name: `${name}.get_by_name_label`,
+    role,
+    parameters: { label: parameter(string) },
+    result: setOf(refTo(name)),
+    async run({ context }, { label }) {
+      const records = await apiClass.list(context)
+      return records.filter((record) => record['name_label'] === label).map((record) => record.uuid)
+    },
+  })
+  return [...methods, byName]
+}
+
+const requireRecord = async (
+  apiClass: ApiClass,
+  context: Call['context'],
+  uuid: string,
+): Promise<XenRecord> => requireObject(apiClass.name, uuid, await apiClass.find(context, uuid))
+
+const getter = (apiClass: ApiClass, { name, type }: ClassField): SessionMethod =>
+  defineMethod({
+    name: `${apiClass.name}.get_${name}`,
+    role: 'read-only',
+    parameters: { self: parameter(refTo(apiClass.name)) },
+    result: wire(type.name),
+    run: async ({ context }, { self }) =>
+      (await requireRecord(apiClass, context, self))[name] ?? '',
+  })
+
+const target = ({ context, identity }: Call, uuid: string): WriteTarget => ({
+  context,
+  identity,
+  uuid,
+})
+
+const setters = (apiClass: ApiClass, field: string, write: FieldWrite): SessionMethod[] => {
+  const define = <T>(
+    name: string,
+    type: ValueType<T>,
+    run: (target: WriteTarget, value: T) => Promise<void>,
+  ): SessionMethod =>
+    defineMethod({
+      name: `${apiClass.name}.${name}`,
+      role: apiClass.writeRole,
+      parameters: { self: parameter(refTo(apiClass.name)), value: parameter(type) },
+      result: voidType,
+      run: (call, { self, value }) => run(target(call, self), value),
+    })
+  if (write.kind === 'value') {
+    return [define(`set_${field}`, write.type, (target, value) => write.set(target, value))]
+  }
+  if (write.kind === 'set') {
+    return [
+      define(`set_${field}`, setOf(string), (target, value) =>
+        write.edit(target, () => [...new Set(value)]),
+      ),
+      define(`add_${field}`, string, (target, value) =>
+        write.edit(target, (set) => [...new Set([...set, value])]),
+      ),
+      define(`remove_${field}`, string, (target, value) =>
+        write.edit(target, (set) => set.filter((member) => member !== value)),
+      ),
+    ]
+  }
+  return [
+    define(`set_${field}`, stringMap, (target, value) => write.edit(target, () => value)),
+    addToMap(apiClass, field, write),
+    define(`remove_from_${field}`, string, (target, key) =>
+      write.edit(target, (map) => withoutKey(map, key)),
+    ),
+  ]
+}
+
+const addToMap = (
+  apiClass: ApiClass,
+  field: string,
+  write: Extract<FieldWrite, { kind: 'map' }>,
+): SessionMethod =>
+  defineMethod({
+    name: `${apiClass.name}.add_to_${field}`,
+    role: apiClass.writeRole,
+    parameters: {
+      self: parameter(refTo(apiClass.name)),
+      key: parameter(string),
+      value: parameter(string),
+    },
+    result: voidType,
+    run: (call, { self, key, value }) =>
+      write.edit(target(call, self), (map) => {
+        if (Object.hasOwn(map, key)) {
+          throw new AppError('MAP_DUPLICATE_KEY', [apiClass.name, field, toRef(self), key])
+        }
+        return Object.fromEntries([...Object.entries(map), [key, value]])
+      }),
+  })
+
+/** Without the key, which may be absent. */
+const withoutKey = (map: StringMap, key: string): StringMap =>
+  Object.fromEntries(Object.entries(map).filter(([name]) => name !== key))

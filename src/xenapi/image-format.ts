@@ -1,0 +1,72 @@
+// `sm_config:image-format` of a VDI: asked for at creation, shown where a client must know it.
+
+import type { FormatName, StringMap } from '../catalog/schema.ts'
+import type { SrRow } from '../catalog/srs.ts'
+import { toRef } from '../catalog/refs.ts'
+import type { VdiRow } from '../catalog/vdis.ts'
+import { AppError } from '../errors.ts'
+import { KiB, TiB } from '../units.ts'
+
+/** Clients export what this says, and VHD without it. */
+const ASKED = 'image-format'
+
+/** Where nobody asked: for people, and for no client to act on. */
+const CHOSEN = 'at-rest-format'
+
+/** Above it a disk can only be qcow2, and clients must know. */
+const MAXIMUM_VHD_CLIENT_SIZE = 2 * TiB - 8 * KiB
+
+/** What `sm_config` shows: the client's keys, and one that tells the format. */
+export const shownSmConfig = (
+  vdi: Pick<VdiRow, 'smConfig' | 'format' | 'requestedFormat' | 'virtualSize'>,
+): StringMap => {
+  const isAsked = vdi.requestedFormat !== null || vdi.virtualSize > MAXIMUM_VHD_CLIENT_SIZE
+  return { ...vdi.smConfig, [isAsked ? ASKED : CHOSEN]: vdi.format }
+}
+
+/**
+ * The client's keys of a changed `sm_config`. Those that tell the format come back unchanged when a
+ * client writes what it has read.
+ * @throws AppError VALUE_NOT_SUPPORTED for another format: a VDI keeps the one that it was made in
+ */
+export const changedSmConfig = (changed: StringMap, vdi: VdiRow): StringMap => {
+  const shown = shownSmConfig(vdi)
+  for (const key of [ASKED, CHOSEN]) {
+    const value = changed[key]
+    if (value === undefined || value === shown[key]) continue
+    const reason = `the VDI ${vdi.uuid} was made in ${vdi.format} and keeps that format`
+    throw new AppError('VALUE_NOT_SUPPORTED', [`sm_config:${key}`, value, reason])
+  }
+  return withoutFormat(changed)
+}
+
+export interface ChosenFormat {
+  readonly format: FormatName
+  /** Null: nobody asked. */
+  readonly requestedFormat: FormatName | null
+  /** The client's keys. */
+  readonly smConfig: StringMap
+}
+
+/**
+ * The format of a new VDI.
+ * @throws AppError VDI_INCOMPATIBLE_TYPE for one that the storage repository does not hold
+ */
+export const chooseFormat = (smConfig: StringMap, sr: SrRow): ChosenFormat => {
+  const asked = smConfig[ASKED]
+  const rest = withoutFormat(smConfig)
+  if (asked === undefined || asked === '') {
+    return { format: sr.defaultFormat, requestedFormat: null, smConfig: rest }
+  }
+  const format = sr.supportedFormats.find((name) => name === asked.toLowerCase())
+  if (format === undefined) {
+    throw new AppError('VDI_INCOMPATIBLE_TYPE', [
+      toRef(sr.uuid),
+      `Image format ${asked.slice(0, 64)} is not supported by ${sr.uuid}`,
+    ])
+  }
+  return { format, requestedFormat: format, smConfig: rest }
+}
+
+const withoutFormat = (smConfig: StringMap): StringMap =>
+  Object.fromEntries(Object.entries(smConfig).filter(([key]) => key !== ASKED && key !== CHOSEN))

@@ -1,0 +1,145 @@
+// JSON-RPC 2.0 and 1.0 around the dispatcher: text in, text out. XenAPI takes no notifications: a
+// call whose failure nobody hears of would break the promise of an honest outcome.
+
+import { toAppError } from '../errors.ts'
+import type { Dispatcher } from './dispatch.ts'
+import { formatDate, isWireMap } from './values.ts'
+import type { Wire } from './values.ts'
+
+/** @returns the body of the answer, for every text */
+export type JsonRpc = (text: string) => Promise<string>
+
+/** Of brackets in brackets; a record of XenAPI in a batch needs 5. */
+const MAXIMUM_DEPTH = 32
+
+const MAXIMUM_BATCH = 100
+
+const PARSE_ERROR = -32_700
+const INVALID_REQUEST = -32_600
+const INVALID_PARAMS = -32_602
+
+/** XenAPI has one number for all of its errors; clients go by the message. */
+const XENAPI_ERROR = 1
+
+type Version = '1.0' | '2.0'
+type Id = string | number | null
+
+/** What is wrong with the envelope and not with the call. */
+class ProtocolError extends Error {
+  readonly code: number
+
+  constructor(code: number, message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+export const createJsonRpc = (dispatcher: Dispatcher): JsonRpc => {
+  const answerOne = async (request: Wire): Promise<unknown> => {
+    const { id, version } = envelopeOf(request)
+    try {
+      const result = await dispatcher.call(readRequest(request, id))
+      return success(version, id, jsonOf(result))
+    } catch (error) {
+      return failure(version, id, error)
+    }
+  }
+  return async (text) => {
+    try {
+      const parsed = parse(text)
+      if (!isArray(parsed)) return JSON.stringify(await answerOne(parsed))
+      if (parsed.length === 0) throw invalidRequest('the batch is empty')
+      if (parsed.length > MAXIMUM_BATCH) {
+        throw invalidRequest(`the batch has ${parsed.length} calls, the limit is ${MAXIMUM_BATCH}`)
+      }
+      const answers: unknown[] = []
+      for (const request of parsed) answers.push(await answerOne(request))
+      return JSON.stringify(answers)
+    } catch (error) {
+      return JSON.stringify(failure('2.0', null, error))
+    }
+  }
+}
+
+/** The answer to a call that could not be read at all, for example one that is too long. */
+export const unreadableCall = (message: string): string =>
+  JSON.stringify(failure('2.0', null, invalidRequest(message)))
+
+const invalidRequest = (found: string): ProtocolError =>
+  new ProtocolError(INVALID_REQUEST, `Invalid request: ${found}`)
+
+const parse = (text: string): Wire => {
+  requireShallow(text)
+  try {
+    return JSON.parse(text) as Wire
+  } catch {
+    // The parser's own message shows a part of the text, and that may be a password.
+    throw new ProtocolError(PARSE_ERROR, 'Parse error: the body is not JSON')
+  }
+}
+
+/** Before the parser sees it, so that no depth of brackets reaches code that calls itself. */
+const requireShallow = (text: string): void => {
+  let depth = 0
+  let isString = false
+  for (let index = 0; index < text.length; index += 1) {
+    const character = text[index]
+    if (character === '"') isString = !isString
+    else if (isString) index += character === '\\' ? 1 : 0
+    else if (character === '[' || character === '{') depth += 1
+    else if (character === ']' || character === '}') depth -= 1
+    if (depth > MAXIMUM_DEPTH) {
+      throw invalidRequest(`brackets are nested deeper than ${MAXIMUM_DEPTH}`)
+    }
+  }
+}
+
+/** What the answer needs even when the request is wrong. */
+const envelopeOf = (request: Wire): { id: Id; version: Version } => {
+  if (!isWireMap(request)) return { id: null, version: '2.0' }
+  const { id } = request
+  return {
+    id: typeof id === 'string' || typeof id === 'number' ? id : null,
+    version: request['jsonrpc'] === undefined || request['jsonrpc'] === '1.0' ? '1.0' : '2.0',
+  }
+}
+
+const readRequest = (request: Wire, id: Id): { method: string; params: readonly Wire[] } => {
+  if (!isWireMap(request)) throw invalidRequest('a call is an object')
+  const { jsonrpc, method, params = [] } = request
+  if (jsonrpc !== undefined && jsonrpc !== '2.0' && jsonrpc !== '1.0') {
+    throw invalidRequest('jsonrpc must be "2.0", or "1.0", or left out for 1.0')
+  }
+  if (typeof method !== 'string') throw invalidRequest('method must be a string')
+  if (id === null) {
+    throw invalidRequest('id must be a string or a number, there are no notifications')
+  }
+  if (!isArray(params)) {
+    throw new ProtocolError(INVALID_PARAMS, 'Invalid params: params must be an array')
+  }
+  return { method, params }
+}
+
+const success = (version: Version, id: Id, result: unknown): unknown =>
+  version === '1.0' ? { result, error: null, id } : { jsonrpc: '2.0', result, id }
+
+const failure = (version: Version, id: Id, error: unknown): unknown => {
+  if (error instanceof ProtocolError) {
+    return { jsonrpc: '2.0', error: { code: error.code, message: error.message }, id }
+  }
+  const { code, params } = toAppError(error)
+  if (version === '1.0') return { result: null, error: [code, ...params], id }
+  return { jsonrpc: '2.0', error: { code: XENAPI_ERROR, message: code, data: params }, id }
+}
+
+/** As JSON carries it: dates are strings too. */
+const jsonOf = (wire: Wire): unknown => {
+  if (wire instanceof Date) return formatDate(wire)
+  if (isArray(wire)) return wire.map(jsonOf)
+  if (!isWireMap(wire)) return wire
+  return Object.fromEntries(
+    Object.entries(wire).map(([name, value]) => [name, jsonOf(value)] as const),
+  )
+}
+
+const isArray = (wire: Wire): wire is readonly Wire[] => Array.isArray(wire)

@@ -1,0 +1,27 @@
+// The one table of calls: what the classes give, and what was written by hand. A call that stands
+// here can be made in all protocols.
+
+import { classes } from '../classes/classes.ts'
+import { genericMethods } from '../generic-methods.ts'
+import type { Method } from '../method.ts'
+import { defineOpenMethod } from '../method.ts'
+import { setOf, string } from '../values.ts'
+import { sessionMethods } from './session.ts'
+import { taskMethods } from './task.ts'
+import { vdiMethods } from './vdi.ts'
+
+const ownMethods: readonly Method[] = [
+  ...classes.flatMap(genericMethods),
+  ...sessionMethods,
+  ...taskMethods,
+  ...vdiMethods,
+]
+
+const listMethods = defineOpenMethod({
+  name: 'system.listMethods',
+  parameters: {},
+  result: setOf(string),
+  run: async () => methods.map((method) => method.name).toSorted(),
+})
+
+export const methods: readonly Method[] = [...ownMethods, listMethods]

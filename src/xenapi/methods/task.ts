@@ -1,0 +1,99 @@
+// Tasks: clients make one before a transfer, watch it, may stop it, and destroy it afterwards.
+
+import { toRef } from '../../catalog/refs.ts'
+import type { TaskRow } from '../../catalog/tasks.ts'
+import { requireOwnTask } from '../classes/task.ts'
+import { nameDescriptionType, nameLabelType } from '../classes/names.ts'
+import type { Call, SessionMethod } from '../method.ts'
+import { defineMethod, parameter } from '../method.ts'
+import { requireObject } from '../refs.ts'
+import { float, oneOf, refTo, voidType, wire } from '../values.ts'
+
+const taskStatus = oneOf('task_status_type', [
+  'pending',
+  'success',
+  'failure',
+  'cancelling',
+  'cancelled',
+])
+
+/** @throws AppError HANDLE_INVALID; RBAC_PERMISSION_DENIED for another user's task */
+const requireTask = async (
+  { context, identity }: Call,
+  uuid: string,
+  permission: string,
+): Promise<TaskRow> => {
+  const task = requireObject('task', uuid, await context.catalog.tasks.get(toRef(uuid)))
+  requireOwnTask(identity, task, permission)
+  return task
+}
+
+export const taskMethods: readonly SessionMethod[] = [
+  defineMethod({
+    name: 'task.create',
+    role: 'read-only',
+    isAsync: true,
+    parameters: {
+      label: parameter(nameLabelType),
+      description: parameter(nameDescriptionType),
+    },
+    result: wire('task ref'),
+    run: ({ context, identity }, { label, description }) =>
+      context.catalog.tasks.create({
+        nameLabel: label,
+        nameDescription: description,
+        userUuid: identity.user.uuid,
+      }),
+  }),
+  defineMethod({
+    name: 'task.destroy',
+    role: 'read-only',
+    isAsync: true,
+    parameters: { self: parameter(refTo('task')) },
+    result: voidType,
+    async run(call, { self }) {
+      await requireTask(call, self, 'task.destroy')
+      await call.context.catalog.tasks.destroy(toRef(self))
+    },
+  }),
+  defineMethod({
+    name: 'task.cancel',
+    role: 'read-only',
+    isAsync: true,
+    parameters: { task: parameter(refTo('task')) },
+    result: voidType,
+    async run(call, { task: uuid }) {
+      await requireTask(call, uuid, 'task.cancel')
+      const { catalog, transfers } = call.context
+      const ref = toRef(uuid)
+      // First the word, then the deed: a transfer that stops at once must not find it pending.
+      await catalog.tasks.cancelling(ref)
+      if (transfers.cancel(ref)) return
+      // What runs and cannot be stopped ends the task itself; a task that nobody took ends here.
+      const task = await catalog.tasks.get(ref)
+      if (task?.hasTransfer === false) await catalog.tasks.cancel(ref)
+    },
+  }),
+  defineMethod({
+    name: 'task.set_status',
+    role: 'read-only',
+    isAsync: true,
+    parameters: { self: parameter(refTo('task')), value: parameter(taskStatus) },
+    result: voidType,
+    async run(call, { self, value }) {
+      await requireTask(call, self, 'task.set_status')
+      await call.context.catalog.tasks.setStatus(toRef(self), value)
+    },
+  }),
+  defineMethod({
+    name: 'task.set_progress',
+    role: 'read-only',
+    isAsync: true,
+    parameters: { self: parameter(refTo('task')), value: parameter(float) },
+    result: voidType,
+    async run(call, { self, value }) {
+      await requireTask(call, self, 'task.set_progress')
+      call.context.catalog.tasks.setProgress(toRef(self), value)
+    },
+  }),
+]

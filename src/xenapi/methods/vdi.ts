@@ -1,0 +1,102 @@
+// VDI.create and VDI.destroy. Content comes and goes by import and export.
+
+import { NULL_REF, toRef } from '../../catalog/refs.ts'
+import { AppError } from '../../errors.ts'
+import { alignUp, formatBytes, MAXIMUM_DISK_SIZE, SECTOR_SIZE } from '../../units.ts'
+import { nameDescriptionType, nameLabelType } from '../classes/names.ts'
+import { chooseFormat } from '../image-format.ts'
+import type { SessionMethod } from '../method.ts'
+import { defineMethod, parameter } from '../method.ts'
+import { recordOf, required, withDefault } from '../records.ts'
+import { requireObject } from '../refs.ts'
+import { bool, int, oneOf, refTo, setOf, string, stringMap, voidType } from '../values.ts'
+
+const vdiType = oneOf('vdi_type', [
+  'system',
+  'user',
+  'ephemeral',
+  'suspend',
+  'crashdump',
+  'ha_statefile',
+  'metadata',
+  'redo_log',
+  'rrd',
+  'pvs_cache',
+  'cbt_metadata',
+])
+
+const newVdi = recordOf('VDI', {
+  name_label: withDefault(nameLabelType, ''),
+  name_description: withDefault(nameDescriptionType, ''),
+  SR: required(refTo('SR')),
+  virtual_size: required(int),
+  type: withDefault(vdiType, 'user'),
+  sharable: withDefault(bool, false),
+  read_only: withDefault(bool, false),
+  other_config: withDefault(stringMap, {}),
+  xenstore_data: withDefault(stringMap, {}),
+  sm_config: withDefault(stringMap, {}),
+  tags: withDefault(setOf(string), []),
+})
+
+/**
+ * The size asked for, in whole sectors.
+ * @throws AppError INVALID_VALUE unless it is above 0; VDI_TOO_LARGE [no VDI yet, maximum]
+ */
+const requireSize = (asked: number, maximum: number, kind: string): number => {
+  if (asked <= 0) {
+    const message = `A VDI has more than 0 bytes, not ${asked}`
+    throw new AppError('INVALID_VALUE', ['virtual_size', String(asked)], { message })
+  }
+  const size = alignUp(asked, SECTOR_SIZE)
+  if (size <= maximum) return size
+  throw new AppError('VDI_TOO_LARGE', [NULL_REF, String(maximum)], {
+    message: `${kind} has at most ${formatBytes(maximum)}, ${formatBytes(size)} were asked for`,
+  })
+}
+
+export const vdiMethods: readonly SessionMethod[] = [
+  defineMethod({
+    name: 'VDI.create',
+    role: 'vm-admin',
+    isAsync: true,
+    parameters: { args: parameter(newVdi) },
+    result: refTo('VDI'),
+    async run({ context }, { args }) {
+      const { catalog, formats } = context
+      const sr = requireObject('SR', args.SR, await catalog.srs.get(args.SR))
+      const chosen = chooseFormat(args.sm_config, sr)
+      const { maximumSize } = formats[chosen.format]
+      const maximum = Math.min(MAXIMUM_DISK_SIZE, maximumSize)
+      const vdi = await catalog.vdis.create({
+        ...chosen,
+        srUuid: sr.uuid,
+        virtualSize: requireSize(args.virtual_size, maximum, `A VDI in ${chosen.format}`),
+        nameLabel: args.name_label,
+        nameDescription: args.name_description,
+        type: args.type,
+        sharable: args.sharable,
+        readOnly: args.read_only,
+        otherConfig: args.other_config,
+        xenstoreData: args.xenstore_data,
+        tags: [...new Set(args.tags)],
+      })
+      return vdi.uuid
+    },
+  }),
+  defineMethod({
+    name: 'VDI.destroy',
+    role: 'vm-admin',
+    isAsync: true,
+    parameters: { self: parameter(refTo('VDI')) },
+    result: voidType,
+    async run({ context }, { self }) {
+      const { catalog, storage } = context
+      const vdi = requireObject('VDI', self, await catalog.vdis.get(self))
+      const user = storage.busy(self)
+      if (user !== undefined) throw new AppError('VDI_IN_USE', [toRef(self), user])
+      await catalog.vdis.destroy(self)
+      storage.collect(vdi.srUuid)
+    },
+  }),
+]

@@ -1,0 +1,25 @@
+// How clients name objects: by reference or by bare uuid, in calls and in the query of a transfer.
+
+import { refToUuid, toRef } from '../catalog/refs.ts'
+import { AppError } from '../errors.ts'
+
+export { refToUuid }
+
+/**
+ * The uuid that `text` names.
+ * @throws AppError HANDLE_INVALID [className, text] for the null reference and for what is neither
+ */
+export const requireUuid = (className: string, text: string): string => {
+  const uuid = refToUuid(text)
+  if (uuid === undefined) throw new AppError('HANDLE_INVALID', [className, text.slice(0, 64)])
+  return uuid
+}
+
+/**
+ * The object that was looked up by `uuid`.
+ * @throws AppError HANDLE_INVALID [className, ref] where there is none
+ */
+export const requireObject = <T>(className: string, uuid: string, object: T | undefined): T => {
+  if (object === undefined) throw new AppError('HANDLE_INVALID', [className, toRef(uuid)])
+  return object
+}

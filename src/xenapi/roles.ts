@@ -1,0 +1,40 @@
+// Who may do what: XenAPI's roles are a ladder, each may do what those below it may.
+
+import type { Role } from '../catalog/schema.ts'
+import { AppError } from '../errors.ts'
+import type { Identity } from './authenticate.ts'
+
+/** From most to least. */
+const ladder: readonly Role[] = [
+  'pool-admin',
+  'pool-operator',
+  'vm-power-admin',
+  'vm-admin',
+  'vm-operator',
+  'read-only',
+]
+
+/** The lowest role for each HTTP handler; those of calls stand with the calls. */
+export const httpPermissions = {
+  'http/get_export_raw_vdi': 'vm-admin',
+  'http/put_import_raw_vdi': 'vm-admin',
+} as const satisfies Record<string, Role>
+
+export const hasRole = (identity: Identity, lowest: Role): boolean =>
+  ladder.indexOf(identity.user.role) <= ladder.indexOf(lowest)
+
+/** @throws AppError RBAC_PERMISSION_DENIED [permission, a sentence] */
+export const requireRole = (identity: Identity, lowest: Role, permission: string): void => {
+  if (hasRole(identity, lowest)) return
+  const allowed = ladder.slice(0, ladder.indexOf(lowest) + 1).join(', ')
+  throw new AppError('RBAC_PERMISSION_DENIED', [
+    permission,
+    `the role ${identity.user.role} does not have it, these do: ${allowed}`,
+  ])
+}
+
+/** @throws AppError RBAC_PERMISSION_DENIED */
+export const requireHttpPermission = (
+  identity: Identity,
+  permission: keyof typeof httpPermissions,
+): void => requireRole(identity, httpPermissions[permission], permission)

@@ -1,0 +1,94 @@
+// The calls of XenAPI for tests: on a catalog in memory, with storage and transfers that the test
+// plays.
+
+import type { Role } from '../../src/catalog/schema.ts'
+import { GiB, MAXIMUM_DISK_SIZE, MiB } from '../../src/units.ts'
+import { createAuthenticate } from '../../src/xenapi/authenticate.ts'
+import type { XenApiContext } from '../../src/xenapi/context.ts'
+import { createDispatcher } from '../../src/xenapi/dispatch.ts'
+import { createJsonRpc } from '../../src/xenapi/json-rpc.ts'
+import type { Wire, WireMap } from '../../src/xenapi/values.ts'
+import type { TestClock } from './catalogs.ts'
+import { createStartedCatalog, createTestClock, ROOT_PASSWORD } from './catalogs.ts'
+
+/** The largest VHD that diskport writes. */
+export const MAXIMUM_VHD_SIZE = 2040 * GiB
+
+export const createTestApi = async (clock: TestClock = createTestClock()) => {
+  const started = await createStartedCatalog(':memory:', clock)
+  const { catalog, hostUuid } = started
+  /** VDIs that something writes into. */
+  const busy = new Map<string, string>()
+  /** Tasks whose transfer can be told to stop. */
+  const running = new Set<string>()
+  const cancelled: string[] = []
+  const collected: string[] = []
+  const logged: object[] = []
+  const context: XenApiContext = {
+    catalog,
+    authenticate: createAuthenticate(catalog, () => clock.now().getTime()),
+    hostUuid,
+    storage: {
+      usage: async () => ({
+        physicalSize: 100 * GiB,
+        physicalUtilisation: 7 * MiB,
+        virtualAllocation: 3 * GiB,
+      }),
+      busy: (vdiUuid) => busy.get(vdiUuid),
+      collect: (srUuid) => void collected.push(srUuid),
+    },
+    transfers: {
+      cancel(taskRef) {
+        if (!running.has(taskRef)) return false
+        cancelled.push(taskRef)
+        return true
+      },
+    },
+    formats: {
+      raw: { maximumSize: MAXIMUM_DISK_SIZE },
+      vhd: { maximumSize: MAXIMUM_VHD_SIZE },
+      qcow2: { maximumSize: MAXIMUM_DISK_SIZE },
+    },
+    version: '1.2.3',
+    log: { error: (fields, message) => void logged.push({ ...fields, message }) },
+  }
+  const dispatcher = createDispatcher(context)
+  const login = async (name = 'root', password = ROOT_PASSWORD): Promise<string> =>
+    (await dispatcher.call({
+      method: 'session.login_with_password',
+      params: [name, password],
+    })) as string
+  const session = await login()
+  return {
+    ...started,
+    clock,
+    context,
+    dispatcher,
+    jsonRpc: createJsonRpc(dispatcher),
+    session,
+    login,
+    busy,
+    running,
+    cancelled,
+    collected,
+    logged,
+    /** Makes a call with root's session. */
+    call: (method: string, ...params: Wire[]) =>
+      dispatcher.call({ method, params: [session, ...params] }),
+    /** The session of a new user of that role. */
+    loginAs: async (role: Role): Promise<string> => {
+      await catalog.users.create({ name: role, password: 'pw', role })
+      return login(role, 'pw')
+    },
+  }
+}
+
+export type TestApi = Awaited<ReturnType<typeof createTestApi>>
+
+export const asMap = (wire: Wire): WireMap => wire as WireMap
+
+/** Creates a VDI through the API, its reference. */
+export const createVdi = async (api: TestApi, record: WireMap = {}): Promise<string> => {
+  const fields = { name_label: 'disk', SR: `OpaqueRef:${api.srUuid}`, virtual_size: String(GiB) }
+  return (await api.call('VDI.create', { ...fields, ...record })) as string
+}

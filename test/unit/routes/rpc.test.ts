@@ -1,0 +1,101 @@
+// POST /jsonrpc as HTTP.
+
+import { describe, expect, it } from 'vitest'
+import { createRpcRoutes } from '../../../routes/rpc.ts'
+import { ROOT_PASSWORD } from '../../support/catalogs.ts'
+import { createTestApi } from '../../support/xenapi.ts'
+
+const start = async () => {
+  const api = await createTestApi()
+  const app = createRpcRoutes(api)
+  const post = (body: string | Uint8Array<ArrayBuffer> | ReadableStream, headers = {}) =>
+    app.request('/jsonrpc', { method: 'POST', body, headers, duplex: 'half' })
+  return { ...api, app, post }
+}
+
+const login = JSON.stringify({
+  jsonrpc: '2.0',
+  method: 'session.login_with_password',
+  params: ['root', ROOT_PASSWORD],
+  id: 0,
+})
+
+describe('POST /jsonrpc', () => {
+  it('answers as application/json, without any charset', async () => {
+    const { post } = await start()
+    const response = await post(login)
+    expect(response.status).toBe(200)
+    expect(response.headers.get('content-type')).toBe('application/json')
+    expect(await response.json()).toEqual({
+      jsonrpc: '2.0',
+      result: expect.stringMatching(/^OpaqueRef:/) as string,
+      id: 0,
+    })
+  })
+
+  it.each(['application/json', 'application/json; charset=utf-8', 'text/plain', ''])(
+    'takes calls of the content type "%s"',
+    async (type) => {
+      const { post } = await start()
+      const response = await post(login, { 'content-type': type })
+      expect(await response.json()).toHaveProperty('result')
+    },
+  )
+
+  it.each(['{"method":"VDI.fly","params":[],"id":1}', 'no JSON', ''])(
+    'answers 200 in the same way to what fails: %s',
+    async (body) => {
+      const { post } = await start()
+      const response = await post(body)
+      expect(response.status).toBe(200)
+      expect(response.headers.get('content-type')).toBe('application/json')
+      expect(await response.json()).toHaveProperty('error')
+    },
+  )
+
+  it('carries all of Unicode both ways', async () => {
+    const { post, session } = await start()
+    const call = (method: string, ...params: string[]) =>
+      JSON.stringify({ jsonrpc: '2.0', method, params: [session, ...params], id: 1 })
+    const created = await post(call('task.create', 'Größe 💾 日本', ''))
+    const { result } = (await created.json()) as { result: string }
+    const read = await post(call('task.get_name_label', result))
+    expect(await read.json()).toMatchObject({ result: 'Größe 💾 日本' })
+  })
+
+  it('refuses bytes that are not UTF-8', async () => {
+    const { post } = await start()
+    const response = await post(new Uint8Array([0x22, 0xff, 0x22]))
+    expect(await response.json()).toMatchObject({
+      error: { code: -32600, message: 'Invalid request: the body is not UTF-8' },
+    })
+  })
+
+  it.each([true, false])('takes 1 MiB and no more, length announced: %s', async (announced) => {
+    const { post } = await start()
+    const send = (size: number) => {
+      const body = new TextEncoder().encode(login.padEnd(size))
+      if (announced) return post(body, { 'content-length': String(size) })
+      return post(new Blob([body]).stream())
+    }
+    expect((await send(1024 * 1024)).status).toBe(200)
+    const response = await send(1024 * 1024 + 1)
+    expect(response.status).toBe(413)
+    expect(response.headers.get('content-type')).toBe('application/json')
+    expect(await response.json()).toEqual({
+      jsonrpc: '2.0',
+      error: { code: -32600, message: 'Invalid request: the body is longer than 1048576 bytes' },
+      id: null,
+    })
+  })
+})
+
+describe('other methods on /jsonrpc', () => {
+  it.each(['GET', 'PUT', 'DELETE'])('%s is told what to do', async (method) => {
+    const { app } = await start()
+    const response = await app.request('/jsonrpc', { method })
+    expect(response.status).toBe(405)
+    expect(response.headers.get('allow')).toBe('POST')
+    expect(await response.text()).toContain('by POST')
+  })
+})
