@@ -64,7 +64,7 @@ export const createCatalog = async (
     sms: createSms(database, now),
     srs: createSrs(database, now),
     vdis: createVdis(database, now),
-    layers: createLayers(database),
+    layers: createLayers(database, now),
     users: createUsers(database, now, createPasswordHasher(passwordCost)),
     sessions: createSessions(database, now),
     tasks,

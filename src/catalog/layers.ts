@@ -7,6 +7,8 @@ import type { Database, Queries } from './database.ts'
 import { handleInvalid, toRef } from './refs.ts'
 import type { FormatName, LayerTable } from './schema.ts'
 import { unreachableLayers } from './unreachable-layers.ts'
+import type { NewVdi } from './vdis.ts'
+import { insertVdi } from './vdis.ts'
 
 export type LayerRow = Readonly<LayerTable>
 
@@ -23,6 +25,12 @@ export interface Layers {
    *   is no longer the expected one
    */
   commit(commit: LayerCommit): Promise<void>
+
+  /**
+   * The same for a VDI that appears with its content: row, layer and pointer, all or none.
+   * @throws AppError HANDLE_INVALID for an unknown SR
+   */
+  commitNew(commit: Omit<LayerCommit, 'vdiUuid' | 'expectedLayerUuid'>, vdi: NewVdi): Promise<void>
 
   /**
    * The layer and all below it, top first.
@@ -73,7 +81,7 @@ export interface LayerCommit {
   readonly fileSize: number
 }
 
-export const createLayers = (database: Database): Layers => {
+export const createLayers = (database: Database, now: () => Date): Layers => {
   const { db } = database
   return {
     begin: (layer) =>
@@ -85,6 +93,11 @@ export const createLayers = (database: Database): Layers => {
           .execute()
       }),
     commit: (commit) => database.transaction((db) => commitLayer(db, commit)),
+    commitNew: (commit, vdi) =>
+      database.transaction(async (db) => {
+        const { uuid } = await insertVdi(db, vdi, now)
+        await commitLayer(db, { ...commit, vdiUuid: uuid, expectedLayerUuid: null })
+      }),
     chain: (uuid) => readChain(db, uuid),
     get: (uuid) => db.selectFrom('layers').selectAll().where('uuid', '=', uuid).executeTakeFirst(),
     list: (srUuid) =>

@@ -1,5 +1,5 @@
 // Passwords as scrypt hashes. The text carries its parameters, so that they can be raised later:
-// `scrypt$N=16384,r=8,p=5$<salt>$<key>`, base64.
+// `scrypt$N=8192,r=8,p=10$<salt>$<key>`, base64.
 
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
@@ -14,8 +14,8 @@ export interface PasswordCost {
   readonly p: number
 }
 
-/** 16 MiB and about a fifth of a second: OWASP's choice for little memory. */
-export const defaultPasswordCost: PasswordCost = { N: 16384, r: 8, p: 5 }
+/** 8 MiB and about a fifth of a second: OWASP's choice for little memory. */
+export const defaultPasswordCost: PasswordCost = { N: 8192, r: 8, p: 10 }
 
 /** In bytes of UTF-8. */
 export const MAXIMUM_PASSWORD_LENGTH = 1024

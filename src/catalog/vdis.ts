@@ -58,16 +58,7 @@ export interface Vdis {
 }
 
 export const createVdis = (database: Database, now: () => Date): Vdis => ({
-  create: (vdi) =>
-    database.transaction(async (db) => {
-      await requireStorage(db, vdi)
-      const uuid = vdi.uuid ?? randomUUID()
-      await db
-        .insertInto('vdis')
-        .values({ ...defaults, createdAt: now(), ...vdi, uuid })
-        .execute()
-      return requireVdi(db, uuid)
-    }),
+  create: (vdi) => database.transaction((db) => insertVdi(db, vdi, now)),
   get: (uuid) => selectVdis(database.db).where('vdis.uuid', '=', uuid).executeTakeFirst(),
   list: () => selectVdis(database.db).orderBy('vdis.createdAt').orderBy('vdis.uuid').execute(),
   snapshotsOf: (uuid) =>
@@ -90,6 +81,17 @@ export const createVdis = (database: Database, now: () => Date): Vdis => ({
     if (numDeletedRows === 0n) throw handleInvalid('VDI', uuid)
   },
 })
+
+/** As Vdis.create, inside a transaction of another. */
+export const insertVdi = async (db: Queries, vdi: NewVdi, now: () => Date): Promise<VdiRow> => {
+  await requireStorage(db, vdi)
+  const uuid = vdi.uuid ?? randomUUID()
+  await db
+    .insertInto('vdis')
+    .values({ ...defaults, createdAt: now(), ...vdi, uuid })
+    .execute()
+  return requireVdi(db, uuid)
+}
 
 const defaults = {
   nameLabel: '',

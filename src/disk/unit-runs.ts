@@ -25,8 +25,14 @@ export interface UnitRuns {
   between(from: number, to: number): Iterable<UnitRun>
 }
 
+export interface RunBuilder {
+  /** Adds units `from` up to `to`, in ascending order of `from`; what overlaps or touches the last run joins it. */
+  add(from: number, to: number): void
+  finish(): UnitRuns
+}
+
 /** Typed arrays that grow: first unit, units before, for each run. */
-const createRunBuilder = () => {
+export const createRunBuilder = (): RunBuilder => {
   let units = new Float64Array(64)
   let ranks = new Float64Array(65)
   let runs = 0
@@ -41,8 +47,7 @@ const createRunBuilder = () => {
   }
 
   return {
-    /** Adds units `from` up to `to`, ascending; what overlaps or touches the last run joins it. */
-    add(from: number, to: number): void {
+    add(from, to) {
       const last = runs - 1
       if (last >= 0) {
         const lastEnd = units[last]! + (ranks[runs]! - ranks[last]!)
@@ -119,6 +124,15 @@ export const groupUnitRuns = (runs: UnitRuns, factor: number): UnitRuns => {
   const builder = createRunBuilder()
   for (const { unit, length } of runs.between(0, Number.MAX_SAFE_INTEGER)) {
     builder.add(Math.floor(unit / factor), Math.ceil((unit + length) / factor))
+  }
+  return builder.finish()
+}
+
+/** The other way round: each unit as `factor` smaller ones, of which the disk has `limit`. */
+export const splitUnitRuns = (runs: UnitRuns, factor: number, limit: number): UnitRuns => {
+  const builder = createRunBuilder()
+  for (const { unit, length } of runs.between(0, Number.MAX_SAFE_INTEGER)) {
+    builder.add(unit * factor, Math.min(limit, (unit + length) * factor))
   }
   return builder.finish()
 }

@@ -30,5 +30,12 @@ export const writeUint64 = (view: DataView, at: number, value: number): void => 
   view.setBigUint64(at, BigInt(value))
 }
 
+/**
+ * The two halves of an unsigned 64-bit field as a number, for tables of millions of entries, where a
+ * bigint for each costs too much. Above 2^53 - 1 the result is rounded, and still above it: compare
+ * it with a limit before it is used.
+ */
+export const joinUint32 = (high: number, low: number): number => high * 2 ** 32 + low
+
 /** A number as it stands in messages about offsets: `0x9f0000`. */
 export const hex = (value: number | bigint): string => `0x${value.toString(16)}`

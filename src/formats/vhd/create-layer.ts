@@ -12,6 +12,7 @@ import { blockLayoutOf, offsetOf } from './block-table.ts'
 import { BLOCK_SIZE, MAXIMUM_VHD_SIZE, UNUSED_ENTRY } from './constants.ts'
 import { createLayerBitmaps } from './layer-bitmaps.ts'
 import { requireVhdSize } from './maximum-size.ts'
+import { writtenLocators } from './parent-locator.ts'
 import { writeMetadata } from './seal-layer.ts'
 import { placeStructures } from './written-layout.ts'
 
@@ -37,6 +38,8 @@ export const createVhdLayer = async (
   requireVhdSize(size, uuid)
   requireVirtualSize('Cannot create a vhd layer', size, MAXIMUM_VHD_SIZE)
   const place = placeStructures({ size, hasParent: parent !== undefined })
+  const locators =
+    parent === undefined ? [] : writtenLocators(parent.fileName, place.locatorOffsets)
   const entries = new Uint32Array(place.blockCount).fill(UNUSED_ENTRY)
   const bitmaps = createLayerBitmaps({
     file,
@@ -113,7 +116,8 @@ export const createVhdLayer = async (
       assert(!isSealed, 'The layer is sealed')
       isSealed = true
       await bitmaps.flush()
-      await writeMetadata({ file, options, entries, fullBlocks: bitmaps.fullBlocks, end })
+      const { fullBlocks } = bitmaps
+      await writeMetadata({ file, options, place, locators, entries, fullBlocks, end })
     },
   }
 }

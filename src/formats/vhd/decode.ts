@@ -107,6 +107,8 @@ const readBlockPlan = async (
   const entries = await readTable(Math.ceil(virtualSize / header.blockSize), (_offset, target) =>
     stream.read(target, `${what}: table`),
   )
+  // An image without blocks has its closing footer right behind the table.
+  await skipTo(stream, offset + tableSize(header.tableEntries), 'table')
   const blocks = blocksInFileOrder(entries)
   checkTable({ entries, blocks, layout, metadata, end, what })
   const [first] = blocks

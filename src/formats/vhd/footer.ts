@@ -113,6 +113,7 @@ const isHiddenLater = (footer: Footer, bytes: Uint8Array): boolean => {
 
 /** What the footer parses to; undefined where the bytes are no valid footer. */
 export const tryParseFooter = (bytes: Uint8Array): Footer | undefined => {
+  if (!hasFooterCookie(bytes)) return undefined
   try {
     return parseFooter(bytes, '')
   } catch {

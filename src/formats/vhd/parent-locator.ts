@@ -79,7 +79,7 @@ export const checkLocators = (
 /** Each written locator has a sector to itself: readers of O_DIRECT files need it aligned. */
 export const LOCATOR_SPACE = SECTOR_SIZE
 
-interface WrittenLocator {
+export interface WrittenLocator {
   readonly entry: ParentLocator
   /** One sector: the path, zeros behind. */
   readonly bytes: Uint8Array

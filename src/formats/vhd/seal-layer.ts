@@ -9,13 +9,15 @@ import { tableSize } from './block-table.ts'
 import { diskTypes, FOOTER_SIZE } from './constants.ts'
 import { encodeFooter } from './footer.ts'
 import { encodeHeader } from './header.ts'
-import { writtenLocators } from './parent-locator.ts'
+import type { WrittenLocator } from './parent-locator.ts'
 import { fillBits } from './sector-bitmap.ts'
-import { placeStructures } from './written-layout.ts'
+import type { WrittenLayout } from './written-layout.ts'
 
 interface SealedContent {
   readonly file: WritableImage
   readonly options: LayerOptions
+  readonly place: WrittenLayout
+  readonly locators: readonly WrittenLocator[]
   readonly entries: Uint32Array
   readonly fullBlocks: Uint8Array
   /** Where the last block ends. */
@@ -24,12 +26,10 @@ interface SealedContent {
 
 /** Writes everything but blocks and their bitmaps. */
 export const writeMetadata = async (content: SealedContent): Promise<void> => {
-  const { file, options, entries, fullBlocks, end } = content
+  const { file, options, place, locators, entries, fullBlocks, end } = content
   const { size, uuid, timestamp, parent } = options
-  const place = placeStructures({ size, hasParent: parent !== undefined })
-  const { tableOffset, batmapOffset, batmapBytes, locatorOffsets } = place
+  const { tableOffset, batmapOffset, batmapBytes } = place
 
-  const locators = parent === undefined ? [] : writtenLocators(parent.fileName, locatorOffsets)
   for (const { entry, bytes } of locators) await file.write(entry.offset, bytes)
   await writeTable(file, tableOffset, entries)
 

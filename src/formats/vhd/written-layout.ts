@@ -7,7 +7,7 @@ import { tableSize } from './block-table.ts'
 import { BLOCK_SIZE, FOOTER_SIZE, HEADER_SIZE } from './constants.ts'
 import { LOCATOR_SPACE } from './parent-locator.ts'
 
-interface WrittenLayout {
+export interface WrittenLayout {
   readonly blockCount: number
   readonly tableOffset: number
   /** Of the batmap's header; its bits follow. */

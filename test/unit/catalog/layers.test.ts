@@ -50,6 +50,25 @@ describe('commit', () => {
     expect(vdi).toMatchObject({ layerUuid: uuid, physicalUtilisation: fileSize })
   })
 
+  it('makes a VDI together with its content, or neither', async () => {
+    const { catalog, srUuid } = await start()
+    const uuid = await beginLayer(catalog, srUuid)
+    const vdi = { uuid: randomUUID(), srUuid, virtualSize: GiB, format: 'qcow2' } as const
+    const sealed = { uuid, parentUuid: null, fileSize: MiB }
+    const elsewhere = { ...vdi, srUuid: randomUUID() }
+    await expect(catalog.layers.commitNew(sealed, elsewhere)).rejects.toMatchObject({
+      code: 'HANDLE_INVALID',
+    })
+    const unknown = { ...sealed, uuid: randomUUID() }
+    await expect(catalog.layers.commitNew(unknown, vdi)).rejects.toMatchObject({
+      code: 'INTERNAL_ERROR',
+    })
+    expect(await catalog.vdis.get(vdi.uuid)).toBeUndefined()
+    await catalog.layers.commitNew(sealed, vdi)
+    expect(await catalog.vdis.get(vdi.uuid)).toMatchObject({ layerUuid: uuid, srUuid })
+    expect(await catalog.layers.get(uuid)).toMatchObject({ state: 'sealed', fileSize: MiB })
+  })
+
   it('can drop the parent that the layer was begun on', async () => {
     const { catalog, srUuid, vdiUuid } = await start()
     const parentUuid = await addLayer(catalog, vdiUuid)

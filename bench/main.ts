@@ -1,0 +1,120 @@
+// The benchmark: exports and imports of the real server beside qemu-img and nginx, in one run.
+// `npm run bench` measures; `npm run bench -- --short` only shows that it runs. Asserts no time.
+
+import { execFileSync } from 'node:child_process'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { cpus, tmpdir, totalmem } from 'node:os'
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { spawnServer, type TestServer } from '../test/support/spawn-server.ts'
+import { formats, importDisk, listVdis, qemuName } from './client.ts'
+import { type DiskPlan, writeDisk } from './disks.ts'
+import { measureMemory, memoryHead } from './memory.ts'
+import { type Nginx, startNginx } from './nginx.ts'
+import { timed, versionOf } from './processes.ts'
+import { formatTable, megabytes, type Row } from './table.ts'
+import {
+  exportHead,
+  importHead,
+  measureExports,
+  measureImports,
+  type Subject,
+} from './transfers.ts'
+
+const MiB = 1024 ** 2
+const GiB = 1024 * MiB
+
+const plans = (short: boolean): DiskPlan[] =>
+  short
+    ? [
+        { name: 'scattered', size: GiB, dataSize: 64 * MiB },
+        { name: 'dense', size: 64 * MiB, dataSize: 64 * MiB },
+      ]
+    : [
+        { name: 'scattered', size: 16 * GiB, dataSize: 2.8 * GiB },
+        { name: 'dense', size: 2 * GiB, dataSize: 2 * GiB },
+      ]
+
+const print = (text: string): void => void process.stdout.write(`${text}\n`)
+
+/** Tries to install nginx with the script that installs the tools of the tests. */
+const findNginx = (): string | undefined => {
+  const script = resolve(import.meta.dirname, '../test/support/install-tools.sh')
+  execFileSync('sh', [script, 'nginx:nginx'], { stdio: 'inherit' })
+  const version = versionOf('nginx', '-v')
+  if (version === undefined) print('SKIPPED: everything about nginx, which is not installed')
+  return version
+}
+
+/** Writes a disk, makes an image of each format, and imports it; the VDI and its layer. */
+const prepareSubject = async (
+  server: TestServer,
+  folder: string,
+  plan: DiskPlan,
+): Promise<Subject> => {
+  const raw = join(folder, `${plan.name}.raw`)
+  const { extents, bytes } = await writeDisk(raw, plan)
+  print(`${plan.name}: ${megabytes(plan.size)} with ${megabytes(bytes)} in ${extents} stretches`)
+  for (const format of formats) {
+    if (format === 'raw') continue
+    // The size that the raw disk has, not the cylinders that VHD would make of it.
+    const options = format === 'vhd' ? ['-o', 'force_size=on'] : []
+    const target = join(folder, `${plan.name}.${format}`)
+    const args = ['-f', 'raw', '-O', qemuName(format), ...options, raw, target]
+    await timed('qemu-img', ['convert', ...args])
+  }
+  const before = await listVdis(server)
+  const layersBefore = await listLayers(server)
+  await importDisk(server, join(folder, `${plan.name}.qcow2`), 'qcow2')
+  const [uuid] = (await listVdis(server)).filter((found) => !before.includes(found))
+  const [layer] = (await listLayers(server)).filter((found) => !layersBefore.includes(found))
+  return { disk: plan.name, uuid: uuid!, layer: layer! }
+}
+
+const listLayers = async ({ dataFolder }: TestServer): Promise<string[]> =>
+  (await readdir(dataFolder, { recursive: true }))
+    .filter((path) => /^sr\/[^/]+\/[^/]+\.qcow2$/.test(path))
+    .map((path) => join(dataFolder, path))
+
+const measure = async (folder: string, short: boolean): Promise<void> => {
+  const rounds = short ? 1 : 3
+  const nginxVersion = findNginx()
+  const peers = [versionOf('qemu-img'), nginxVersion, versionOf('curl')?.split(' (')[0]]
+  print(`Node ${process.version}, ${peers.filter((name) => name !== undefined).join(', ')}`)
+  print(`${cpus().length} processors (${cpus()[0]?.model}), ${megabytes(totalmem())} of memory`)
+
+  const server = await spawnServer({ dataFolder: join(folder, 'data') })
+  let nginx: Nginx | undefined
+  try {
+    nginx = nginxVersion === undefined ? undefined : await startNginx(folder, folder)
+    const bench = { server, nginx, folder, rounds }
+    const exports: Row[] = []
+    const imports: Row[] = []
+    for (const plan of plans(short)) {
+      const subject = await prepareSubject(server, folder, plan)
+      exports.push(...(await measureExports(bench, subject)))
+      imports.push(...(await measureImports(bench, plan.name)))
+    }
+    print(`\nBest of ${rounds}, the peers taking turns, sync before each run.\n`)
+    print(formatTable(exportHead, exports))
+    print(formatTable(importHead, imports))
+  } finally {
+    await nginx?.stop()
+    await server.stop()
+  }
+  print(formatTable(memoryHead, await measureMemory(folder, short ? 16 * MiB : 512 * MiB)))
+}
+
+const { short, dir } = parseArgs({
+  options: {
+    short: { type: 'boolean', default: false },
+    dir: { type: 'string', default: tmpdir() },
+  },
+}).values
+const folder = await mkdtemp(join(resolve(dir), 'diskport-bench-'))
+print(`in ${folder}, which is removed at the end`)
+try {
+  await measure(folder, short)
+} finally {
+  await rm(folder, { recursive: true, force: true })
+}

@@ -1,0 +1,155 @@
+// The comparisons: exports against qemu-img and nginx, imports against qemu-img.
+
+import { rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { TestServer } from '../test/support/spawn-server.ts'
+import type { Format } from './client.ts'
+import {
+  destroyVdisExcept,
+  exportDisk,
+  exportSize,
+  fetchAway,
+  formats,
+  importDisk,
+  listVdis,
+  qemuName,
+} from './client.ts'
+import { compare, type Contender } from './measure.ts'
+import type { Nginx } from './nginx.ts'
+import { timed } from './processes.ts'
+import { megabytes, rate, ratio, type Row } from './table.ts'
+
+export interface Bench {
+  readonly server: TestServer
+  /** Undefined where nginx is not installed. */
+  readonly nginx: Nginx | undefined
+  /** Holds `<disk>.<format>` for each disk and format, made by qemu-img; nginx serves it. */
+  readonly folder: string
+  readonly rounds: number
+}
+
+/** What to move: the VDI that holds it and its layer, from which qemu-img reads the same content. */
+export interface Subject {
+  readonly disk: string
+  readonly uuid: string
+  readonly layer: string
+}
+
+/** A `qemu-img convert` into a file that is removed before and after. */
+const convertContender = (
+  name: string,
+  folder: string,
+  from: readonly [path: string, format: Format],
+  to: Format,
+  options: readonly string[] = [],
+): Contender => {
+  const target = join(folder, 'converted')
+  const clear = (): Promise<void> => rm(target, { force: true })
+  const [path, format] = from
+  const formatArgs = ['-f', qemuName(format), '-O', qemuName(to)]
+  return {
+    name,
+    prepare: clear,
+    run: () => timed('qemu-img', ['convert', ...formatArgs, ...options, path, target]),
+    cleanUp: clear,
+  }
+}
+
+const sizeOf = async (path: string): Promise<number> => (await stat(path)).size
+
+export const exportHead: Row = [
+  'export (MB/s of the file)',
+  'diskport',
+  'qemu-img',
+  'qemu-img -S 0',
+  'nginx',
+  'to qemu-img',
+  'to nginx',
+  'peak RSS',
+]
+
+/** A row for each format: rates, and diskport's rate as a multiple of its peers'. */
+export const measureExports = async (bench: Bench, subject: Subject): Promise<Row[]> => {
+  const { server, nginx, folder, rounds } = bench
+  const { disk, uuid, layer } = subject
+  const rows: Row[] = []
+  for (const format of formats) {
+    await server.forgetPeakMemory()
+    const ours = { name: 'diskport', run: () => exportDisk(server, uuid, format) }
+    const contenders: Contender[] = [
+      ours,
+      convertContender('qemu-img', folder, [layer, 'qcow2'], format),
+    ]
+    if (format === 'raw') {
+      contenders.push(convertContender('dense', folder, [layer, 'qcow2'], format, ['-S', '0']))
+    }
+    if (nginx !== undefined) {
+      const url = `${nginx.url}/${disk}.${format}`
+      contenders.push({ name: 'nginx', run: () => fetchAway(url) })
+    }
+    const seconds = await compare(contenders, rounds)
+    const ready = await sizeOf(join(folder, `${disk}.${format}`))
+    const size = await exportSize(server, uuid, format)
+    const own = size / seconds.get('diskport')!
+    const compareTo = (name: string): number | undefined => {
+      const peer = seconds.get(name)
+      return peer === undefined ? undefined : own / (ready / peer)
+    }
+    rows.push([
+      `${disk} ${format}, ${megabytes(size)}`,
+      rate(size, seconds.get('diskport')),
+      rate(ready, seconds.get('qemu-img')),
+      rate(ready, seconds.get('dense')),
+      rate(ready, seconds.get('nginx')),
+      ratio(compareTo('qemu-img')),
+      ratio(compareTo('nginx')),
+      megabytes(await server.peakMemory()),
+    ])
+  }
+  return rows
+}
+
+export const importHead: Row = [
+  'import (MB/s of the file)',
+  'diskport',
+  'qemu-img',
+  'and flush',
+  'time to qemu-img',
+  'and flush',
+  'peak RSS',
+]
+
+/** A row for each format: rates, and the time of diskport as a multiple of qemu-img's. */
+export const measureImports = async (bench: Bench, disk: string): Promise<Row[]> => {
+  const { server, folder, rounds } = bench
+  const kept = await listVdis(server)
+  const rows: Row[] = []
+  for (const format of formats) {
+    const source = join(folder, `${disk}.${format}`)
+    await server.forgetPeakMemory()
+    const seconds = await compare(
+      [
+        {
+          name: 'diskport',
+          run: () => importDisk(server, source, format),
+          cleanUp: () => destroyVdisExcept(server, kept),
+        },
+        convertContender('qemu-img', folder, [source, format], 'qcow2'),
+        convertContender('flushed', folder, [source, format], 'qcow2', ['-t', 'writeback']),
+      ],
+      rounds,
+    )
+    const size = await sizeOf(source)
+    const own = seconds.get('diskport')!
+    rows.push([
+      `${disk} ${format}, ${megabytes(size)}`,
+      rate(size, own),
+      rate(size, seconds.get('qemu-img')),
+      rate(size, seconds.get('flushed')),
+      ratio(own / seconds.get('qemu-img')!),
+      ratio(own / seconds.get('flushed')!),
+      megabytes(await server.peakMemory()),
+    ])
+  }
+  return rows
+}

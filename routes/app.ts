@@ -1,0 +1,51 @@
+// All routes together. main gives them what they work on; nothing here knows how that was made.
+
+import { getRequestListener } from '@hono/node-server'
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import type { RequestListener } from 'node:http'
+import { Hono } from 'hono'
+import { AppError, toAppError } from '../src/errors.ts'
+import type { Logger } from '../src/log.ts'
+import type { NodeEnvironment, RouteContext } from './environment.ts'
+import { errorReply } from './error-response.ts'
+import { createExportRoute } from './export-raw-vdi.ts'
+import { createImportRoute } from './import-raw-vdi.ts'
+
+/** The listener for Node's HTTP server. */
+export const createListener = (app: Hono<NodeEnvironment>): RequestListener => {
+  const listener = getRequestListener(async (request, env) => {
+    const { incoming, outgoing } = env as NodeEnvironment['Bindings']
+    const response = await app.fetch(request, { incoming, outgoing })
+    // Hono wraps the answer to HEAD, and with it hides that the head has been written already.
+    return outgoing.headersSent ? RESPONSE_ALREADY_SENT : response
+  })
+  return (incoming, outgoing) => void listener(incoming, outgoing)
+}
+
+/** @param others routes that stand for themselves: health, rpc */
+export const createApp = (
+  context: RouteContext,
+  log: Logger,
+  others: readonly Hono[],
+): Hono<NodeEnvironment> => {
+  const app = new Hono<NodeEnvironment>()
+  app.route('/', createExportRoute(context))
+  app.route('/', createImportRoute(context))
+  for (const route of others) app.route('/', route)
+
+  const reply = (error: AppError, accept: string | undefined, status?: number): Response => {
+    const { status: usual, headers, body } = errorReply(error, accept)
+    return new Response(body, { status: status ?? usual, headers })
+  }
+  app.notFound((c) => {
+    const error = new AppError('INVALID_VALUE', ['path', c.req.path], {
+      message: `There is nothing at ${c.req.method} ${c.req.path}`,
+    })
+    return reply(error, c.req.header('accept'), 404)
+  })
+  app.onError((error, c) => {
+    log.error({ error, path: c.req.path }, 'a request failed')
+    return reply(toAppError(error), c.req.header('accept'))
+  })
+  return app
+}

@@ -1,0 +1,83 @@
+// AppError → HTTP: the one table of statuses, and the short text (or JSON) that a person reads.
+
+import type { AppError, ErrorCode } from '../src/errors.ts'
+import { UnknownFormatError } from '../src/errors.ts'
+import type { Logger } from '../src/log.ts'
+
+const statuses: Readonly<Record<ErrorCode, number>> = {
+  HANDLE_INVALID: 404,
+  HOST_IS_SHUTTING_DOWN: 503,
+  IMPORT_ERROR_GENERIC: 400,
+  INTERNAL_ERROR: 500,
+  INVALID_VALUE: 400,
+  MAP_DUPLICATE_KEY: 400,
+  MESSAGE_METHOD_UNKNOWN: 404,
+  MESSAGE_PARAMETER_COUNT_MISMATCH: 400,
+  NOT_IMPLEMENTED: 501,
+  OPERATION_NOT_ALLOWED: 409,
+  OTHER_OPERATION_IN_PROGRESS: 409,
+  RBAC_PERMISSION_DENIED: 403,
+  SESSION_AUTHENTICATION_FAILED: 401,
+  SESSION_INVALID: 401,
+  SR_FULL: 507,
+  TASK_CANCELLED: 409,
+  TOO_BUSY: 503,
+  UUID_INVALID: 404,
+  VALUE_NOT_SUPPORTED: 400,
+  VDI_INCOMPATIBLE_TYPE: 400,
+  VDI_IN_USE: 409,
+  VDI_IO_ERROR: 500,
+  VDI_READONLY: 409,
+  VDI_TOO_LARGE: 400,
+  VDI_TOO_SMALL: 413,
+}
+
+/** How long a client that met TOO_BUSY should wait, in seconds. */
+const retryAfter = 10
+
+export interface ErrorReply {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
+
+/**
+ * @param accept the request's Accept header: JSON for those who ask for it
+ * @param ioErrorStatus what a failed read means here: 400 while reading an upload, 500 for our own storage
+ */
+export const errorReply = (
+  error: AppError,
+  accept: string | undefined,
+  ioErrorStatus: 400 | 500 = 500,
+): ErrorReply => {
+  const status = statusOf(error, ioErrorStatus)
+  const asJson = accept?.includes('application/json') === true
+  const { code, params, message } = error
+  const headers: Record<string, string> = {
+    'content-type': asJson ? 'application/json' : 'text/plain; charset=utf-8',
+    'cache-control': 'no-cache, no-store',
+  }
+  if (status === 401) headers['www-authenticate'] = 'Basic realm="diskport", charset="UTF-8"'
+  if (status === 503) headers['retry-after'] = String(retryAfter)
+  const text = params.length === 0 ? code : `${code} [${params.join(', ')}]`
+  // Where the only parameter is the sentence itself, it is not said twice.
+  const said = params.length === 1 && params[0] === message ? code : text
+  const body = asJson ? JSON.stringify({ code, params, message }) : `${said}: ${message}`
+  return { status, headers, body: `${body}\n` }
+}
+
+const statusOf = (error: AppError, ioErrorStatus: number): number => {
+  if (error instanceof UnknownFormatError) return 404
+  return error.code === 'VDI_IO_ERROR' ? ioErrorStatus : statuses[error.code]
+}
+
+/** A refusal is news, a failure of ours is an error with its stack. */
+export const logRefusal = (
+  log: Logger,
+  { status }: ErrorReply,
+  error: AppError,
+  message: string,
+): void => {
+  if (status >= 500 && status !== 503) log.error({ error, status }, message)
+  else log.info({ status, code: error.code, reason: error.message }, message)
+}

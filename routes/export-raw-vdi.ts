@@ -1,0 +1,126 @@
+// GET and HEAD /export_raw_vdi: a VDI as an image file, whole or a range of it. Everything that can
+// be refused is refused before the status line; after it, a failure destroys the connection.
+
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import type { Context } from 'hono'
+import { Hono } from 'hono'
+import { AppError, toAppError } from '../src/errors.ts'
+import type { Deliver, ExportRequest, ReadyExport } from '../src/transfer/export-vdi.ts'
+import { exportVdi } from '../src/transfer/export-vdi.ts'
+import type { TaskHandle } from '../src/transfer/with-task.ts'
+import { withTask } from '../src/transfer/with-task.ts'
+import type { NodeEnvironment, RouteContext } from './environment.ts'
+import { errorReply, logRefusal } from './error-response.ts'
+import type { Parameters } from './params.ts'
+import { readChoice, readCredentials, readParameters, readReference, readTask } from './params.ts'
+import { chooseRange } from './range.ts'
+import { sendImage } from './streaming.ts'
+import { answer } from './upload.ts'
+
+const permission = 'http/get_export_raw_vdi'
+
+export const createExportRoute = (context: RouteContext): Hono<NodeEnvironment> => {
+  const app = new Hono<NodeEnvironment>()
+  const handle = (c: Context<NodeEnvironment>) => handleExport(context, c)
+  // Hono answers HEAD with the GET handler; it branches on the method itself.
+  app.get('/export_raw_vdi', handle)
+  app.get('/export_raw_vdi/', handle)
+  return app
+}
+
+const handleExport = async (
+  { transfer, authorize }: RouteContext,
+  c: Context<NodeEnvironment>,
+): Promise<Response> => {
+  const { incoming, outgoing } = c.env
+  try {
+    const parameters = readParameters(c)
+    await authorize(readCredentials(c, parameters), permission)
+    await withTask(
+      transfer.catalog,
+      readTask(parameters),
+      (task) => exportVdi(transfer, readRequest(parameters), task, deliverTo(c, task)),
+      () => '',
+    )
+  } catch (error) {
+    const reason = toAppError(error)
+    if (outgoing.headersSent) {
+      outgoing.destroy()
+      const begun = { code: reason.code, reason: reason.message, path: c.req.path }
+      if (reason.code === 'TASK_CANCELLED') transfer.log.info(begun, 'an export was left')
+      else transfer.log.error({ ...begun, error }, 'an export failed after it had begun')
+    } else {
+      const reply = errorReply(reason, c.req.header('accept'))
+      logRefusal(transfer.log, reply, reason, 'an export was refused')
+      answer(incoming, outgoing, reply)
+    }
+  }
+  return RESPONSE_ALREADY_SENT
+}
+
+const readRequest = (parameters: Parameters): ExportRequest => {
+  const delta = readChoice(parameters, 'delta', ['compatible', 'compact'])
+  const subformat = readChoice(parameters, 'subformat', ['dynamic', 'fixed'])
+  const base = parameters('base')
+  return {
+    vdiUuid: readReference(parameters, 'vdi', 'VDI'),
+    formatName: parameters('format') ?? 'raw',
+    options: {
+      ...(delta === undefined ? {} : { delta }),
+      ...(subformat === undefined ? {} : { subformat }),
+    },
+    ...(base === undefined ? {} : { baseUuid: readReference(parameters, 'base', 'VDI') }),
+  }
+}
+
+const deliverTo =
+  (c: Context<NodeEnvironment>, task: TaskHandle): Deliver =>
+  async (ready) => {
+    const { outgoing } = c.env
+    const { image, etag, signal } = ready
+    const chosen = chooseRange(image.size, etag, c.req.header('range'), c.req.header('if-range'))
+    const { status } = chosen
+    if (status === 416) {
+      outgoing.writeHead(status, {
+        'content-range': `bytes */${image.size}`,
+        etag,
+        'content-length': 0,
+      })
+      outgoing.end()
+      return
+    }
+    const { range } = chosen
+    outgoing.strictContentLength = true
+    outgoing.writeHead(status, {
+      ...headersOf(ready),
+      ...(task.ref === undefined ? {} : { 'task-id': task.ref }),
+      'content-length': range.length,
+      ...(status === 206
+        ? {
+            'content-range': `bytes ${range.offset}-${range.offset + range.length - 1}/${image.size}`,
+          }
+        : {}),
+    })
+    if (c.req.method === 'HEAD') {
+      outgoing.end()
+      return
+    }
+    let sent = 0
+    const onProgress = (bytes: number): void => {
+      sent += bytes
+      task.report(sent / range.length)
+    }
+    const outcome = await sendImage(image, range, outgoing, { signal, onProgress })
+    if (outcome === 'client-left') {
+      const message = `The client left after ${sent} of ${range.length} bytes`
+      throw new AppError('TASK_CANCELLED', [task.ref ?? ''], { message })
+    }
+  }
+
+const headersOf = ({ etag, mediaType, fileName }: ReadyExport): Record<string, string> => ({
+  etag,
+  'accept-ranges': 'bytes',
+  'content-type': mediaType,
+  'content-disposition': `attachment; filename="${fileName}"`,
+  'cache-control': 'no-cache, no-store',
+})

@@ -1,0 +1,108 @@
+// What a request asks for, read from its query, its cookies and its headers. Touches no body.
+
+import type { Context } from 'hono'
+import { refToUuid, toRef } from '../src/catalog/refs.ts'
+import { AppError } from '../src/errors.ts'
+
+/** A parameter by name; undefined where it is absent or empty. The query is asked before the cookies. */
+export type Parameters = (name: string) => string | undefined
+
+/** Parameters from query and cookies; cookies are separated by `;` or `&`, as XenAPI clients send them. */
+export const readParameters = (c: Context): Parameters => {
+  const cookies = parseCookies(c.req.header('cookie') ?? '')
+  return (name) => {
+    const value = c.req.query(name) ?? cookies.get(name)
+    return value === '' ? undefined : value
+  }
+}
+
+const parseCookies = (header: string): Map<string, string> => {
+  const cookies = new Map<string, string>()
+  for (const pair of header.split(/[;&]/)) {
+    const separator = pair.indexOf('=')
+    if (separator > 0) {
+      cookies.set(pair.slice(0, separator).trim(), decode(pair.slice(separator + 1).trim()))
+    }
+  }
+  return cookies
+}
+
+/** Percent-decoding that leaves alone what is not percent-encoded. */
+const decode = (value: string): string => {
+  try {
+    return decodeURIComponent(value)
+  } catch {
+    return value
+  }
+}
+
+/** `true`, `1` and `yes` are true; `false`, `0`, `no` and absence are false; anything else is refused. */
+export const readFlag = (parameters: Parameters, name: string): boolean => {
+  const value = parameters(name)?.toLowerCase()
+  if (value === undefined || ['false', '0', 'no'].includes(value)) return false
+  if (['true', '1', 'yes'].includes(value)) return true
+  throw new AppError('INVALID_VALUE', [name, value])
+}
+
+/** One of `choices`, or undefined where the parameter is absent. */
+export const readChoice = <T extends string>(
+  parameters: Parameters,
+  name: string,
+  choices: readonly T[],
+): T | undefined => {
+  const value = parameters(name)?.toLowerCase()
+  if (value === undefined) return undefined
+  const choice = choices.find((known) => known === value)
+  if (choice === undefined) {
+    const message = `${name} is "${value}", must be one of ${choices.join(', ')}`
+    throw new AppError('INVALID_VALUE', [name, value], { message })
+  }
+  return choice
+}
+
+export interface Credentials {
+  readonly sessionId?: string
+  readonly basic?: { readonly user: string; readonly password: string }
+}
+
+/** `session_id` and HTTP Basic, whatever the request carries of them. */
+export const readCredentials = (c: Context, parameters: Parameters): Credentials => {
+  const sessionId = parameters('session_id')
+  const basic = parseBasic(c.req.header('authorization'))
+  return {
+    ...(sessionId === undefined ? {} : { sessionId }),
+    ...(basic === undefined ? {} : { basic }),
+  }
+}
+
+// RFC 7617: the user name ends at the first colon, the password may hold others.
+const parseBasic = (header: string | undefined): Credentials['basic'] => {
+  const encoded = /^basic +([A-Za-z0-9+/=_-]+) *$/i.exec(header ?? '')?.[1]
+  if (encoded === undefined) return undefined
+  const text = Buffer.from(encoded, 'base64').toString('utf8')
+  const colon = text.indexOf(':')
+  if (colon < 0) return undefined
+  return { user: text.slice(0, colon), password: text.slice(colon + 1) }
+}
+
+/**
+ * The uuid of the object that a parameter names by reference or uuid.
+ * @param className for the message: `VDI`
+ * @throws AppError INVALID_VALUE where the parameter is missing, HANDLE_INVALID where it can name nothing
+ */
+export const readReference = (parameters: Parameters, name: string, className: string): string => {
+  const value = parameters(name)
+  if (value === undefined) {
+    const message = `The parameter ${name} is missing: the reference or uuid of a ${className}`
+    throw new AppError('INVALID_VALUE', [name, ''], { message })
+  }
+  const uuid = refToUuid(value)
+  if (uuid === undefined) throw new AppError('HANDLE_INVALID', [className, value])
+  return uuid
+}
+
+/** The reference of the client's task; undefined where it has none. */
+export const readTask = (parameters: Parameters): string | undefined =>
+  parameters('task_id') === undefined
+    ? undefined
+    : toRef(readReference(parameters, 'task_id', 'task'))

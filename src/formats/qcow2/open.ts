@@ -1,0 +1,158 @@
+// Image → Disk for QCOW2 at rest. L2 tables are read when a read or a walk comes to them; refcounts,
+// snapshots and bitmaps are never looked at, nor is a backing file: what it would answer is a hole.
+
+import type { Disk } from '../../disk/disk.ts'
+import { rangeWithin, throwIfAborted } from '../../disk/disk.ts'
+import type { ByteRange, Extent } from '../../disk/extents.ts'
+import { clip } from '../../disk/extents.ts'
+import { imageError } from '../../errors.ts'
+import type { Image } from '../../image/image.ts'
+import type { Header } from './header.ts'
+import { parseHeader, PREFIX_LENGTH, readClusterSize } from './header.ts'
+import { visitL2Tables } from './l1.ts'
+import { createL2Cache } from './l2-cache.ts'
+import type { ClusterRun } from './tables.ts'
+import { clustersOfTable, readClusterRuns } from './tables.ts'
+
+const what = 'Cannot open qcow2'
+
+/** See ImageFormat.open. Holds the L1 table (8 bytes an entry, at most 32 MiB) and the cache of L2 tables. */
+export const openQcow2 = async (image: Image): Promise<Disk> => {
+  const header = await readHeader(image)
+  const l1 = new Float64Array(header.l1Entries)
+  await visitL2Tables(
+    header,
+    what,
+    (offset, target) => image.read(offset, target),
+    (table, offset) => (l1[table] = offset),
+  )
+  const walk = createWalk(image, header, l1)
+  return {
+    size: header.virtualSize,
+    async *extents(range) {
+      yield* readExtents(walk, header, rangeWithin(header.virtualSize, range))
+    },
+    async read(offset, target, signal) {
+      throwIfAborted(signal)
+      rangeWithin(header.virtualSize, { offset, length: target.length })
+      if (target.length > 0) await readBytes(walk, header, image, offset, target, signal)
+    },
+    close: () => image.close(),
+  }
+}
+
+const readHeader = async (image: Image): Promise<Header> => {
+  if (image.size < PREFIX_LENGTH) {
+    throw imageError(what, `the file has ${image.size} bytes, a header needs ${PREFIX_LENGTH}`)
+  }
+  const prefix = new Uint8Array(PREFIX_LENGTH)
+  await image.read(0, prefix)
+  const clusterSize = readClusterSize(prefix, what)
+  if (image.size < clusterSize) {
+    throw imageError(what, `the file has ${image.size} bytes, one cluster has ${clusterSize}`)
+  }
+  const cluster = new Uint8Array(clusterSize)
+  await image.read(0, cluster)
+  return parseHeader(cluster, image.size, what)
+}
+
+/** The runs of clusters that meet a range of the disk, ascending; without an L2 table one hole for many. */
+type Walk = (range: ByteRange) => AsyncGenerator<Iterable<ClusterRun>, void, undefined>
+
+const createWalk = (image: Image, header: Header, l1: Float64Array): Walk => {
+  const { clusterSize, l2Entries } = header
+  const rules = { ...header, what }
+  const cache = createL2Cache(image, clusterSize)
+
+  return async function* walk({ offset, length }) {
+    const end = Math.ceil((offset + length) / clusterSize)
+    for (let cluster = Math.floor(offset / clusterSize); cluster < end;) {
+      let table = Math.floor(cluster / l2Entries)
+      if (l1[table] === 0) {
+        while (table < l1.length && l1[table] === 0) table += 1
+        const to = Math.min(end, table * l2Entries)
+        yield [{ kind: 'hole', cluster, count: to - cluster, imageOffset: 0 }]
+        cluster = to
+        continue
+      }
+      const to = Math.min(end, clustersOfTable(table, header).to)
+      const view = await cache.get(table, l1[table]!)
+      yield readClusterRuns(view, table, cluster, to, rules)
+      cluster = to
+    }
+  }
+}
+
+/** Joined by kind as they come: a walk over fragmented clusters waits once a table, not once a run. */
+async function* readExtents(
+  walk: Walk,
+  { clusterSize }: Header,
+  range: ByteRange,
+): AsyncGenerator<Extent, void, undefined> {
+  if (range.length === 0) return
+  let last: Extent | undefined
+  for await (const runs of walk(range)) {
+    for (const { kind, cluster, count } of runs) {
+      const length = count * clusterSize
+      if (last?.kind === kind) {
+        last = { kind, offset: last.offset, length: last.length + length }
+        continue
+      }
+      if (last !== undefined) yield clip(last, range)!
+      last = { kind, offset: cluster * clusterSize, length }
+    }
+  }
+  if (last !== undefined) yield clip(last, range)!
+}
+
+/** Clusters that follow each other in the image are one read of it. */
+const readBytes = async (
+  walk: Walk,
+  { clusterSize }: Header,
+  image: Image,
+  offset: number,
+  target: Uint8Array,
+  signal: AbortSignal | undefined,
+): Promise<void> => {
+  const range = { offset, length: target.length }
+  let from = 0
+  let to = 0
+  let imageOffset = 0
+  const flush = async (): Promise<void> => {
+    if (to > from) await readClipped(image, imageOffset, target.subarray(from, to), signal)
+    from = to
+  }
+  for await (const runs of walk(range)) {
+    for (const run of runs) {
+      const part = clip(
+        { offset: run.cluster * clusterSize, length: run.count * clusterSize },
+        range,
+      )!
+      const start = part.offset - offset
+      if (run.kind !== 'data') {
+        target.fill(0, start, start + part.length)
+        continue
+      }
+      const partOffset = run.imageOffset + (part.offset - run.cluster * clusterSize)
+      if (start !== to || imageOffset + (to - from) !== partOffset) {
+        await flush()
+        from = start
+        imageOffset = partOffset
+      }
+      to = start + part.length
+    }
+  }
+  await flush()
+}
+
+/** What a short last cluster leaves out is zeros. */
+const readClipped = async (
+  image: Image,
+  offset: number,
+  target: Uint8Array,
+  signal: AbortSignal | undefined,
+): Promise<void> => {
+  const present = Math.max(0, Math.min(target.length, image.size - offset))
+  if (present > 0) await image.read(offset, target.subarray(0, present), signal)
+  target.fill(0, present)
+}

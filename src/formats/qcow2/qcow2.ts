@@ -1,0 +1,19 @@
+// QCOW2: QEMU's format, version 2 and 3. Reads what qemu-img makes, but compressed clusters and
+// extended L2 entries; writes version 3 with clusters of 64 KiB.
+
+import { MAXIMUM_DISK_SIZE } from '../../units.ts'
+import type { ImageFormat } from '../format.ts'
+import { createQcow2Layer } from './create-layer.ts'
+import { decodeQcow2 } from './decode.ts'
+import { openQcow2 } from './open.ts'
+import { planQcow2 } from './plan.ts'
+
+export const qcow2: ImageFormat = {
+  name: 'qcow2',
+  mediaType: 'application/x-qemu-disk',
+  maximumSize: MAXIMUM_DISK_SIZE,
+  open: openQcow2,
+  plan: planQcow2,
+  decode: decodeQcow2,
+  createLayer: createQcow2Layer,
+}

@@ -1,0 +1,42 @@
+// Node's HTTP server with the settings that long transfers need. What answers is given from outside.
+
+import type { RequestListener, Server } from 'node:http'
+import { createServer } from 'node:http'
+
+/** How long a client may take for the head of a request, in milliseconds. */
+const headersTimeout = 60_000
+
+/** How long an idle connection is kept for the next request, in milliseconds. */
+const keepAliveTimeout = 65_000
+
+export const createHttpServer = (listener: RequestListener): Server => {
+  const server = createServer(
+    {
+      headersTimeout,
+      keepAliveTimeout,
+      // An upload may take hours: routes/upload.ts watches its rate instead.
+      requestTimeout: 0,
+    },
+    listener,
+  )
+  // Without this Node says `100 Continue` itself, before anybody has looked at the request.
+  server.on('checkContinue', listener)
+  return server
+}
+
+/** Starts to listen; the address that a person can open. Port 0: any that is free. */
+export const listen = async (
+  server: Server,
+  { host, port }: { host: string; port: number },
+): Promise<string> => {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  const address = server.address()
+  const chosen = typeof address === 'object' && address !== null ? address.port : port
+  return `http://${host.includes(':') ? `[${host}]` : host}:${chosen}`
+}

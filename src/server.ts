@@ -1,0 +1,140 @@
+// The server as one object: everything put together in order, and taken apart in the reverse order.
+
+import type { Server } from 'node:http'
+import { mkdir } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { createApp, createListener } from '../routes/app.ts'
+import { createHealthRoute } from '../routes/health.ts'
+import { bootstrap } from './catalog/bootstrap.ts'
+import type { Catalog } from './catalog/catalog.ts'
+import { createCatalog } from './catalog/catalog.ts'
+import { lockDataFolder } from './catalog/data-lock.ts'
+import type { Config } from './config.ts'
+import type { Logger } from './log.ts'
+import { createLogger } from './log.ts'
+import { createHttpServer, listen } from './net/http-server.ts'
+import { openFileFolder } from './store/file-folder.ts'
+import { createLayerStore } from './store/layer-store.ts'
+import type { Storage } from './store/storage.ts'
+import { createStorage } from './store/storage.ts'
+import type { Store } from './store/store.ts'
+import { createLeases } from './transfer/leases.ts'
+import { createTransfers } from './transfer/transfers.ts'
+import { version } from './version.ts'
+import { AppError } from './errors.ts'
+
+/** How long running transfers may go on after SIGTERM, in milliseconds. */
+const drainTime = 30_000
+
+export interface RunningServer {
+  /** Where it listens: `http://127.0.0.1:8080`. */
+  readonly url: string
+  /** Of root, made at this start; shown once, stored nowhere. */
+  readonly generatedPassword?: string
+  /** Lets running transfers finish for a while, then ends them, and closes everything. */
+  stop(): Promise<void>
+}
+
+/** @throws AppError, or an error of the operating system, where it cannot start; nothing is left open then */
+export const startServer = async (config: Config): Promise<RunningServer> => {
+  const closers: (() => unknown)[] = []
+  const closeAll = async (): Promise<void> => {
+    for (const close of closers.splice(0).toReversed()) await close()
+  }
+  try {
+    return await start(config, (close) => closers.push(close), closeAll)
+  } catch (error) {
+    await closeAll()
+    throw error
+  }
+}
+
+const start = async (
+  config: Config,
+  onClose: (close: () => unknown) => void,
+  closeAll: () => Promise<void>,
+): Promise<RunningServer> => {
+  const log = createLogger(config.logLevel)
+  await mkdir(config.data, { recursive: true, mode: 0o700 })
+  onClose(lockDataFolder(join(config.data, 'lock')))
+
+  const catalog = await createCatalog(join(config.data, 'catalog.db'))
+  onClose(() => catalog.close())
+  const { rootPassword } = config
+  const { generatedPassword } = await bootstrap(catalog, {
+    hostname: hostname(),
+    ...(rootPassword === undefined ? {} : { rootPassword }),
+  })
+
+  const storage = createStorage({
+    catalog,
+    stores: await openStores(catalog, config.data),
+    onError: (error, doing) => log.error({ error }, doing),
+  })
+  onClose(() => storage.settled())
+  await recover(catalog, storage, log)
+
+  const transfers = createTransfers(config.maxTransfers)
+  const context = { catalog, storage, transfers, leases: createLeases(), log }
+  const health = createHealthRoute(async () => {
+    await catalog.pools.list()
+  }, version)
+  const app = createApp(
+    {
+      transfer: context,
+      authorize: async ({ basic, sessionId }) => {
+        if (sessionId !== undefined && (await catalog.sessions.find(sessionId)) !== undefined)
+          return
+        if (
+          basic !== undefined &&
+          (await catalog.users.verify(basic.user, basic.password)) !== undefined
+        )
+          return
+        throw new AppError('SESSION_AUTHENTICATION_FAILED', [])
+      },
+    },
+    log,
+    [health],
+  )
+  const server = createHttpServer(createListener(app))
+  const url = await listen(server, config.listen)
+  onClose(() => closeServer(server))
+  log.info({ url, version, data: config.data }, 'listening')
+
+  return {
+    url,
+    ...(generatedPassword === undefined ? {} : { generatedPassword }),
+    async stop() {
+      log.info({ transfers: transfers.running }, 'stopping')
+      server.close()
+      await transfers.drain(drainTime)
+      await closeAll()
+      log.info('stopped')
+    },
+  }
+}
+
+/** A store for each storage repository that the catalog knows. */
+const openStores = async (catalog: Catalog, data: string): Promise<Map<string, Store>> => {
+  const stores = new Map<string, Store>()
+  for (const sr of await catalog.srs.list()) {
+    const path = sr.path === '' ? join(data, 'sr', sr.uuid) : sr.path
+    stores.set(sr.uuid, createLayerStore(await openFileFolder(path)))
+  }
+  return stores
+}
+
+/** What a crash left: half-written layers go, tasks whose transfers died with it end. */
+const recover = async (catalog: Catalog, storage: Storage, log: Logger): Promise<void> => {
+  const layers = await storage.recover()
+  const tasks = await catalog.tasks.failAbandoned()
+  if (layers + tasks > 0) log.warn({ layers, tasks }, 'cleaned up after the last process')
+}
+
+const closeServer = async (server: Server): Promise<void> => {
+  const closed = new Promise((resolve) => server.once('close', resolve))
+  server.close()
+  server.closeAllConnections()
+  if (server.listening) await closed
+}

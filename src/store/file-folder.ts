@@ -1,0 +1,56 @@
+// A folder of the file system: `<path>/<uuid>.<format>` sealed, `<path>/staging/` being written.
+
+import { randomUUID } from 'node:crypto'
+import { mkdir, open, rename, rm, stat, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isNodeError } from '../errors.ts'
+import { createFileImage, openFileImage } from '../image/file-image.ts'
+import { openFileSpool } from '../image/spool.ts'
+import type { LayerFolder } from './layer-folder.ts'
+
+/** The unit of `stat.blocks`, whatever the file system's own. POSIX, "sys/stat.h". */
+const statBlockSize = 512
+
+/** Makes the folder and its staging area where they are missing. */
+export const openFileFolder = async (path: string): Promise<LayerFolder> => {
+  const staging = join(path, 'staging')
+  await mkdir(staging, { recursive: true, mode: 0o700 })
+  await syncFolder(path)
+
+  return {
+    create: (name) => createFileImage(join(staging, name)),
+    async publish(name) {
+      const published = join(path, name)
+      await rename(join(staging, name), published)
+      await syncFolder(path)
+      return (await stat(published)).blocks * statBlockSize
+    },
+    async open(name) {
+      try {
+        return await openFileImage(join(path, name))
+      } catch (error) {
+        if (isNodeError(error) && error.code === 'ENOENT') return undefined
+        throw error
+      }
+    },
+    async remove(name) {
+      await rm(join(staging, name), { force: true })
+      await rm(join(path, name), { force: true })
+    },
+    openSpool: () => openFileSpool(join(staging, `${randomUUID()}.spool`)),
+    async usage() {
+      const { blocks, bfree, bsize } = await statfs(path)
+      return { size: blocks * bsize, used: (blocks - bfree) * bsize }
+    },
+  }
+}
+
+/** fsync of a folder: what was renamed in it stays so after a power cut. */
+const syncFolder = async (path: string): Promise<void> => {
+  const folder = await open(path, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}

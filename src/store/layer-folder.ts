@@ -1,0 +1,27 @@
+// What a store needs of the place where its files lie: a folder with a staging area beside it.
+// file-folder.ts is the real one, memory-folder.ts the smallest. Names are plain, without any `/`.
+
+import type { Image, WritableImage } from '../image/image.ts'
+import type { Spool } from '../image/spool.ts'
+import type { StoreUsage } from './store.ts'
+
+export interface LayerFolder {
+  /** A new, empty file in staging. */
+  create(name: string): Promise<WritableImage>
+
+  /**
+   * Moves a synced and closed file out of staging, durably. From then on `open` finds it.
+   * @returns how many bytes it takes on the storage
+   */
+  publish(name: string): Promise<number>
+
+  /** Opens a published file; undefined where there is none. */
+  open(name: string): Promise<Image | undefined>
+
+  /** Removes a file, published or in staging; one that is not there is fine. */
+  remove(name: string): Promise<void>
+
+  openSpool(): Promise<Spool>
+
+  usage(): Promise<StoreUsage>
+}

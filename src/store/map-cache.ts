@@ -1,0 +1,51 @@
+// Block maps of immutable layers, kept for the next reader up to a bound.
+
+import type { BlockMap } from '../disk/block-map.ts'
+
+/** Runs kept in all: 9 bytes each, 18 MB. */
+const maximumRuns = 2_000_000
+
+export interface MapCache {
+  /** The map of the layer; `build` makes it when it is not there. Simultaneous askers share one build. */
+  get(layerUuid: string, build: () => Promise<BlockMap>): Promise<BlockMap>
+}
+
+export const createMapCache = (limit = maximumRuns): MapCache => {
+  // A Map iterates in the order of insertion: the first entry is the one least recently asked for.
+  const maps = new Map<string, BlockMap>()
+  const building = new Map<string, Promise<BlockMap>>()
+  let runs = 0
+
+  const forget = (uuid: string): void => {
+    runs -= maps.get(uuid)?.runCount ?? 0
+    maps.delete(uuid)
+  }
+  const keep = (uuid: string, map: BlockMap): void => {
+    forget(uuid)
+    maps.set(uuid, map)
+    runs += map.runCount
+    for (const oldest of maps.keys()) {
+      if (runs <= limit) break
+      forget(oldest)
+    }
+  }
+
+  return {
+    async get(uuid, build) {
+      const known = maps.get(uuid)
+      if (known !== undefined) {
+        keep(uuid, known)
+        return known
+      }
+      const started = building.get(uuid) ?? build()
+      building.set(uuid, started)
+      try {
+        const map = await started
+        keep(uuid, map)
+        return map
+      } finally {
+        building.delete(uuid)
+      }
+    },
+  }
+}

@@ -1,0 +1,139 @@
+// All storage repositories together with the catalog: opens what a VDI shows, keeps it from being
+// deleted while it is read, deletes what nobody reaches, and cleans up after a crash.
+
+import pLimit from 'p-limit'
+import type { Catalog } from '../catalog/catalog.ts'
+import type { LayerRow } from '../catalog/layers.ts'
+import type { VdiRow } from '../catalog/vdis.ts'
+import { createDeltaDisk } from '../disk/delta-disk.ts'
+import type { Disk } from '../disk/disk.ts'
+import { AppError } from '../errors.ts'
+import { createMapCache } from './map-cache.ts'
+import { openChain } from './open-chain.ts'
+import { createPins } from './pins.ts'
+import type { Store } from './store.ts'
+
+export interface Storage {
+  /** The store of a storage repository; HANDLE_INVALID where there is none. */
+  store(srUuid: string): Store
+
+  /**
+   * What the VDI shows at this moment; later imports do not disturb it. Closing the disk ends that.
+   * @param base where given, the disk's extents tell only what may differ from this VDI: see createDeltaDisk
+   */
+  openVdi(vdi: VdiRow, base?: VdiRow): Promise<OpenedVdi>
+
+  /** Deletes in the background the layers of the repository that no VDI reaches and nobody reads. */
+  collect(srUuid: string): void
+
+  /** At start: removes layers that a crash left half-written or half-deleted, and nothing else. */
+  recover(): Promise<number>
+
+  /** Returns when nothing runs in the background any more. */
+  settled(): Promise<void>
+}
+
+export interface OpenedVdi {
+  readonly disk: Disk
+  /** Its layers, top first; none for a VDI that was never written. */
+  readonly chain: readonly LayerRow[]
+  /** Those of the base, where there is one. */
+  readonly baseChain?: readonly LayerRow[]
+}
+
+interface StorageOptions {
+  readonly catalog: Catalog
+  /** By uuid of the storage repository. */
+  readonly stores: ReadonlyMap<string, Store>
+  /** Told of a failure in the background. */
+  readonly onError: (error: unknown, doing: string) => void
+}
+
+export const createStorage = ({ catalog, stores, onError }: StorageOptions): Storage => {
+  const maps = createMapCache()
+  // Looking up a chain and pinning it is one step, and so is choosing what to delete.
+  const oneAtATime = pLimit(1)
+  const background = new Set<Promise<void>>()
+
+  const store = (srUuid: string): Store => {
+    const found = stores.get(srUuid)
+    if (found === undefined) throw new AppError('HANDLE_INVALID', ['SR', srUuid])
+    return found
+  }
+
+  const removeLayer = async (layer: LayerRow): Promise<void> => {
+    await store(layer.srUuid).removeLayer(layer)
+    await catalog.layers.remove(layer.uuid)
+  }
+
+  const collectNow = async (srUuid: string): Promise<void> => {
+    const unreachable = await oneAtATime(() => catalog.layers.claimUnreachable(srUuid, pins.held()))
+    for (const layer of unreachable) await removeLayer(layer)
+  }
+
+  const collect = (srUuid: string): void => {
+    const work = collectNow(srUuid)
+      .catch((error: unknown) => onError(error, `collecting the layers of SR ${srUuid}`))
+      .finally(() => background.delete(work))
+    background.add(work)
+  }
+
+  const pins = createPins(() => {
+    for (const srUuid of stores.keys()) collect(srUuid)
+  })
+
+  const openPinned = async ({ layerUuid, virtualSize, srUuid }: VdiRow) => {
+    const { chain, release } = await oneAtATime(async () => {
+      const chain = layerUuid === null ? [] : await catalog.layers.chain(layerUuid)
+      return { chain, release: pins.pin(chain.map((layer) => layer.uuid)) }
+    })
+    try {
+      const { disk, path } = await openChain(store(srUuid), maps, chain, virtualSize)
+      return { disk: closeWith(disk, release), path, chain }
+    } catch (error) {
+      release()
+      throw error
+    }
+  }
+
+  return {
+    store,
+    collect,
+    async openVdi(vdi, base) {
+      const opened = await openPinned(vdi)
+      if (base === undefined) return opened
+      try {
+        const below = await openPinned(base)
+        await below.disk.close()
+        const delta = createDeltaDisk(opened.disk, opened.path, below.path)
+        return { disk: delta, chain: opened.chain, baseChain: below.chain }
+      } catch (error) {
+        await opened.disk.close()
+        throw error
+      }
+    },
+    async recover() {
+      const left = await catalog.layers.unfinished()
+      for (const layer of left) await removeLayer(layer)
+      for (const srUuid of stores.keys()) await collectNow(srUuid)
+      return left.length
+    },
+    async settled() {
+      while (background.size > 0) await Promise.all(background)
+    },
+  }
+}
+
+/** `disk`, whose close calls `release` too. */
+const closeWith = (disk: Disk, release: () => void): Disk => ({
+  size: disk.size,
+  extents: (range) => disk.extents(range),
+  read: (offset, target, signal) => disk.read(offset, target, signal),
+  async close() {
+    try {
+      await disk.close()
+    } finally {
+      release()
+    }
+  },
+})

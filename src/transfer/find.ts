@@ -1,0 +1,24 @@
+// Looks up what a request names, or says that there is no such thing.
+
+import { handleInvalid } from '../catalog/refs.ts'
+import type { SrRow } from '../catalog/srs.ts'
+import type { VdiRow } from '../catalog/vdis.ts'
+import type { TransferContext } from './context.ts'
+
+/** @throws AppError HANDLE_INVALID where there is none */
+export const findVdi = async ({ catalog }: TransferContext, uuid: string): Promise<VdiRow> => {
+  const vdi = await catalog.vdis.get(uuid)
+  if (vdi === undefined) throw handleInvalid('VDI', uuid)
+  return vdi
+}
+
+/**
+ * @param name a uuid, or `default` for the default SR of the pool
+ * @throws AppError HANDLE_INVALID where there is none
+ */
+export const findSr = async ({ catalog }: TransferContext, name: string): Promise<SrRow> => {
+  const uuid = name === 'default' ? (await catalog.pools.list())[0]?.defaultSrUuid : name
+  const sr = uuid === undefined || uuid === null ? undefined : await catalog.srs.get(uuid)
+  if (sr === undefined) throw handleInvalid('SR', uuid ?? name)
+  return sr
+}

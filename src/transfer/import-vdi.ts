@@ -1,0 +1,192 @@
+// The use case of every import: checks all that can be refused before a byte is read, decodes the
+// stream into a new layer, and makes it the VDI's content in one step. Knows no HTTP.
+
+import { randomUUID } from 'node:crypto'
+import type { VdiRow } from '../catalog/vdis.ts'
+import { clipWrites } from '../disk/clip-writes.ts'
+import { copyWrites } from '../disk/copy-writes.ts'
+import { throwIfAborted } from '../disk/disk.ts'
+import { AppError } from '../errors.ts'
+import type { DecodedImage, ImageFormat } from '../formats/format.ts'
+import { requireFormat } from '../formats/registry.ts'
+import { createBufferPool } from '../image/buffer-pool.ts'
+import type { ForwardReader } from '../image/forward-reader.ts'
+import { createForwardReader } from '../image/forward-reader.ts'
+import { formatBytes, MiB } from '../units.ts'
+import type { TransferContext } from './context.ts'
+import { findSr, findVdi } from './find.ts'
+import type { NewLayer } from './write-layer.ts'
+import { writeLayer } from './write-layer.ts'
+import type { TaskHandle } from './with-task.ts'
+
+/** How much larger than the VDI an image may be if nothing but zeros lies there: rounding by the sender. */
+const maximumRounding = 2 * MiB
+
+/** Bytes read at a time, and how many such pieces may be on their way to the storage. */
+const pieceSize = MiB
+const pieceCount = 6
+
+export interface ImportRequest {
+  /** The VDI to write into, or the storage repository to make one in. */
+  readonly target:
+    { readonly vdiUuid: string } | { readonly srUuid: string; readonly nameLabel: string }
+  /** As the client wrote it. */
+  readonly formatName: string
+  /** Starts from an empty disk; else what the image does not hold stays as it is. */
+  readonly replace: boolean
+}
+
+/** The body of the upload. */
+export interface Upload {
+  /** In bytes, where it is announced. */
+  readonly length?: number
+  /** Called once, when nothing is left that could be refused before the first byte: the bytes. */
+  accept(): AsyncIterable<Uint8Array>
+}
+
+/**
+ * Runs an import as one transfer. On a throw the VDI is as it was and nothing is left behind.
+ * @returns the uuid of the VDI
+ * @throws AppError HANDLE_INVALID, UnknownFormatError, OTHER_OPERATION_IN_PROGRESS, VDI_READONLY, VDI_TOO_SMALL,
+ *   IMPORT_ERROR_GENERIC, VDI_IO_ERROR, SR_FULL, TOO_BUSY, TASK_CANCELLED
+ */
+export const importVdi = (
+  context: TransferContext,
+  request: ImportRequest,
+  task: TaskHandle,
+  upload: Upload,
+): Promise<string> =>
+  context.transfers.run(task.ref, async (signal) => {
+    const format = requireFormat(request.formatName)
+    const { target } = request
+    const importing = { context, request, task, upload, format, signal }
+    return 'vdiUuid' in target
+      ? importInto(importing, target.vdiUuid)
+      : importNew(importing, target.srUuid, target.nameLabel)
+  })
+
+interface Importing {
+  readonly context: TransferContext
+  readonly request: ImportRequest
+  readonly task: TaskHandle
+  readonly upload: Upload
+  readonly format: ImageFormat
+  readonly signal: AbortSignal
+}
+
+/** Writes into a VDI that is there. A body without a byte is a probe: it changes nothing and takes no lease. */
+const importInto = async (importing: Importing, vdiUuid: string): Promise<string> => {
+  const { context, request, task, upload, format, signal } = importing
+  const { readOnly } = await findVdi(context, vdiUuid)
+  if (readOnly) throw new AppError('VDI_READONLY', [vdiUuid])
+  if (upload.length === 0) return vdiUuid
+  const release = context.leases.take(vdiUuid, task.ref ?? 'another import')
+  try {
+    // Only now: what the last holder of the lease committed is what this import goes on top of.
+    const vdi = await findVdi(context, vdiUuid)
+    const stream = createForwardReader(upload.accept(), signal)
+    if (await stream.atEnd()) return vdiUuid
+    const decoded = await decode(importing, stream, vdi.srUuid, vdi.virtualSize)
+    requireFits(decoded, vdi)
+    const isWhole = format.name === 'raw' && decoded.virtualSize >= vdi.virtualSize
+    const keepsContent = !request.replace && !isWhole && vdi.layerUuid !== null
+    const below = keepsContent ? await context.storage.openVdi(vdi) : undefined
+    try {
+      await store(importing, stream, decoded, {
+        ...vdi,
+        ...(below === undefined ? {} : { below }),
+        commit: (sealed) =>
+          context.catalog.layers.commit({
+            ...sealed,
+            vdiUuid,
+            expectedLayerUuid: vdi.layerUuid,
+          }),
+      })
+    } finally {
+      await below?.disk.close()
+    }
+    context.storage.collect(vdi.srUuid)
+    return vdiUuid
+  } finally {
+    release()
+  }
+}
+
+/** Makes a VDI of the image's size, which appears together with its content. */
+const importNew = async (
+  importing: Importing,
+  srName: string,
+  nameLabel: string,
+): Promise<string> => {
+  const { context, upload, format, signal } = importing
+  const sr = await findSr(context, srName)
+  const srUuid = sr.uuid
+  const stream = createForwardReader(upload.length === 0 ? nothing() : upload.accept(), signal)
+  if (await stream.atEnd()) {
+    throw new AppError('IMPORT_ERROR_GENERIC', ['Cannot import: the upload has no bytes'])
+  }
+  const decoded = await decode(importing, stream, srUuid)
+  if (decoded.isDelta) {
+    const found = 'it is a delta: import it into the VDI that holds what it was taken from'
+    throw new AppError('IMPORT_ERROR_GENERIC', [
+      `Cannot make a VDI from this ${format.name}: ${found}`,
+    ])
+  }
+  const vdi = {
+    uuid: randomUUID(),
+    srUuid,
+    nameLabel,
+    virtualSize: decoded.virtualSize,
+    format: sr.defaultFormat,
+  }
+  await store(importing, stream, decoded, {
+    ...vdi,
+    commit: (sealed) => context.catalog.layers.commitNew(sealed, vdi),
+  })
+  return vdi.uuid
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array, void, undefined> {}
+
+/** Reads the header, and checks what can be checked of the image before anything is written. */
+const decode = (
+  { format, context, upload, signal }: Importing,
+  stream: ForwardReader,
+  srUuid: string,
+  diskSize?: number,
+): Promise<DecodedImage> =>
+  format.decode(stream, {
+    buffers: createBufferPool(pieceCount, pieceSize),
+    openSpool: () => context.storage.store(srUuid).openSpool(),
+    ...(upload.length === undefined ? {} : { streamLength: upload.length }),
+    ...(diskSize === undefined ? {} : { diskSize }),
+    signal,
+  })
+
+/** @throws AppError VDI_TOO_SMALL for an image that is larger by more than rounding */
+const requireFits = ({ virtualSize }: DecodedImage, vdi: VdiRow): void => {
+  if (virtualSize <= vdi.virtualSize + maximumRounding) return
+  const found = `The image holds a disk of ${formatBytes(virtualSize)}`
+  const message = `${found}, the VDI ${vdi.uuid} has ${formatBytes(vdi.virtualSize)}`
+  throw new AppError('VDI_TOO_SMALL', [vdi.uuid, String(virtualSize)], { message })
+}
+
+/** Brings the decoded writes into a new layer. The rest of the stream must arrive too: a cut upload is never committed. */
+const store = async (
+  { context, task, upload, signal }: Importing,
+  stream: ForwardReader,
+  decoded: DecodedImage,
+  layer: NewLayer,
+): Promise<void> => {
+  let guestBytes = 0
+  const onProgress = (bytes: number): void => {
+    guestBytes += bytes
+    const { length } = upload
+    task.report(length === undefined ? guestBytes / decoded.virtualSize : stream.offset / length)
+  }
+  await writeLayer(context, layer, async (writer) => {
+    await copyWrites(clipWrites(decoded.writes(), writer.size), writer, { signal, onProgress })
+    await stream.drain()
+    throwIfAborted(signal)
+  })
+}

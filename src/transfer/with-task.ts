@@ -1,0 +1,39 @@
+// A client's task around a transfer: whatever happens, it ends with the transfer and says the truth.
+
+import type { Catalog } from '../catalog/catalog.ts'
+import { toAppError } from '../errors.ts'
+
+/** The client's task as a transfer sees it. */
+export interface TaskHandle {
+  /** None: nobody is told. */
+  readonly ref?: string
+  /** @param fraction of the work, 0 to 1 */
+  report(fraction: number): void
+}
+
+/**
+ * Runs `work` on behalf of the task, which then ends: `success` with what `work` returns as result,
+ * `cancelled` or `failure` with the error that it throws, which is passed on.
+ * @param taskRef none: nobody is told
+ * @throws AppError HANDLE_INVALID where there is no such task, TASK_CANCELLED where it was cancelled before
+ */
+export const withTask = async <T>(
+  catalog: Catalog,
+  taskRef: string | undefined,
+  work: (task: TaskHandle) => Promise<T>,
+  resultOf: (value: T) => string,
+): Promise<T> => {
+  if (taskRef === undefined) return work({ report: () => {} })
+  await catalog.tasks.take(taskRef)
+  const report = (fraction: number): void => catalog.tasks.setProgress(taskRef, fraction)
+  try {
+    const value = await work({ ref: taskRef, report })
+    await catalog.tasks.succeed(taskRef, resultOf(value))
+    return value
+  } catch (error) {
+    const reason = toAppError(error)
+    if (reason.code === 'TASK_CANCELLED') await catalog.tasks.cancel(taskRef)
+    else await catalog.tasks.fail(taskRef, reason)
+    throw reason
+  }
+}

@@ -1,0 +1,121 @@
+// Holds what ARCHITECTURE.md says: which layer may import which, what each folder is for, and that
+// no file grows until it holds two things.
+
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { describe, expect, test } from 'vitest'
+
+const root = resolve(import.meta.dirname, '..')
+
+const filesBelow = (folder: string): string[] =>
+  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => join(folder, name))
+
+const sources = [...filesBelow('src'), ...filesBelow('routes')]
+const tests = filesBelow('test')
+
+const below = {
+  formats: ['src/errors', 'src/units', 'src/disk', 'src/image'],
+  store: ['src/errors', 'src/units', 'src/disk', 'src/image', 'src/formats', 'src/catalog'],
+}
+
+/** What each layer may import beside itself. */
+const allowed: Readonly<Record<string, readonly string[]>> = {
+  'src/errors': [],
+  'src/units': [],
+  'src/log': [],
+  'src/version': [],
+  'src/config': ['src/log'],
+  'src/disk': ['src/errors', 'src/units'],
+  'src/image': ['src/errors', 'src/units', 'src/disk'],
+  'src/formats': below.formats,
+  'src/catalog': ['src/errors', 'src/units'],
+  'src/store': below.store,
+  'src/transfer': [...below.store, 'src/log', 'src/store'],
+  'src/xenapi': [...below.store, 'src/log', 'src/store', 'src/transfer'],
+  'src/net': ['src/errors', 'src/units', 'src/log'],
+  routes: [...below.store, 'src/log', 'src/store', 'src/transfer', 'src/xenapi'],
+  'src/server': ['*'],
+  'src/main': ['*'],
+}
+
+/** The layer of a file: `src/disk` for src/disk/disk.ts, `src/errors` for src/errors.ts, `routes` for all of routes. */
+const layerOf = (file: string): string => {
+  const parts = file.replace(/\.ts$/, '').split('/')
+  return parts[0] === 'src' ? parts.slice(0, 2).join('/') : parts[0]!
+}
+
+const importsOf = (file: string): string[] =>
+  [
+    ...readFileSync(join(root, file), 'utf8').matchAll(
+      /^(?:import|export)[^'"]*?from '([^']+)'/gms,
+    ),
+  ].map((match) => match[1]!)
+
+const targetOf = (file: string, specifier: string): string =>
+  relative(root, resolve(root, dirname(file), specifier))
+
+describe('architecture', () => {
+  test('imports go one way', () => {
+    const wrong = sources.flatMap((file) => {
+      const layer = layerOf(file)
+      const may = allowed[layer]
+      if (may === undefined) return [`${file}: the layer ${layer} is not in the table`]
+      if (may.includes('*')) return []
+      return importsOf(file)
+        .filter((specifier) => specifier.startsWith('.'))
+        .map((specifier) => layerOf(targetOf(file, specifier)))
+        .filter((target) => target !== layer && !may.includes(target))
+        .map((target) => `${file} imports ${target}`)
+    })
+    expect(wrong).toEqual([])
+  })
+
+  test.each([
+    ['hono', /^(?:hono|@hono\/)/, /^routes\//],
+    ['SQL', /^(?:kysely|node:sqlite)/, /^src\/catalog\//],
+    ['the XML and JSON of block maps', /^stream-json/, /^src\/disk\/block-map-json\.ts$/],
+    ['native calls', /^koffi/, /^src\/image\//],
+  ])('%s is imported in one place only', (_name, specifiers, place) => {
+    const wrong = sources.filter(
+      (file) =>
+        !place.test(file) && importsOf(file).some((specifier) => specifiers.test(specifier)),
+    )
+    expect(wrong).toEqual([])
+  })
+
+  test('no source file is longer than 300 lines', () => {
+    const long = [...sources, ...tests, ...filesBelow('bench')]
+      .map((file) => ({ file, lines: readFileSync(join(root, file), 'utf8').split('\n').length }))
+      .filter(({ file, lines }) => lines > (file.startsWith('test') ? 600 : 300))
+    expect(long).toEqual([])
+  })
+
+  test('each source file opens with a comment that says what it is', () => {
+    const bare = sources.filter(
+      (file) => !/^(#!.*\n)?\/\//.test(readFileSync(join(root, file), 'utf8')),
+    )
+    expect(bare).toEqual([])
+  })
+
+  test('file names are kebab-case, and no folder is a drawer for odds and ends', () => {
+    const odd = [...sources, ...tests].filter((file) => {
+      const name = file.split('/').at(-1)!
+      if (file.includes('/migrations/')) return !/^[0-9a-z-]+\.ts$/.test(name)
+      return (
+        !/^[a-z0-9]+(-[a-z0-9]+)*(\.test)?\.ts$/.test(name) ||
+        /(^|\/)(utils?|misc|helpers?|common|index)(\.ts|\/)/.test(file)
+      )
+    })
+    expect(odd).toEqual([])
+  })
+
+  test('each unit test mirrors a folder of src or is of routes', () => {
+    const folders = new Set(sources.map((file) => dirname(file).replace(/^src\/?/, '')))
+    const lost = filesBelow('test/unit')
+      .map((file) => dirname(file).replace(/^test\/unit\/?/, ''))
+      .filter((folder) => !folders.has(folder))
+    expect(lost).toEqual([])
+  })
+})

@@ -1,0 +1,88 @@
+// Memory does not grow with the disk: 2 TiB in and out, most of it holes.
+
+import { readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { curl } from '../support/curl.ts'
+import { isZero } from '../../src/disk/zero.ts'
+import { MiB, TiB } from '../../src/units.ts'
+import { moveTablesToEnd } from '../support/qcow2-surgery.ts'
+import { startServer } from '../support/server.ts'
+import {
+  createRawSource,
+  convertSource,
+  expectCleanImage,
+  expectSameGuest,
+} from '../support/sources.ts'
+import { createTestFolder, hasTool } from '../support/tools.ts'
+import { asRoot, download, expectStatus, exportUrl, uploadNew } from '../support/transfer.ts'
+
+const limit = 200 * MiB
+
+describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('memory', () => {
+  test(
+    'a sparse disk of 2 TiB comes in and goes out below 200 MB',
+    { timeout: 120_000 },
+    async () => {
+      const server = await startServer()
+      const folder = await createTestFolder()
+      const size = 2 * TiB
+      const parts = Array.from(
+        { length: 64 },
+        (_, index) => [(index * size) / 64, 128 * 1024] as const,
+      )
+      const raw = await createRawSource(folder, 'huge.raw', {
+        size,
+        parts: [...parts, [size - 512, 512]],
+      })
+      const source = await convertSource(raw, 'qcow2')
+      const uuid = await uploadNew(server, source, 'qcow2')
+
+      const head = await curl(...asRoot, '--head', exportUrl(server, uuid, 'raw'))
+      expect(head.headers.get('content-length')).toBe(String(size))
+      const start = await curl(...asRoot, '-r', '0-1048575', exportUrl(server, uuid, 'raw'))
+      expect(isZero((await readFile(start.bodyFile)).subarray(128 * 1024))).toBe(true)
+      const end = await curl(...asRoot, '-r', '-1048576', exportUrl(server, uuid, 'raw'))
+      expect(isZero((await readFile(end.bodyFile)).subarray(0, MiB - 512))).toBe(true)
+
+      const { bodyFile, downloaded } = await download(server, uuid, 'qcow2')
+      expect(downloaded).toBeLessThan((await stat(source)).size * 2)
+      await expectSameGuest([bodyFile, 'qcow2'], [source, 'qcow2'])
+      await expectCleanImage(bodyFile, 'qcow2')
+      await expectStatus(await curl(...asRoot, exportUrl(server, uuid, 'vhd')), 400)
+      expect(await server.peakMemory()).toBeLessThan(limit)
+    },
+  )
+
+  test('a full disk goes through in bounded memory', { timeout: 120_000 }, async () => {
+    const server = await startServer()
+    const size = 768 * MiB
+    const parts = [[0, size]] as const
+    const source = await createRawSource(await createTestFolder(), 'full.raw', { size, parts })
+    const uuid = await uploadNew(server, source, 'raw')
+    for (const format of ['vhd', 'qcow2'] as const) {
+      await expectStatus(
+        await curl(...asRoot, '-o', '/dev/null', exportUrl(server, uuid, format)),
+        200,
+      )
+    }
+    expect(await server.peakMemory()).toBeLessThan(limit)
+  })
+
+  test(
+    'a QCOW2 whose L2 tables come last waits on disk, not in memory',
+    { timeout: 120_000 },
+    async () => {
+      const server = await startServer()
+      const folder = await createTestFolder()
+      const size = 512 * MiB
+      const raw = await createRawSource(folder, 'full.raw', { size, parts: [[0, size]] })
+      const source = await convertSource(raw, 'qcow2')
+      await moveTablesToEnd(source)
+      const uuid = await uploadNew(server, source, 'qcow2')
+      expect(await server.peakMemory()).toBeLessThan(limit)
+      const { bodyFile } = await download(server, uuid, 'raw')
+      await expectSameGuest([bodyFile, 'raw'], [join(folder, 'full.raw'), 'raw'])
+    },
+  )
+})
