@@ -5,6 +5,7 @@ import { UnknownFormatError } from '../src/errors.ts'
 import type { Logger } from '../src/log.ts'
 
 const statuses: Readonly<Record<ErrorCode, number>> = {
+  FIELD_TYPE_ERROR: 400,
   HANDLE_INVALID: 404,
   HOST_IS_SHUTTING_DOWN: 503,
   IMPORT_ERROR_GENERIC: 400,
