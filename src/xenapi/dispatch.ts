@@ -2,6 +2,7 @@
 // it, at once or, for `Async.…`, behind a task. Both wire protocols end here.
 
 import { AppError, toAppError } from '../errors.ts'
+import { withTask } from '../transfer/with-task.ts'
 import type { XenApiContext } from './context.ts'
 import type { Call, Method, SessionMethod } from './method.ts'
 import { requireCount } from './method.ts'
@@ -39,15 +40,14 @@ export const createDispatcher = (
     call: Call,
     run: (call: Call) => Promise<Wire>,
   ): Promise<string> => {
-    const { tasks } = context.catalog
-    const ref = await tasks.create({ nameLabel: name, userUuid: call.identity.user.uuid })
-    await tasks.take(ref)
-    const running = run(call)
+    const { catalog } = context
+    const ref = await catalog.tasks.create({ nameLabel: name, userUuid: call.identity.user.uuid })
+    const resultOf = (result: Wire): string => (result === '' ? '' : toXmlValue(result))
+    const running = withTask(catalog, ref, () => run(call), resultOf)
       .then(
-        (result) => tasks.succeed(ref, result === '' ? '' : toXmlValue(result)),
-        (error: unknown) => tasks.fail(ref, ours(error, name)),
+        () => {},
+        (error: unknown) => void ours(error, name),
       )
-      .catch((error: unknown) => void ours(error, name))
       .finally(() => background.delete(running))
     background.add(running)
     return ref

@@ -192,6 +192,23 @@ describe('Async', () => {
     expect(await catalog.tasks.list()).toEqual([])
   })
 
+  it('answers with a task that is cancelled where the call was told to stop', async () => {
+    const { context, session, catalog, logged } = await createTestApi()
+    const stopped = defineMethod({
+      name: 'test.stop',
+      role: 'read-only',
+      isAsync: true,
+      parameters: {},
+      result: voidType,
+      run: () => Promise.reject(new AppError('TASK_CANCELLED', [])),
+    })
+    const dispatcher = createDispatcher(context, [stopped])
+    const ref = await dispatcher.call({ method: 'Async.test.stop', params: [session] })
+    await dispatcher.idle()
+    expect(await catalog.tasks.get(ref as string)).toMatchObject({ status: 'cancelled' })
+    expect(logged).toEqual([])
+  })
+
   it('does not wait for the call, and idle does', async () => {
     const { context, session, catalog } = await createTestApi()
     const { promise, resolve } = Promise.withResolvers<Wire>()
