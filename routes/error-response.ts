@@ -5,6 +5,7 @@ import { UnknownFormatError } from '../src/errors.ts'
 import type { Logger } from '../src/log.ts'
 
 const statuses: Readonly<Record<ErrorCode, number>> = {
+  FIELD_TYPE_ERROR: 400,
   HANDLE_INVALID: 404,
   HOST_IS_SHUTTING_DOWN: 503,
   IMPORT_ERROR_GENERIC: 400,
@@ -78,6 +79,6 @@ export const logRefusal = (
   error: AppError,
   message: string,
 ): void => {
-  if (status >= 500 && status !== 503) log.error({ error, status }, message)
+  if (status === 500) log.error({ error, status }, message)
   else log.info({ status, code: error.code, reason: error.message }, message)
 }
