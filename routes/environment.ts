@@ -2,7 +2,8 @@
 
 import type { HttpBindings } from '@hono/node-server'
 import type { TransferContext } from '../src/transfer/context.ts'
-import type { Credentials } from './params.ts'
+import type { Credentials } from '../src/xenapi/authenticate.ts'
+import type { httpPermissions } from '../src/xenapi/roles.ts'
 
 /** Node's own request and response: `c.env.incoming` and `c.env.outgoing`. */
 export interface NodeEnvironment {
@@ -15,5 +16,8 @@ export interface RouteContext {
    * Who is asking, and whether they may.
    * @throws AppError SESSION_INVALID, SESSION_AUTHENTICATION_FAILED, RBAC_PERMISSION_DENIED
    */
-  readonly authorize: (credentials: Credentials, permission: string) => Promise<void>
+  readonly authorize: (
+    credentials: Credentials,
+    permission: keyof typeof httpPermissions,
+  ) => Promise<void>
 }

@@ -79,6 +79,6 @@ export const logRefusal = (
   error: AppError,
   message: string,
 ): void => {
-  if (status >= 500 && status !== 503) log.error({ error, status }, message)
+  if (status === 500) log.error({ error, status }, message)
   else log.info({ status, code: error.code, reason: error.message }, message)
 }

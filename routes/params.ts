@@ -3,6 +3,7 @@
 import type { Context } from 'hono'
 import { refToUuid, toRef } from '../src/catalog/refs.ts'
 import { AppError } from '../src/errors.ts'
+import type { Credentials } from '../src/xenapi/authenticate.ts'
 
 /** A parameter by name; undefined where it is absent or empty. The query is asked before the cookies. */
 export type Parameters = (name: string) => string | undefined
@@ -58,11 +59,6 @@ export const readChoice = <T extends string>(
     throw new AppError('INVALID_VALUE', [name, value], { message })
   }
   return choice
-}
-
-export interface Credentials {
-  readonly sessionId?: string
-  readonly basic?: { readonly user: string; readonly password: string }
 }
 
 /** `session_id` and HTTP Basic, whatever the request carries of them. */

@@ -23,7 +23,7 @@ const sentences = {
   RBAC_PERMISSION_DENIED: (params) => `Permission ${params[0]} denied: ${params[1]}`,
   SESSION_AUTHENTICATION_FAILED: () => 'The user name or the password is wrong',
   SESSION_INVALID: () => 'The session is unknown or has expired',
-  SR_FULL: (params) => `The storage repository is full: ${params[0]} bytes asked for`,
+  SR_FULL: () => 'The storage repository is full',
   TASK_CANCELLED: () => 'The task was cancelled',
   TOO_BUSY: () => 'Too many transfers are running, try again later',
   UUID_INVALID: (params) => `There is no ${params[0]} with the uuid ${params[1]}`,
@@ -76,10 +76,8 @@ export const cutShort = (what: string, found: string): AppError =>
 export const toAppError = (error: unknown): AppError => {
   if (error instanceof AppError) return error
   if (isNodeError(error) && error.code === 'ENOSPC') {
-    return new AppError('SR_FULL', ['more'], {
-      message: 'The storage repository is full: no space left on the device',
-      cause: error,
-    })
+    const message = 'The storage repository is full: no space is left on its device'
+    return new AppError('SR_FULL', [], { message, cause: error })
   }
   const message = error instanceof Error ? error.message : String(error)
   return new AppError('INTERNAL_ERROR', [message], { cause: error })

@@ -5,12 +5,15 @@ import { mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { createApp, createListener } from '../routes/app.ts'
+import type { RouteContext } from '../routes/environment.ts'
 import { createHealthRoute } from '../routes/health.ts'
+import { createRpcRoutes } from '../routes/rpc.ts'
 import { bootstrap } from './catalog/bootstrap.ts'
 import type { Catalog } from './catalog/catalog.ts'
 import { createCatalog } from './catalog/catalog.ts'
 import { lockDataFolder } from './catalog/data-lock.ts'
 import type { Config } from './config.ts'
+import { formats } from './formats/registry.ts'
 import type { Logger } from './log.ts'
 import { createLogger } from './log.ts'
 import { createHttpServer, listen } from './net/http-server.ts'
@@ -22,7 +25,14 @@ import type { Store } from './store/store.ts'
 import { createLeases } from './transfer/leases.ts'
 import { createTransfers } from './transfer/transfers.ts'
 import { version } from './version.ts'
-import { AppError } from './errors.ts'
+import { createAuthenticate } from './xenapi/authenticate.ts'
+import type { SrUsage } from './xenapi/context.ts'
+import { createDispatcher } from './xenapi/dispatch.ts'
+import { createJsonRpc } from './xenapi/json-rpc.ts'
+import { requireHttpPermission } from './xenapi/roles.ts'
+
+/** How often old tasks and sessions are forgotten, in milliseconds. */
+const expiryInterval = 5 * 60_000
 
 /** How long running transfers may go on after SIGTERM, in milliseconds. */
 const drainTime = 30_000
@@ -62,7 +72,7 @@ const start = async (
   const catalog = await createCatalog(join(config.data, 'catalog.db'))
   onClose(() => catalog.close())
   const { rootPassword } = config
-  const { generatedPassword } = await bootstrap(catalog, {
+  const { generatedPassword, hostUuid } = await bootstrap(catalog, {
     hostname: hostname(),
     ...(rootPassword === undefined ? {} : { rootPassword }),
   })
@@ -75,28 +85,33 @@ const start = async (
   onClose(() => storage.settled())
   await recover(catalog, storage, log)
 
+  onClose(expireRegularly(catalog, log))
+
   const transfers = createTransfers(config.maxTransfers)
   const context = { catalog, storage, transfers, leases: createLeases(), log }
   const health = createHealthRoute(async () => {
     await catalog.pools.list()
   }, version)
-  const app = createApp(
-    {
-      transfer: context,
-      authorize: async ({ basic, sessionId }) => {
-        if (sessionId !== undefined && (await catalog.sessions.find(sessionId)) !== undefined)
-          return
-        if (
-          basic !== undefined &&
-          (await catalog.users.verify(basic.user, basic.password)) !== undefined
-        )
-          return
-        throw new AppError('SESSION_AUTHENTICATION_FAILED', [])
-      },
+  const authenticate = createAuthenticate(catalog)
+  const dispatcher = createDispatcher({
+    catalog,
+    authenticate,
+    hostUuid,
+    storage: {
+      usage: (srUuid) => usageOf(catalog, storage, srUuid),
+      busy: (vdiUuid) => context.leases.holder(vdiUuid),
+      collect: (srUuid) => storage.collect(srUuid),
     },
+    transfers,
+    formats,
+    version,
     log,
-    [health],
-  )
+  })
+  onClose(() => dispatcher.idle())
+  const authorize: RouteContext['authorize'] = async (credentials, permission) =>
+    requireHttpPermission(await authenticate(credentials), permission)
+  const rpc = createRpcRoutes({ jsonRpc: createJsonRpc(dispatcher) })
+  const app = createApp({ transfer: context, authorize }, log, [health, rpc])
   const server = createHttpServer(createListener(app))
   const url = await listen(server, config.listen)
   onClose(() => closeServer(server))
@@ -125,11 +140,32 @@ const openStores = async (catalog: Catalog, data: string): Promise<Map<string, S
   return stores
 }
 
+const usageOf = async (catalog: Catalog, storage: Storage, srUuid: string): Promise<SrUsage> => {
+  const { size, used } = await storage.store(srUuid).usage()
+  const vdis = (await catalog.vdis.list()).filter((vdi) => vdi.srUuid === srUuid)
+  const virtualAllocation = vdis.reduce((sum, vdi) => sum + vdi.virtualSize, 0)
+  return { physicalSize: size, physicalUtilisation: used, virtualAllocation }
+}
+
 /** What a crash left: half-written layers go, tasks whose transfers died with it end. */
 const recover = async (catalog: Catalog, storage: Storage, log: Logger): Promise<void> => {
   const layers = await storage.recover()
   const tasks = await catalog.tasks.failAbandoned()
   if (layers + tasks > 0) log.warn({ layers, tasks }, 'cleaned up after the last process')
+}
+
+/** @returns what ends it */
+const expireRegularly = (catalog: Catalog, log: Logger): (() => void) => {
+  const expire = async (): Promise<void> => {
+    try {
+      await catalog.tasks.expire()
+      await catalog.sessions.expire()
+    } catch (error) {
+      log.error({ error }, 'forgetting old tasks and sessions')
+    }
+  }
+  const timer = setInterval(() => void expire(), expiryInterval)
+  return () => clearInterval(timer)
 }
 
 const closeServer = async (server: Server): Promise<void> => {

@@ -63,7 +63,11 @@ export const createAuthenticate = (
       if (user === undefined) throw new AppError('SESSION_INVALID', [])
       return { user, sessionRef: sessionId }
     }
-    const user = basic && (await verify(basic.user, basic.password))
+    if (basic === undefined) {
+      const message = 'Say who you are: by HTTP Basic, or with the session_id of a login'
+      throw new AppError('SESSION_AUTHENTICATION_FAILED', [], { message })
+    }
+    const user = await verify(basic.user, basic.password)
     if (user === undefined) throw new AppError('SESSION_AUTHENTICATION_FAILED', [])
     return { user }
   }

@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import { describe, expect, test } from 'vitest'
-import type { Credentials, Parameters } from '../../../routes/params.ts'
+import type { Parameters } from '../../../routes/params.ts'
+import type { Credentials } from '../../../src/xenapi/authenticate.ts'
 import {
   readChoice,
   readCredentials,
