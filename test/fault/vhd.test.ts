@@ -59,8 +59,9 @@ const decodeAll = async (bytes: Uint8Array, streamLength?: number, diskSize?: nu
   let written = 0
   for await (const write of decoded.writes()) {
     const length = write.kind === 'data' ? write.bytes.length : write.length
-    if (write.offset + length > decoded.virtualSize || write.offset % 512 !== 0) {
-      throw new Error(`a write of ${length} bytes at ${write.offset} leaves the disk`)
+    const isInside = write.offset >= 0 && write.offset + length <= decoded.virtualSize
+    if (!isInside || length === 0 || length % 512 !== 0 || write.offset % 512 !== 0) {
+      throw new Error(`a write of ${length} bytes at ${write.offset}`)
     }
     written += length
     if (write.kind === 'data') write.release?.()

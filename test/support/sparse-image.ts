@@ -2,7 +2,8 @@
 // event loop, so that operations under way at once really meet. Notes what is written and read.
 
 import { rangeWithin, throwIfAborted } from '../../src/disk/disk.ts'
-import type { ByteRange } from '../../src/disk/extents.ts'
+import type { ByteRange, Extent } from '../../src/disk/extents.ts'
+import { clip, coalesce } from '../../src/disk/extents.ts'
 import type { WritableImage } from '../../src/image/image.ts'
 
 const pageSize = 4096
@@ -52,9 +53,19 @@ export const createSparseImage = (
       bytes.set(source.subarray(done, done + count), inside)
     })
 
+  /** Page by page; pages that were never written to are holes. */
+  function* pageExtents({ offset, length }: ByteRange): Generator<Extent> {
+    const end = offset + length
+    for (let at = offset - (offset % pageSize); at < end; at += pageSize) {
+      const kind = pages.has(at / pageSize) ? 'data' : 'hole'
+      yield clip({ offset: at, length: pageSize, kind }, { offset, length })!
+    }
+  }
+
   return {
     writes,
     reads,
+    extents: (range) => coalesce(pageExtents(rangeWithin(size, range))),
     get stored() {
       return pages.size * pageSize
     },
@@ -76,11 +87,13 @@ export const createSparseImage = (
       throwIfAborted(signal)
       size = Math.max(size, offset + source.length)
       writes.push({ offset, length: source.length })
-      // Half before, half after the wait, as a system call may see a buffer that is being changed.
+      // Half of the bytes as they were before the wait, half as they are after it: a buffer that is
+      // changed under way is torn.
       const middle = source.length >> 1
-      store(offset, source.subarray(0, middle))
+      const early = new Uint8Array(source.subarray(0, middle))
       await wait()
       fail(offset)
+      store(offset, early)
       store(offset + middle, source.subarray(middle))
     },
     async truncate(wanted) {

@@ -1,6 +1,7 @@
 // The rules by which XenServer's vhd-util accepts a VHD, checked on the bytes: what `vhd-util check`
 // and `check -b` complain of, for files that we write. The tool itself is not in Debian.
 
+import { isZero } from '../../src/disk/zero.ts'
 import { onesComplement } from './vhd-images.ts'
 
 const seconds2000 = 946_684_800
@@ -127,7 +128,7 @@ const staleSectors = (bytes: Buffer, sector: number, block: number): string[] =>
   for (let index = 0; index < 4096; index += 1) {
     if ((bitmap[index >> 3]! & (0x80 >> (index & 7))) !== 0) continue
     const start = (sector + 1 + index) * 512
-    if (bytes.subarray(start, start + 512).some((byte) => byte !== 0)) {
+    if (!isZero(bytes.subarray(start, start + 512))) {
       problems.push(`sector ${index} of block ${block} has data where the bitmap is clear`)
     }
   }

@@ -3,8 +3,10 @@
 
 import type { Image } from '../../image/image.ts'
 import { MiB } from '../../units.ts'
+import { bitWeight } from './batmap.ts'
 import type { BlockLayout } from './block-table.ts'
 import { offsetOf } from './block-table.ts'
+import { UNUSED_ENTRY } from './constants.ts'
 import { fillBits, isFull, sectorsInside } from './sector-bitmap.ts'
 
 const maximumBytes = MiB
@@ -18,8 +20,8 @@ interface BitmapSource {
 }
 
 export interface BitmapCache {
-  /** True where all sectors of the block are known to be written, by the batmap or by its bitmap. */
-  isKnownFull(block: number): boolean
+  /** `full`: all sectors are known to be written, by the batmap or by a bitmap read before. */
+  stateOf(block: number): 'absent' | 'full' | 'mixed'
   /** The bitmap of a block that is in the file. */
   get(block: number): Promise<Uint8Array>
 }
@@ -43,7 +45,10 @@ export const createBitmapCache = (source: BitmapSource): BitmapCache => {
   }
 
   return {
-    isKnownFull: (block) => (full[block >>> 3]! & (0x80 >>> (block & 7))) !== 0,
+    stateOf(block) {
+      if (entries[block] === UNUSED_ENTRY) return 'absent'
+      return (full[block >>> 3]! & bitWeight(block)) === 0 ? 'mixed' : 'full'
+    },
     get(block) {
       const known = kept.get(block)
       if (known !== undefined) {

@@ -5,24 +5,19 @@ import { strict as assert } from 'node:assert'
 import { rangeWithin, throwIfAborted } from '../../disk/disk.ts'
 import { settleAll } from '../../disk/settle.ts'
 import type { WritableImage } from '../../image/image.ts'
-import { alignUp, KiB, MiB, SECTOR_SIZE } from '../../units.ts'
+import { MiB, SECTOR_SIZE } from '../../units.ts'
 import type { LayerOptions, LayerWriter } from '../format.ts'
 import { requireVirtualSize } from '../virtual-size.ts'
 import { blockLayoutOf, offsetOf } from './block-table.ts'
-import { BLOCK_SIZE, MAXIMUM_VHD_SIZE, UNUSED_ENTRY } from './constants.ts'
+import { BLOCK_SIZE, MAXIMUM_VHD_SIZE } from './constants.ts'
+import type { LayerBitmaps } from './layer-bitmaps.ts'
 import { createLayerBitmaps } from './layer-bitmaps.ts'
+import type { BlockPart, LayerBlocks } from './layer-blocks.ts'
+import { createLayerBlocks, partsOf, sectorsOf } from './layer-blocks.ts'
 import { requireVhdSize } from './maximum-size.ts'
 import { writtenLocators } from './parent-locator.ts'
 import { writeMetadata } from './seal-layer.ts'
 import { placeStructures } from './written-layout.ts'
-
-/** Data begins at multiples of this, as memory pages and most file systems have it. */
-const alignment = 4 * KiB
-
-const { bitmapSize, storedSize } = blockLayoutOf(BLOCK_SIZE)
-
-/** From one block to the next. */
-const stride = alignUp(storedSize, alignment)
 
 /** How many blocks are worked on at once in a long stretch of zeros. */
 const blocksAtOnce = 32
@@ -40,28 +35,15 @@ export const createVhdLayer = async (
   const place = placeStructures({ size, hasParent: parent !== undefined })
   const locators =
     parent === undefined ? [] : writtenLocators(parent.fileName, place.locatorOffsets)
-  const entries = new Uint32Array(place.blockCount).fill(UNUSED_ENTRY)
+  const blocks = createLayerBlocks(place.blockCount, place.firstBlock)
   const bitmaps = createLayerBitmaps({
     file,
     size,
     layout: blockLayoutOf(BLOCK_SIZE),
-    offsetOf: (block) => offsetOf(entries, block),
+    offsetOf: (block) => offsetOf(blocks.entries, block),
   })
-  let nextBlock = alignUp(place.firstBlock + bitmapSize, alignment) - bitmapSize
-  let end = place.firstBlock
+  const content: LayerContent = { file, blocks, bitmaps, hasParent: parent !== undefined }
   let isSealed = false
-
-  const isAbsent = (block: number): boolean => entries[block] === UNUSED_ENTRY
-  /** Where the block's data is in the file, after making room for it where there is none. */
-  const placeBlock = (block: number): number => {
-    if (isAbsent(block)) {
-      entries[block] = nextBlock / SECTOR_SIZE
-      bitmaps.add(block)
-      end = nextBlock + storedSize
-      nextBlock += stride
-    }
-    return offsetOf(entries, block) + bitmapSize
-  }
 
   const requireRange = (offset: number, length: number): void => {
     assert(!isSealed, 'The layer is sealed')
@@ -70,32 +52,14 @@ export const createVhdLayer = async (
     throw new RangeError(`Write of ${length} bytes at ${offset} is not in whole sectors`)
   }
 
-  const zeroPart = async (part: BlockPart, signal: AbortSignal | undefined): Promise<void> => {
-    const { block } = part
-    const range = sectorsOf(part)
-    const isNew = isAbsent(block)
-    const dataOffset = placeBlock(block)
-    const runs = isNew ? [] : await bitmaps.runs(block, range.from, range.to)
-    // What was never written is a hole of the file and reads as zeros.
-    for (const { from, to, isSet } of runs) {
-      if (!isSet) continue
-      const start = dataOffset + from * SECTOR_SIZE
-      await writeZeros(file, start, (to - from) * SECTOR_SIZE, signal)
-    }
-    // On a parent a set bit hides what is there; without one a clear bit is zeros just as well.
-    await bitmaps.change(block, { ...range, isSet: parent !== undefined })
-  }
-
   return {
     size,
     async write(offset, source, signal) {
       throwIfAborted(signal)
       requireRange(offset, source.length)
-      const steps = Array.from(partsOf(offset, source.length), async (part) => {
-        const dataOffset = placeBlock(part.block) + part.inside
+      const steps = Array.from(partsOf(offset, source.length), (part) => {
         const start = part.block * BLOCK_SIZE + part.inside - offset
-        await file.write(dataOffset, source.subarray(start, start + part.length), signal)
-        await bitmaps.change(part.block, { ...sectorsOf(part), isSet: true })
+        return writePart(content, part, source.subarray(start, start + part.length), signal)
       })
       await settleAll(steps)
     },
@@ -104,8 +68,8 @@ export const createVhdLayer = async (
       requireRange(offset, length)
       let steps: Promise<void>[] = []
       for (const part of partsOf(offset, length)) {
-        if (parent === undefined && isAbsent(part.block)) continue
-        steps.push(zeroPart(part, signal))
+        if (parent === undefined && blocks.isAbsent(part.block)) continue
+        steps.push(zeroPart(content, part, signal))
         if (steps.length < blocksAtOnce) continue
         await settleAll(steps)
         steps = []
@@ -117,32 +81,55 @@ export const createVhdLayer = async (
       isSealed = true
       await bitmaps.flush()
       const { fullBlocks } = bitmaps
-      await writeMetadata({ file, options, place, locators, entries, fullBlocks, end })
+      await writeMetadata({ file, options, place, locators, blocks, fullBlocks })
     },
   }
 }
 
-/** What a range takes of one block. */
-interface BlockPart {
-  readonly block: number
-  /** Offset in the block. */
-  readonly inside: number
-  readonly length: number
+interface LayerContent {
+  readonly file: WritableImage
+  readonly blocks: LayerBlocks
+  readonly bitmaps: LayerBitmaps
+  readonly hasParent: boolean
 }
 
-function* partsOf(offset: number, length: number): Generator<BlockPart> {
-  for (let at = offset; at < offset + length;) {
-    const inside = at % BLOCK_SIZE
-    const part = Math.min(BLOCK_SIZE - inside, offset + length - at)
-    yield { block: Math.floor(at / BLOCK_SIZE), inside, length: part }
-    at += part
+// Several parts of one block may be under way at once: until the first await, all is decided.
+const ensurePlaced = ({ blocks, bitmaps }: LayerContent, block: number): void => {
+  if (!blocks.isAbsent(block)) return
+  blocks.add(block)
+  bitmaps.add(block)
+}
+
+const writePart = async (
+  content: LayerContent,
+  part: BlockPart,
+  source: Uint8Array,
+  signal: AbortSignal | undefined,
+): Promise<void> => {
+  const { file, blocks, bitmaps } = content
+  ensurePlaced(content, part.block)
+  await file.write(blocks.dataOffset(part.block) + part.inside, source, signal)
+  await bitmaps.change(part.block, { ...sectorsOf(part), isSet: true })
+}
+
+const zeroPart = async (
+  content: LayerContent,
+  part: BlockPart,
+  signal: AbortSignal | undefined,
+): Promise<void> => {
+  const { file, blocks, bitmaps, hasParent } = content
+  const { block } = part
+  const range = sectorsOf(part)
+  ensurePlaced(content, block)
+  // What was never written is a hole of the file and reads as zeros.
+  for (const { from, to, isSet } of await bitmaps.runs(block, range.from, range.to)) {
+    if (!isSet) continue
+    const start = blocks.dataOffset(block) + from * SECTOR_SIZE
+    await writeZeros(file, start, (to - from) * SECTOR_SIZE, signal)
   }
+  // On a parent a set bit hides what is there; without one a clear bit is zeros just as well.
+  await bitmaps.change(block, { ...range, isSet: hasParent })
 }
-
-const sectorsOf = ({ inside, length }: BlockPart): { from: number; to: number } => ({
-  from: inside / SECTOR_SIZE,
-  to: (inside + length) / SECTOR_SIZE,
-})
 
 const writeZeros = async (
   file: WritableImage,

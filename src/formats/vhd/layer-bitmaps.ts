@@ -39,86 +39,104 @@ export interface LayerBitmaps {
   flush(): Promise<void>
 }
 
-export const createLayerBitmaps = ({ file, size, layout, offsetOf }: BitmapFile): LayerBitmaps => {
-  const maximumCount = Math.floor(maximumBytes / layout.bitmapSize)
-  // Ordered by last use, oldest first.
-  const kept = new Map<number, Bitmap>()
-  const loads = new Map<number, Promise<void>>()
-  const saves = new Set<Promise<void>>()
-  const fullBlocks = new Uint8Array(Math.ceil(size / layout.blockSize / 8))
+export const createLayerBitmaps = (target: BitmapFile): LayerBitmaps => new BitmapStore(target)
 
-  const load = async (block: number): Promise<void> => {
-    const bits = new Uint8Array(layout.bitmapSize)
-    await file.read(offsetOf(block), bits)
-    kept.set(block, { bits, isDirty: false, isSaving: false })
+class BitmapStore implements LayerBitmaps {
+  readonly fullBlocks: Uint8Array
+  readonly #target: BitmapFile
+  readonly #maximumCount: number
+  /** Ordered by last use, oldest first. */
+  readonly #kept = new Map<number, Bitmap>()
+  readonly #loads = new Map<number, Promise<void>>()
+  readonly #saves = new Set<Promise<void>>()
+
+  constructor(target: BitmapFile) {
+    this.#target = target
+    this.#maximumCount = Math.floor(maximumBytes / target.layout.bitmapSize)
+    this.fullBlocks = new Uint8Array(Math.ceil(target.size / target.layout.blockSize / 8))
   }
+
+  add(block: number): void {
+    const bits = new Uint8Array(this.#target.layout.bitmapSize)
+    this.#kept.set(block, { bits, isDirty: true, isSaving: false })
+  }
+
+  async runs(block: number, from: number, to: number): Promise<BitRun[]> {
+    while (!this.#kept.has(block)) await this.#load(block)
+    return [...bitRuns(this.#useNow(block).bits, from, to)]
+  }
+
+  async change(block: number, run: BitRun): Promise<void> {
+    while (!this.#kept.has(block)) await this.#load(block)
+    const { layout, size } = this.#target
+    const bitmap = this.#useNow(block)
+    fillBits(bitmap.bits, run)
+    bitmap.isDirty = true
+    const isFullNow = run.isSet && isFull(bitmap.bits, sectorsInside(block, layout.blockSize, size))
+    fillBits(this.fullBlocks, { from: block, to: block + 1, isSet: isFullNow })
+    if (isFullNow) {
+      // After the disk's end too: a reader need not know where that is.
+      bitmap.bits.fill(0xff)
+      if (!bitmap.isSaving) await this.#evict(block, bitmap)
+    }
+    await this.#trim()
+  }
+
+  async flush(): Promise<void> {
+    for (const [block, bitmap] of this.#kept) {
+      if (bitmap.isDirty) await this.#save(block, bitmap)
+    }
+  }
+
   /** Once for all who wait. Afterwards the bitmap may be gone again: look before each use. */
-  const loadOnce = async (block: number): Promise<void> => {
-    let loading = loads.get(block)
+  async #load(block: number): Promise<void> {
+    let loading = this.#loads.get(block)
     if (loading === undefined) {
-      loading = load(block).finally(() => loads.delete(block))
-      loads.set(block, loading)
+      loading = this.#read(block).finally(() => this.#loads.delete(block))
+      this.#loads.set(block, loading)
     }
     await loading
   }
-  const useNow = (block: number): Bitmap => {
-    const bitmap = kept.get(block)!
-    kept.delete(block)
-    kept.set(block, bitmap)
+
+  async #read(block: number): Promise<void> {
+    const { file, layout, offsetOf } = this.#target
+    const bits = new Uint8Array(layout.bitmapSize)
+    await file.read(offsetOf(block), bits)
+    this.#kept.set(block, { bits, isDirty: false, isSaving: false })
+  }
+
+  /** The bitmap, which must be there, as the latest used. It stays until the next await. */
+  #useNow(block: number): Bitmap {
+    const bitmap = this.#kept.get(block)!
+    this.#kept.delete(block)
+    this.#kept.set(block, bitmap)
     return bitmap
   }
 
-  const save = async (block: number, bitmap: Bitmap): Promise<void> => {
+  async #save(block: number, bitmap: Bitmap): Promise<void> {
     bitmap.isDirty = false
     bitmap.isSaving = true
-    const saving = file.write(offsetOf(block), bitmap.bits)
-    saves.add(saving)
+    const saving = this.#target.file.write(this.#target.offsetOf(block), bitmap.bits)
+    this.#saves.add(saving)
     try {
       await saving
     } finally {
-      saves.delete(saving)
+      this.#saves.delete(saving)
       bitmap.isSaving = false
     }
   }
+
   /** Saves a bitmap where need be and forgets it, unless it has changed meanwhile. */
-  const evict = async (block: number, bitmap: Bitmap): Promise<void> => {
-    if (bitmap.isDirty) await save(block, bitmap)
-    if (!bitmap.isDirty && kept.get(block) === bitmap) kept.delete(block)
-  }
-  const trim = async (): Promise<void> => {
-    while (kept.size > maximumCount) {
-      const oldest = kept.entries().find(([, bitmap]) => !bitmap.isSaving)
-      if (oldest === undefined) await Promise.race(saves)
-      else await evict(...oldest)
-    }
+  async #evict(block: number, bitmap: Bitmap): Promise<void> {
+    if (bitmap.isDirty) await this.#save(block, bitmap)
+    if (!bitmap.isDirty && this.#kept.get(block) === bitmap) this.#kept.delete(block)
   }
 
-  return {
-    fullBlocks,
-    add(block) {
-      const bits = new Uint8Array(layout.bitmapSize)
-      kept.set(block, { bits, isDirty: true, isSaving: false })
-    },
-    async runs(block, from, to) {
-      while (!kept.has(block)) await loadOnce(block)
-      return [...bitRuns(useNow(block).bits, from, to)]
-    },
-    async change(block, run) {
-      while (!kept.has(block)) await loadOnce(block)
-      const bitmap = useNow(block)
-      fillBits(bitmap.bits, run)
-      bitmap.isDirty = true
-      const full = run.isSet && isFull(bitmap.bits, sectorsInside(block, layout.blockSize, size))
-      fillBits(fullBlocks, { from: block, to: block + 1, isSet: full })
-      if (full) {
-        // After the disk's end too: a reader need not know where that is.
-        bitmap.bits.fill(0xff)
-        if (!bitmap.isSaving) await evict(block, bitmap)
-      }
-      await trim()
-    },
-    async flush() {
-      for (const [block, bitmap] of kept) if (bitmap.isDirty) await save(block, bitmap)
-    },
+  async #trim(): Promise<void> {
+    while (this.#kept.size > this.#maximumCount) {
+      const oldest = this.#kept.entries().find(([, bitmap]) => !bitmap.isSaving)
+      if (oldest === undefined) await Promise.race(this.#saves)
+      else await this.#evict(...oldest)
+    }
   }
 }

@@ -9,6 +9,7 @@ import { tableSize } from './block-table.ts'
 import { diskTypes, FOOTER_SIZE } from './constants.ts'
 import { encodeFooter } from './footer.ts'
 import { encodeHeader } from './header.ts'
+import type { LayerBlocks } from './layer-blocks.ts'
 import type { WrittenLocator } from './parent-locator.ts'
 import { fillBits } from './sector-bitmap.ts'
 import type { WrittenLayout } from './written-layout.ts'
@@ -18,39 +19,35 @@ interface SealedContent {
   readonly options: LayerOptions
   readonly place: WrittenLayout
   readonly locators: readonly WrittenLocator[]
-  readonly entries: Uint32Array
+  readonly blocks: LayerBlocks
   readonly fullBlocks: Uint8Array
-  /** Where the last block ends. */
-  readonly end: number
 }
 
 /** Writes everything but blocks and their bitmaps. */
 export const writeMetadata = async (content: SealedContent): Promise<void> => {
-  const { file, options, place, locators, entries, fullBlocks, end } = content
+  const { file, options, place, locators, blocks, fullBlocks } = content
   const { size, uuid, timestamp, parent } = options
   const { tableOffset, batmapOffset, batmapBytes } = place
 
   for (const { entry, bytes } of locators) await file.write(entry.offset, bytes)
-  await writeTable(file, tableOffset, entries)
+  await writeTable(file, tableOffset, blocks.entries)
 
   const bits = new Uint8Array(batmapBytes)
   bits.set(fullBlocks)
-  const covered = batmapCoverage(size)
-  if (covered < batmapBytes * 8)
-    fillBits(bits, { from: covered, to: batmapBytes * 8, isSet: false })
+  fillBits(bits, { from: batmapCoverage(size), to: batmapBytes * 8, isSet: false })
   const sum = bits.reduce((total, byte) => total + byte, 0)
   await file.write(batmapOffset, encodeBatmapHeader(batmapOffset, batmapBytes, sum))
   await file.write(batmapOffset + SECTOR_SIZE, bits)
 
   const header = encodeHeader({
     tableOffset,
-    tableEntries: entries.length,
+    tableEntries: place.blockCount,
     ...(parent && { parent: { ...parent, locators: locators.map(({ entry }) => entry) } }),
   })
   await file.write(FOOTER_SIZE, header)
   const diskType = parent === undefined ? diskTypes.dynamic : diskTypes.differencing
   const footer = encodeFooter({ diskType, size, uuid, timestamp })
-  await file.write(end, footer)
+  await file.write(blocks.end, footer)
   await file.write(0, footer)
 }
 

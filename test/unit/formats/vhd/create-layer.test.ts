@@ -240,7 +240,7 @@ describe('a layer on a parent', () => {
     const disk = await vhd.open(file)
     expect(await kindsOf(disk)).toEqual([
       ['hole', 0, MiB],
-      ['data', MiB, 6 * MiB],
+      ['zero', MiB, 6 * MiB],
       ['hole', 7 * MiB, 2 * MiB],
     ])
     const chain = await readAll(await chainOf(disk, parentDisk))

@@ -159,6 +159,13 @@ describe('a dynamic stream', () => {
     expect(end).toBe(6800 * 512)
   })
 
+  test('takes nothing in a block for the footer, not even after the end of the disk', async () => {
+    const { bytes, footerOffset } = buildVhd({ ...recipe, blocks: [{ block: 4 }] })
+    const other = { size, uuid: 'ffffffff-0000-1111-2222-333333333333' }
+    bytes.set(buildFooter(other), footerOffset - 4096)
+    await expect(drain(await decodeWhole(bytes))).resolves.toHaveLength(1)
+  })
+
   test('ignores blocks after the end of the disk', async () => {
     // Of the same file, told that the disk is smaller; the footer still comes after all blocks.
     const { bytes, footerOffset } = buildVhd({ ...recipe, blocks: [{ block: 1 }, { block: 4 }] })
