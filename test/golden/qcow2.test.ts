@@ -26,6 +26,8 @@ import {
   readAll,
   readRange,
 } from '../support/disks.ts'
+import type { ClusterContent } from '../support/qcow2-image.ts'
+import { buildImage } from '../support/qcow2-image.ts'
 import { createTestFolder, hasTool, qemuImg, run } from '../support/tools.ts'
 
 /** A raw file with the given stretches: data shows the pattern, the rest is a hole. */
@@ -296,6 +298,33 @@ describe.skipIf(!hasTool('qemu-img'))('qcow2 that qemu-img made', () => {
     ])
   })
 
+  test('the images that tests build are clean, and read like qemu-img reads them', async () => {
+    const folder = await createTestFolder()
+    const kinds: (ClusterContent | undefined)[] = [
+      'data',
+      'zero',
+      'data',
+      undefined,
+      'zeroAllocated',
+    ]
+    for (const [index, clusterBits] of [9, 12, 16].entries()) {
+      const clusters = new Map<number, ClusterContent>()
+      for (let cluster = 0; cluster < 150; cluster += 1) {
+        const kind = kinds[(cluster * 7) % 5]
+        if (kind !== undefined) clusters.set(cluster, kind)
+      }
+      const virtualSize = 150 * 2 ** clusterBits - index * SECTOR_SIZE
+      const arrange = (names: string[]): string[] =>
+        index === 1 ? names.toReversed() : names.toSorted()
+      const built = buildImage({ version: 3, clusterBits, virtualSize, clusters, arrange })
+      const path = join(folder, `${clusterBits}.qcow2`)
+      await writeFile(path, built.bytes)
+      await expectClean(path)
+      const { bytes } = await expectReadsLikeQemu(path)
+      expectSameBytes(bytes, built.content)
+    }
+  })
+
   test('2 TiB with a little data', async () => {
     const folder = await createTestFolder()
     const path = join(folder, 'sparse.qcow2')
@@ -381,6 +410,16 @@ describe.skipIf(!hasTool('qemu-img'))('qcow2 that diskport made', () => {
     const { stdout } = await qemuImg('info', '--output=json', path)
     expect(JSON.parse(stdout)).toMatchObject({ 'virtual-size': 2 * TiB, 'cluster-size': 65_536 })
     await expectSameDisk(path, source)
+  })
+
+  test('the header has what qemu-img writes: fields, and names of features', async () => {
+    const folder = await createTestFolder()
+    const path = join(folder, 'qemu.qcow2')
+    await qemuImg('create', '-f', 'qcow2', path, '5M')
+    const theirs = await readFile(path)
+    const image = await qcow2.plan(createPatternDisk(sizes['empty']!), testIdentity)
+    const ours = await readRange(image, 0, 64 * KiB)
+    expectSameBytes(ours, theirs.subarray(0, 64 * KiB))
   })
 
   test('plan and layer of the largest disk are clean', async () => {

@@ -40,7 +40,7 @@ const diskParts: fc.Arbitrary<PatternPart[]> = fc.array(
     fc.constantFrom('data' as const, 'zero' as const, 'hole' as const),
     fc.oneof(
       fc.integer({ min: 1, max: 300 }).map((sectors) => sectors * SECTOR_SIZE),
-      fc.integer({ min: 1, max: 40 }).map((clusters) => clusters * 64 * KiB),
+      fc.integer({ min: 1, max: 16 }).map((clusters) => clusters * 64 * KiB),
     ),
   ),
   { minLength: 1, maxLength: 12 },

@@ -38,14 +38,15 @@ export const createCountingPool = (count: number, bufferSize: number) => {
   return { pool: counting, lent: () => lent }
 }
 
-/** A spool in memory that counts. */
-export const createCountingSpool = () => {
+/** A spool in memory that counts. `onAppend` may fail. */
+export const createCountingSpool = (onAppend?: () => Promise<void>) => {
   const counts = { opened: 0, closed: 0, appended: 0 }
   const open = async () => {
     counts.opened += 1
     const spool = spoolOn(createMemoryImage())
     return {
-      append(source: Uint8Array, signal?: AbortSignal) {
+      async append(source: Uint8Array, signal?: AbortSignal) {
+        await onAppend?.()
         counts.appended += source.length
         return spool.append(source, signal)
       },
@@ -69,9 +70,10 @@ export const decodeWatched = async (
   streamLength: number | undefined,
   limits: DecodeLimits = defaultLimits,
   bufferSize = 64 * 1024,
+  onAppend?: () => Promise<void>,
 ) => {
   const { pool, lent } = createCountingPool(2, bufferSize)
-  const spool = createCountingSpool()
+  const spool = createCountingSpool(onAppend)
   const writes: DiskWrite[] = []
   const attempt = async () => {
     const stream = createForwardReader(cutInChunks(bytes, [511, 8192, 70_000]))

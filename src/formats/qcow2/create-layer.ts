@@ -19,7 +19,7 @@ import { createLayerClusters } from './layer-clusters.ts'
 import { LayerTables } from './layer-tables.ts'
 import type { RefcountLayout } from './refcounts.ts'
 import { fillRefcounts, layoutRefcounts, writeRefcountTable } from './refcounts.ts'
-import { writeEntry } from './tables.ts'
+import { writeEntries } from './tables.ts'
 
 const { clusterSize, tableEntries } = WRITTEN
 const what = 'Cannot create a qcow2 layer'
@@ -114,7 +114,7 @@ const l1Bytes = (offsets: Readonly<Float64Array>, l1Clusters: number): Uint8Arra
   const bytes = new Uint8Array(l1Clusters * clusterSize)
   const view = viewOf(bytes)
   for (const [table, offset] of offsets.entries()) {
-    if (offset > 0) writeEntry(view, table * TABLE_ENTRY_SIZE, offset)
+    if (offset > 0) writeEntries(view, table * TABLE_ENTRY_SIZE, offset, 1, clusterSize)
   }
   return bytes
 }

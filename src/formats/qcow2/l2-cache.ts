@@ -20,7 +20,7 @@ export const createL2Cache = (image: Image, tableSize: number): L2Cache => {
 
   const load = async (imageOffset: number): Promise<DataView> => {
     // No signal: others may wait for this read when the one that asked first is gone.
-    const bytes = new Uint8Array(tableSize)
+    const bytes = Buffer.allocUnsafeSlow(tableSize)
     await image.read(imageOffset, bytes)
     return viewOf(bytes)
   }

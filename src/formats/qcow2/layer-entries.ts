@@ -2,7 +2,7 @@
 // clusters their places, marking them as zeros. Synchronous, see layer-tables.ts.
 
 import { TABLE_ENTRY_SIZE, WRITTEN } from './constants.ts'
-import { markZero, readOwnEntry, writeEntry } from './tables.ts'
+import { markZero, readOwnEntry, writeEntries } from './tables.ts'
 
 const { clusterSize, tableEntries } = WRITTEN
 
@@ -56,9 +56,7 @@ export const placeClusters = (
     const count = countAlike(view, cluster, to)
     const { imageOffset: present } = entryOf(view, cluster)
     const imageOffset = present > 0 ? present : allocate(count)
-    for (let index = 0; index < count; index += 1) {
-      writeEntry(view, entryAt(cluster + index), imageOffset + index * clusterSize)
-    }
+    writeEntries(view, entryAt(cluster), imageOffset, count, clusterSize)
     runs.push({ cluster, count, imageOffset })
     cluster += count
   }

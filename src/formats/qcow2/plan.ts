@@ -19,7 +19,7 @@ import type { ChosenClusters } from './choose-clusters.ts'
 import { chooseGroups, chooseSingly, chooseWhole } from './choose-clusters.ts'
 import { TABLE_ENTRY_SIZE, WRITTEN } from './constants.ts'
 import { fillRefcounts, layoutRefcounts, writeRefcountTable } from './refcounts.ts'
-import { markZero, writeEntry } from './tables.ts'
+import { markZero, writeEntries } from './tables.ts'
 
 const { clusterSize, tableEntries } = WRITTEN
 
@@ -70,10 +70,8 @@ const layOut = (disk: Disk, clusters: ChosenClusters, backingName: string | unde
   }
   const l1 = tableRegion(l1Clusters, (view, from, to) => {
     for (const { unit, length, rank } of tables.between(from, to)) {
-      for (let index = 0; index < length; index += 1) {
-        const at = (unit + index - from) * TABLE_ENTRY_SIZE
-        writeEntry(view, at, tablesOffset + (rank + index) * clusterSize)
-      }
+      const at = (unit - from) * TABLE_ENTRY_SIZE
+      writeEntries(view, at, tablesOffset + rank * clusterSize, length, clusterSize)
     }
   })
   const l2 = tableRegion(tables.count, (view, from, to) => {
@@ -107,10 +105,8 @@ const writeL2Entries = (
   dataOffset: number,
 ): void => {
   for (const { unit, length, rank } of data.between(cluster, cluster + count)) {
-    for (let index = 0; index < length; index += 1) {
-      const entryAt = at + (unit + index - cluster) * TABLE_ENTRY_SIZE
-      writeEntry(view, entryAt, dataOffset + (rank + index) * clusterSize)
-    }
+    const entryAt = at + (unit - cluster) * TABLE_ENTRY_SIZE
+    writeEntries(view, entryAt, dataOffset + rank * clusterSize, length, clusterSize)
   }
   for (const { unit, length } of zero.between(cluster, cluster + count)) {
     for (let index = 0; index < length; index += 1) {

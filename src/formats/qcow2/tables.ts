@@ -164,10 +164,28 @@ export const clustersOfTable = (
   to: Math.min(clusterCount, (table + 1) * l2Entries),
 })
 
-/** Writes the entry for a table or a data cluster at `imageOffset` that nothing else refers to. */
-export const writeEntry = (view: DataView, at: number, imageOffset: number): void => {
-  view.setUint32(at, (Math.floor(imageOffset / 2 ** 32) | copiedHigh) >>> 0)
-  view.setUint32(at + 4, imageOffset % 2 ** 32)
+/**
+ * Writes `count` entries from byte `at` on, for tables or data clusters that follow each other from
+ * `imageOffset` on, and that nothing else refers to.
+ */
+export const writeEntries = (
+  view: DataView,
+  at: number,
+  imageOffset: number,
+  count: number,
+  clusterSize: number,
+): void => {
+  // Halves as signed 32-bit numbers, which stay in registers; their bits are what is written.
+  let high = Math.floor(imageOffset / 2 ** 32) | copiedHigh
+  let low = imageOffset | 0
+  const end = at + count * TABLE_ENTRY_SIZE
+  for (let next = at; next < end; next += TABLE_ENTRY_SIZE) {
+    view.setInt32(next, high)
+    view.setInt32(next + 4, low)
+    low = (low + clusterSize) | 0
+    // Offsets are whole clusters: one that goes past the half's end comes to 0.
+    if (low === 0) high = (high + 1) | 0
+  }
 }
 
 /** Makes an entry read as zeros: an empty one by its flag alone, another keeps its cluster for later. */
