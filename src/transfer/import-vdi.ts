@@ -84,10 +84,12 @@ const importInto = async (importing: Importing, vdiUuid: string): Promise<string
   try {
     // Only now: what the last holder of the lease committed is what this import goes on top of.
     const vdi = await findVdi(context, vdiUuid)
+    // The length of a raw image is its size: what is too large is refused without a byte of it.
+    if (format.name === 'raw' && upload.length !== undefined) requireFits(upload.length, vdi)
     const stream = createForwardReader(upload.accept(), signal)
     if (await stream.atEnd()) return vdiUuid
     const decoded = await decode(importing, stream, vdi.srUuid, vdi.virtualSize)
-    requireFits(decoded, vdi)
+    requireFits(decoded.virtualSize, vdi)
     const isWhole = format.name === 'raw' && decoded.virtualSize >= vdi.virtualSize
     const keepsContent = !request.replace && !isWhole && vdi.layerUuid !== null
     const below = keepsContent ? await context.storage.openVdi(vdi) : undefined
@@ -164,7 +166,7 @@ const decode = (
   })
 
 /** @throws AppError VDI_TOO_SMALL for an image that is larger by more than rounding */
-const requireFits = ({ virtualSize }: DecodedImage, vdi: VdiRow): void => {
+const requireFits = (virtualSize: number, vdi: VdiRow): void => {
   if (virtualSize <= vdi.virtualSize + maximumRounding) return
   const found = `The image holds a disk of ${formatBytes(virtualSize)}`
   const message = `${found}, the VDI ${vdi.uuid} has ${formatBytes(vdi.virtualSize)}`
