@@ -1,6 +1,5 @@
 // The server as one object: everything put together in order, and taken apart in the reverse order.
 
-import type { Server } from 'node:http'
 import { mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
@@ -16,7 +15,7 @@ import type { Config } from './config.ts'
 import { formats } from './formats/registry.ts'
 import type { Logger } from './log.ts'
 import { createLogger } from './log.ts'
-import { createHttpServer, listen } from './net/http-server.ts'
+import { createHttpServer, endConnections, listen, stopAccepting } from './net/http-server.ts'
 import { openFileFolder } from './store/file-folder.ts'
 import { createLayerStore } from './store/layer-store.ts'
 import type { Storage } from './store/storage.ts'
@@ -114,7 +113,6 @@ const start = async (
   const app = createApp({ transfer: context, authorize }, log, [health, rpc])
   const server = createHttpServer(createListener(app))
   const url = await listen(server, config.listen)
-  onClose(() => closeServer(server))
   log.info({ url, version, data: config.data }, 'listening')
 
   return {
@@ -122,8 +120,9 @@ const start = async (
     ...(generatedPassword === undefined ? {} : { generatedPassword }),
     async stop() {
       log.info({ transfers: transfers.running }, 'stopping')
-      server.close()
+      const closed = stopAccepting(server)
       await transfers.drain(drainTime)
+      await endConnections(server, closed)
       await closeAll()
       log.info('stopped')
     },
@@ -166,11 +165,4 @@ const expireRegularly = (catalog: Catalog, log: Logger): (() => void) => {
   }
   const timer = setInterval(() => void expire(), expiryInterval)
   return () => clearInterval(timer)
-}
-
-const closeServer = async (server: Server): Promise<void> => {
-  const closed = new Promise((resolve) => server.once('close', resolve))
-  server.close()
-  server.closeAllConnections()
-  if (server.listening) await closed
 }
