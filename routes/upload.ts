@@ -4,7 +4,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { AppError } from '../src/errors.ts'
 import { KiB, MiB } from '../src/units.ts'
-import { noteChunkGarbage } from './chunk-garbage.ts'
 import type { ErrorReply } from './error-response.ts'
 
 /** How long a client may send nothing at all, in milliseconds. */
@@ -35,7 +34,6 @@ export async function* readBody(
     received += next.value.length
     watch(next.value.length, performance.now() - started, received)
     yield next.value
-    noteChunkGarbage(next.value.length)
   }
 }
 
