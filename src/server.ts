@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { createApp, createListener } from '../routes/app.ts'
 import type { RouteContext } from '../routes/environment.ts'
 import { createHealthRoute } from '../routes/health.ts'
+import { createImportWithoutLength } from '../routes/import-without-length.ts'
 import { createRpcRoutes } from '../routes/rpc.ts'
 import { bootstrap } from './catalog/bootstrap.ts'
 import type { Catalog } from './catalog/catalog.ts'
@@ -16,7 +17,9 @@ import type { Config } from './config.ts'
 import { formats } from './formats/registry.ts'
 import type { Logger } from './log.ts'
 import { createLogger } from './log.ts'
-import { createHttpServer, listen } from './net/http-server.ts'
+import type { Front } from './net/front.ts'
+import { placeFront } from './net/front.ts'
+import { createHttpServer, headersTimeout, listen } from './net/http-server.ts'
 import { openFileFolder } from './store/file-folder.ts'
 import { createLayerStore } from './store/layer-store.ts'
 import type { Storage } from './store/storage.ts'
@@ -111,10 +114,15 @@ const start = async (
   const authorize: RouteContext['authorize'] = async (credentials, permission) =>
     requireHttpPermission(await authenticate(credentials), permission)
   const rpc = createRpcRoutes({ jsonRpc: createJsonRpc(dispatcher) })
-  const app = createApp({ transfer: context, authorize }, log, [health, rpc])
+  const routes: RouteContext = { transfer: context, authorize }
+  const app = createApp(routes, log, [health, rpc])
   const server = createHttpServer(createListener(app))
+  const front = placeFront(server, [createImportWithoutLength(routes)], {
+    headTimeout: headersTimeout,
+    onError: (error) => log.error({ error }, 'a connection failed'),
+  })
   const url = await listen(server, config.listen)
-  onClose(() => closeServer(server))
+  onClose(() => closeServer(server, front))
   log.info({ url, version, data: config.data }, 'listening')
 
   return {
@@ -123,6 +131,7 @@ const start = async (
     async stop() {
       log.info({ transfers: transfers.running }, 'stopping')
       server.close()
+      front.closeWaiting()
       await transfers.drain(drainTime)
       await closeAll()
       log.info('stopped')
@@ -168,9 +177,10 @@ const expireRegularly = (catalog: Catalog, log: Logger): (() => void) => {
   return () => clearInterval(timer)
 }
 
-const closeServer = async (server: Server): Promise<void> => {
+const closeServer = async (server: Server, front: Front): Promise<void> => {
   const closed = new Promise((resolve) => server.once('close', resolve))
   server.close()
   server.closeAllConnections()
+  front.closeAll()
   if (server.listening) await closed
 }

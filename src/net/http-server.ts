@@ -4,7 +4,7 @@ import type { RequestListener, Server } from 'node:http'
 import { createServer } from 'node:http'
 
 /** How long a client may take for the head of a request, in milliseconds. */
-const headersTimeout = 60_000
+export const headersTimeout = 60_000
 
 /** How long an idle connection is kept for the next request, in milliseconds. */
 const keepAliveTimeout = 65_000
