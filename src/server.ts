@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { createApp, createListener } from '../routes/app.ts'
 import type { RouteContext } from '../routes/environment.ts'
 import { createHealthRoute } from '../routes/health.ts'
+import { createImportWithoutLength } from '../routes/import-without-length.ts'
 import { createRpcRoutes } from '../routes/rpc.ts'
 import { bootstrap } from './catalog/bootstrap.ts'
 import type { Catalog } from './catalog/catalog.ts'
@@ -15,7 +16,14 @@ import type { Config } from './config.ts'
 import { formats } from './formats/registry.ts'
 import type { Logger } from './log.ts'
 import { createLogger } from './log.ts'
-import { createHttpServer, endConnections, listen, stopAccepting } from './net/http-server.ts'
+import { placeFront } from './net/front.ts'
+import {
+  createHttpServer,
+  endConnections,
+  headersTimeout,
+  listen,
+  stopAccepting,
+} from './net/http-server.ts'
 import { openFileFolder } from './store/file-folder.ts'
 import { createLayerStore } from './store/layer-store.ts'
 import type { Storage } from './store/storage.ts'
@@ -110,8 +118,13 @@ const start = async (
   const authorize: RouteContext['authorize'] = async (credentials, permission) =>
     requireHttpPermission(await authenticate(credentials), permission)
   const rpc = createRpcRoutes({ jsonRpc: createJsonRpc(dispatcher) })
-  const app = createApp({ transfer: context, authorize }, log, [health, rpc])
+  const routes: RouteContext = { transfer: context, authorize }
+  const app = createApp(routes, log, [health, rpc])
   const server = createHttpServer(createListener(app))
+  const front = placeFront(server, [createImportWithoutLength(routes)], {
+    headTimeout: headersTimeout,
+    onError: (error) => log.error({ error }, 'a connection failed'),
+  })
   const url = await listen(server, config.listen)
   log.info({ url, version, data: config.data }, 'listening')
 
@@ -121,8 +134,9 @@ const start = async (
     async stop() {
       log.info({ transfers: transfers.running }, 'stopping')
       const closed = stopAccepting(server)
+      front.closeWaiting()
       await transfers.drain(drainTime)
-      await endConnections(server, closed)
+      await endConnections(server, closed, () => front.closeAll())
       await closeAll()
       log.info('stopped')
     },

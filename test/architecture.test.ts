@@ -35,7 +35,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/transfer': [...below.store, 'src/log', 'src/store'],
   'src/xenapi': [...below.store, 'src/log', 'src/store', 'src/transfer'],
   'src/net': ['src/errors', 'src/units', 'src/log'],
-  routes: [...below.store, 'src/log', 'src/store', 'src/transfer', 'src/xenapi'],
+  routes: [...below.store, 'src/log', 'src/store', 'src/transfer', 'src/xenapi', 'src/net'],
   'src/server': ['*'],
   'src/main': ['*'],
 }

@@ -144,9 +144,11 @@ describe('bodies', () => {
     )
     const vdis = Object.keys(await (await login(server))<object>('VDI.get_all_records')).length
     for (const format of formatNames) {
-      const url = importUrl(server, { vdi: uuid, format })
-      const answer = await curl(...asRoot, '-X', 'PUT', '-H', 'Content-Length: 0', url)
-      await expectStatus(answer, 200)
+      for (const target of [{ vdi: uuid }, { sr_uuid: 'default' }]) {
+        const url = importUrl(server, { ...target, format })
+        const answer = await curl(...asRoot, '-X', 'PUT', '-H', 'Content-Length: 0', url)
+        await expectStatus(answer, 200)
+      }
     }
     const head = await curl(...asRoot, '--head', exportUrl(server, uuid, 'raw'))
     expect(head.headers.get('etag')).toBe(etag)
