@@ -37,6 +37,7 @@ import type { SrUsage } from './xenapi/context.ts'
 import { createDispatcher } from './xenapi/dispatch.ts'
 import { createJsonRpc } from './xenapi/json-rpc.ts'
 import { requireHttpPermission } from './xenapi/roles.ts'
+import { createXmlRpc } from './xenapi/xml-rpc.ts'
 
 /** How often old tasks and sessions are forgotten, in milliseconds. */
 const expiryInterval = 5 * 60_000
@@ -117,7 +118,10 @@ const start = async (
   onClose(() => dispatcher.idle())
   const authorize: RouteContext['authorize'] = async (credentials, permission) =>
     requireHttpPermission(await authenticate(credentials), permission)
-  const rpc = createRpcRoutes({ jsonRpc: createJsonRpc(dispatcher) })
+  const rpc = createRpcRoutes({
+    jsonRpc: createJsonRpc(dispatcher),
+    xmlRpc: createXmlRpc(dispatcher),
+  })
   const routes: RouteContext = { transfer: context, authorize }
   const app = createApp(routes, log, [health, rpc])
   const server = createHttpServer(createListener(app))

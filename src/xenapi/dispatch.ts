@@ -19,8 +19,11 @@ export interface RpcRequest {
 }
 
 export interface Dispatcher {
-  /** @throws AppError of any code; never anything else */
-  call(request: RpcRequest): Promise<Wire>
+  /**
+   * @param signal aborted when the client has left: a call that waits ends then
+   * @throws AppError of any code; never anything else
+   */
+  call(request: RpcRequest, signal?: AbortSignal): Promise<Wire>
 
   /** Returns when the calls that run behind tasks have ended; for shutting down. */
   idle(): Promise<void>
@@ -57,6 +60,7 @@ export const createDispatcher = (
     method: SessionMethod,
     isAsync: boolean,
     params: readonly Wire[],
+    signal: AbortSignal | undefined,
   ): Promise<Wire> => {
     if (params.length === 0) requireCount(method, -1)
     const [sessionId, ...args] = params
@@ -65,7 +69,7 @@ export const createDispatcher = (
     requireCount(method, args.length)
     requireRole(identity, method.role, method.name.toLowerCase())
     const run = method.bind(args)
-    const call: Call = { context, identity }
+    const call: Call = { context, identity, ...(signal && { signal }) }
     return isAsync ? runBehindTask(`${ASYNC}${method.name}`, call, run) : run(call)
   }
 
@@ -77,21 +81,24 @@ export const createDispatcher = (
     return toAppError(error)
   }
 
-  const call = async ({ method: asked, params }: RpcRequest): Promise<Wire> => {
+  const call = async (
+    { method: asked, params }: RpcRequest,
+    signal: AbortSignal | undefined,
+  ): Promise<Wire> => {
     const isAsync = asked.startsWith(ASYNC)
     const method = byName.get(isAsync ? asked.slice(ASYNC.length) : asked)
     if (method === undefined || (isAsync && !(method.role !== undefined && method.isAsync))) {
       throw new AppError('MESSAGE_METHOD_UNKNOWN', [asked.slice(0, 128)])
     }
-    if (method.role !== undefined) return callWithSession(method, isAsync, params)
+    if (method.role !== undefined) return callWithSession(method, isAsync, params, signal)
     requireCount(method, params.length)
     return method.bind(params)(context)
   }
 
   return {
-    async call(request) {
+    async call(request, signal) {
       try {
-        return await call(request)
+        return await call(request, signal)
       } catch (error) {
         throw ours(error, request.method)
       }

@@ -6,8 +6,11 @@ import type { Dispatcher } from './dispatch.ts'
 import { formatDate, isWireMap } from './values.ts'
 import type { Wire } from './values.ts'
 
-/** @returns the body of the answer, for every text */
-export type JsonRpc = (text: string) => Promise<string>
+/**
+ * @param signal aborted when the client has left
+ * @returns the body of the answer, for every text
+ */
+export type JsonRpc = (text: string, signal?: AbortSignal) => Promise<string>
 
 /** Of brackets in brackets; a record of XenAPI in a batch needs 5. */
 const MAXIMUM_DEPTH = 32
@@ -35,25 +38,25 @@ class ProtocolError extends Error {
 }
 
 export const createJsonRpc = (dispatcher: Dispatcher): JsonRpc => {
-  const answerOne = async (request: Wire): Promise<unknown> => {
+  const answerOne = async (request: Wire, signal?: AbortSignal): Promise<unknown> => {
     const { id, version } = envelopeOf(request)
     try {
-      const result = await dispatcher.call(readRequest(request, id))
+      const result = await dispatcher.call(readRequest(request, id), signal)
       return success(version, id, jsonOf(result))
     } catch (error) {
       return failure(version, id, error)
     }
   }
-  return async (text) => {
+  return async (text, signal) => {
     try {
       const parsed = parse(text)
-      if (!isArray(parsed)) return JSON.stringify(await answerOne(parsed))
+      if (!isArray(parsed)) return JSON.stringify(await answerOne(parsed, signal))
       if (parsed.length === 0) throw invalidRequest('the batch is empty')
       if (parsed.length > MAXIMUM_BATCH) {
         throw invalidRequest(`the batch has ${parsed.length} calls, the limit is ${MAXIMUM_BATCH}`)
       }
       const answers: unknown[] = []
-      for (const request of parsed) answers.push(await answerOne(request))
+      for (const request of parsed) answers.push(await answerOne(request, signal))
       return JSON.stringify(answers)
     } catch (error) {
       return JSON.stringify(failure('2.0', null, error))
@@ -132,9 +135,10 @@ const failure = (version: Version, id: Id, error: unknown): unknown => {
   return { jsonrpc: '2.0', error: { code: XENAPI_ERROR, message: code, data: params }, id }
 }
 
-/** As JSON carries it: dates are strings too. */
+/** As JSON carries it: dates are strings, and all numbers are numbers. */
 const jsonOf = (wire: Wire): unknown => {
   if (wire instanceof Date) return formatDate(wire)
+  if (typeof wire === 'bigint') return Number(wire)
   if (isArray(wire)) return wire.map(jsonOf)
   if (!isWireMap(wire)) return wire
   return Object.fromEntries(

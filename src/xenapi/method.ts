@@ -23,6 +23,8 @@ type Arguments<P extends Parameters> = {
 export interface Call {
   readonly context: XenApiContext
   readonly identity: Identity
+  /** Aborted when the client has left, where that can be known. */
+  readonly signal?: AbortSignal
 }
 
 interface Signature {

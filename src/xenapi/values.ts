@@ -4,12 +4,13 @@
 import { NULL_REF, toRef } from '../catalog/refs.ts'
 import { AppError } from '../errors.ts'
 import { requireUuid } from './refs.ts'
+import { isXmlText } from './xml-text.ts'
 
 /**
- * A value on its way in or out. Integers travel as strings, so a number is a float. JSON shows a
- * Date as a string too.
+ * A value on its way in or out. Integers travel as strings, so a number is a float; the few that
+ * clients want as numbers are a bigint, of 32 bits. JSON shows a Date as a string too.
  */
-export type Wire = string | number | boolean | null | Date | readonly Wire[] | WireMap
+export type Wire = string | number | bigint | boolean | null | Date | readonly Wire[] | WireMap
 
 export interface WireMap {
   readonly [key: string]: Wire
@@ -51,16 +52,6 @@ export const stringUpTo = (maximum: number): ValueType<string> => ({
 })
 
 export const string = stringUpTo(MAXIMUM_STRING_LENGTH)
-
-/** Whether XML 1.0 can carry it: one name that it cannot would break every answer that lists it. */
-const isXmlText = (text: string): boolean => {
-  for (let index = 0; index < text.length; index += 1) {
-    const code = text.charCodeAt(index)
-    if (code >= 0x20 && code < 0xfffe) continue
-    if (code !== 0x09 && code !== 0x0a && code !== 0x0d) return false
-  }
-  return text.isWellFormed()
-}
 
 /** 64 bits in XenAPI; here within ±(2^53 - 1). Clients send strings of digits or numbers. */
 export const int: ValueType<number> = {

@@ -2,6 +2,7 @@
 
 import { formatDate } from './values.ts'
 import type { Wire } from './values.ts'
+import { escapeXml } from './xml-text.ts'
 
 /** `<value>…</value>`; a string stands bare in it, as XenServer writes it. */
 export const toXmlValue = (wire: Wire): string => `<value>${content(wire)}</value>`
@@ -10,6 +11,7 @@ const content = (wire: Wire): string => {
   if (wire === null) return ''
   if (typeof wire === 'string') return escapeXml(wire)
   if (typeof wire === 'number') return `<double>${wire}</double>`
+  if (typeof wire === 'bigint') return `<i4>${wire}</i4>`
   if (typeof wire === 'boolean') return `<boolean>${wire ? 1 : 0}</boolean>`
   if (wire instanceof Date) return `<dateTime.iso8601>${formatDate(wire)}</dateTime.iso8601>`
   if (isArray(wire)) return `<array><data>${wire.map(toXmlValue).join('')}</data></array>`
@@ -21,14 +23,3 @@ const content = (wire: Wire): string => {
 
 /** Array.isArray does not tell read-only arrays apart. */
 const isArray = (wire: Wire): wire is readonly Wire[] => Array.isArray(wire)
-
-const entities: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  // Parsers read a bare carriage return as a newline.
-  '\r': '&#13;',
-}
-
-export const escapeXml = (text: string): string =>
-  text.replaceAll(/[&<>\r]/g, (character) => entities[character]!)

@@ -8,6 +8,7 @@ import type { XenApiContext } from '../../src/xenapi/context.ts'
 import { createDispatcher } from '../../src/xenapi/dispatch.ts'
 import { createJsonRpc } from '../../src/xenapi/json-rpc.ts'
 import type { Wire, WireMap } from '../../src/xenapi/values.ts'
+import { createXmlRpc } from '../../src/xenapi/xml-rpc.ts'
 import type { TestClock } from './catalogs.ts'
 import { createStartedCatalog, createTestClock, ROOT_PASSWORD } from './catalogs.ts'
 
@@ -65,6 +66,7 @@ export const createTestApi = async (clock: TestClock = createTestClock()) => {
     context,
     dispatcher,
     jsonRpc: createJsonRpc(dispatcher),
+    xmlRpc: createXmlRpc(dispatcher),
     session,
     login,
     busy,

@@ -1,4 +1,4 @@
-// POST /jsonrpc as HTTP.
+// POST /jsonrpc and the paths of XML-RPC as HTTP.
 
 import { describe, expect, it } from 'vitest'
 import { createRpcRoutes } from '../../../routes/rpc.ts'
@@ -94,6 +94,57 @@ describe('other methods on /jsonrpc', () => {
   it.each(['GET', 'PUT', 'DELETE'])('%s is told what to do', async (method) => {
     const { app } = await start()
     const response = await app.request('/jsonrpc', { method })
+    expect(response.status).toBe(405)
+    expect(response.headers.get('allow')).toBe('POST')
+    expect(await response.text()).toContain('by POST')
+  })
+})
+
+describe.each(['/', '/RPC2', '/xmlrpc'])('XML-RPC on %s', (path) => {
+  const xmlLogin =
+    '<?xml version="1.0"?><methodCall><methodName>session.login_with_password</methodName><params>' +
+    `<param><value>root</value></param><param><value>${ROOT_PASSWORD}</value></param></params></methodCall>`
+
+  const send = async (body: string | Uint8Array<ArrayBuffer>) => {
+    const { app } = await start()
+    return app.request(path, { method: 'POST', body, headers: { 'content-type': 'text/xml' } })
+  }
+
+  it('answers as text/xml, without any charset', async () => {
+    const response = await send(xmlLogin)
+    expect(response.status).toBe(200)
+    expect(response.headers.get('content-type')).toBe('text/xml')
+    expect(await response.text()).toMatch(/Success.*OpaqueRef:/)
+  })
+
+  it.each([
+    [xmlLogin.replace('login_with_password', 'fly'), 'MESSAGE_METHOD_UNKNOWN'],
+    ['no XML', '<fault>'],
+  ])('answers 200 in the same way to what fails: %s', async (body, expected) => {
+    const response = await send(body)
+    expect(response.status).toBe(200)
+    expect(response.headers.get('content-type')).toBe('text/xml')
+    expect(await response.text()).toContain(expected)
+  })
+
+  it('refuses bytes that are not UTF-8', async () => {
+    const response = await send(new Uint8Array([0x3c, 0xff, 0x3e]))
+    expect(await response.text()).toContain('Cannot read the call: the body is not UTF-8')
+  })
+
+  it('takes 1 MiB and no more', async () => {
+    expect((await send(xmlLogin.padEnd(1024 * 1024))).status).toBe(200)
+    const response = await send(xmlLogin.padEnd(1024 * 1024 + 1))
+    expect(response.status).toBe(413)
+    expect(response.headers.get('content-type')).toBe('text/xml')
+    expect(await response.text()).toContain(
+      '<value>Cannot read the call: the body is longer than 1048576 bytes</value>',
+    )
+  })
+
+  it('GET is told what to do', async () => {
+    const { app } = await start()
+    const response = await app.request(path)
     expect(response.status).toBe(405)
     expect(response.headers.get('allow')).toBe('POST')
     expect(await response.text()).toContain('by POST')
