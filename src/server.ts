@@ -13,6 +13,8 @@ import { bootstrap } from './catalog/bootstrap.ts'
 import type { Catalog } from './catalog/catalog.ts'
 import { createCatalog } from './catalog/catalog.ts'
 import { lockDataFolder } from './catalog/data-lock.ts'
+import type { ApiCaller } from './cli/session.ts'
+import { createCliRoute } from './cli/session.ts'
 import type { Config } from './config.ts'
 import { formats } from './formats/registry.ts'
 import type { Logger } from './log.ts'
@@ -33,12 +35,16 @@ import type { SrUsage } from './xenapi/context.ts'
 import { createDispatcher } from './xenapi/dispatch.ts'
 import { createJsonRpc } from './xenapi/json-rpc.ts'
 import { requireHttpPermission } from './xenapi/roles.ts'
+import type { Wire } from './xenapi/values.ts'
 
 /** How often old tasks and sessions are forgotten, in milliseconds. */
 const expiryInterval = 5 * 60_000
 
 /** How long running transfers may go on after SIGTERM, in milliseconds. */
 const drainTime = 30_000
+
+/** How long answers may still be written when all transfers have ended, in milliseconds. */
+const lastWordsTime = 2000
 
 export interface RunningServer {
   /** Where it listens: `http://127.0.0.1:8080`. */
@@ -114,13 +120,19 @@ const start = async (
   const authorize: RouteContext['authorize'] = async (credentials, permission) =>
     requireHttpPermission(await authenticate(credentials), permission)
   const rpc = createRpcRoutes({ jsonRpc: createJsonRpc(dispatcher) })
+  const call: ApiCaller = (method, params) =>
+    dispatcher.call({ method, params: params as readonly Wire[] })
   const routes: RouteContext = { transfer: context, authorize }
   const app = createApp(routes, log, [health, rpc])
   const server = createHttpServer(createListener(app))
-  const front = placeFront(server, [createImportWithoutLength(routes)], {
-    headTimeout: headersTimeout,
-    onError: (error) => log.error({ error }, 'a connection failed'),
-  })
+  const front = placeFront(
+    server,
+    [createImportWithoutLength(routes), createCliRoute({ call, log })],
+    {
+      headTimeout: headersTimeout,
+      onError: (error) => log.error({ error }, 'a connection failed'),
+    },
+  )
   const url = await listen(server, config.listen)
   onClose(() => closeServer(server, front))
   log.info({ url, version, data: config.data }, 'listening')
@@ -177,10 +189,19 @@ const expireRegularly = (catalog: Catalog, log: Logger): (() => void) => {
   return () => clearInterval(timer)
 }
 
+/** Lets the answers that are being written leave, for a moment; then closes whatever is still open. */
 const closeServer = async (server: Server, front: Front): Promise<void> => {
   const closed = new Promise((resolve) => server.once('close', resolve))
   server.close()
-  server.closeAllConnections()
-  front.closeAll()
-  if (server.listening) await closed
+  const idle = setInterval(() => server.closeIdleConnections(), 20)
+  const last = setTimeout(() => {
+    server.closeAllConnections()
+    front.closeAll()
+  }, lastWordsTime)
+  const connections = await new Promise<number>((resolve) =>
+    server.getConnections((_error, count) => resolve(count ?? 0)),
+  )
+  if (server.listening || connections > 0) await closed
+  clearInterval(idle)
+  clearTimeout(last)
 }
