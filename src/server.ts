@@ -12,6 +12,8 @@ import { bootstrap } from './catalog/bootstrap.ts'
 import type { Catalog } from './catalog/catalog.ts'
 import { createCatalog } from './catalog/catalog.ts'
 import { lockDataFolder } from './catalog/data-lock.ts'
+import type { ApiCaller } from './cli/session.ts'
+import { createCliRoute } from './cli/session.ts'
 import type { Config } from './config.ts'
 import { formats } from './formats/registry.ts'
 import type { Logger } from './log.ts'
@@ -37,6 +39,7 @@ import type { SrUsage } from './xenapi/context.ts'
 import { createDispatcher } from './xenapi/dispatch.ts'
 import { createJsonRpc } from './xenapi/json-rpc.ts'
 import { requireHttpPermission } from './xenapi/roles.ts'
+import type { Wire } from './xenapi/values.ts'
 import { createXmlRpc } from './xenapi/xml-rpc.ts'
 
 /** How often old tasks and sessions are forgotten, in milliseconds. */
@@ -122,13 +125,19 @@ const start = async (
     jsonRpc: createJsonRpc(dispatcher),
     xmlRpc: createXmlRpc(dispatcher),
   })
+  const call: ApiCaller = (method, params) =>
+    dispatcher.call({ method, params: params as readonly Wire[] })
   const routes: RouteContext = { transfer: context, authorize }
   const app = createApp(routes, log, [health, rpc])
   const server = createHttpServer(createListener(app))
-  const front = placeFront(server, [createImportWithoutLength(routes)], {
-    headTimeout: headersTimeout,
-    onError: (error) => log.error({ error }, 'a connection failed'),
-  })
+  const front = placeFront(
+    server,
+    [createImportWithoutLength(routes), createCliRoute({ call, log })],
+    {
+      headTimeout: headersTimeout,
+      onError: (error) => log.error({ error }, 'a connection failed'),
+    },
+  )
   const url = await listen(server, config.listen)
   log.info({ url, version, data: config.data }, 'listening')
 
