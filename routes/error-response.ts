@@ -59,6 +59,7 @@ export const errorReply = (
     'cache-control': 'no-cache, no-store',
   }
   if (status === 401) headers['www-authenticate'] = 'Basic realm="diskport", charset="UTF-8"'
+  if (error instanceof UnsatisfiableRangeError) headers['content-range'] = `bytes */${error.size}`
   if (status === 503) headers['retry-after'] = String(retryAfter)
   const text = params.length === 0 ? code : `${code} [${params.join(', ')}]`
   // Where the only parameter is the sentence itself, it is not said twice.
@@ -77,9 +78,22 @@ export class LengthRequiredError extends AppError {
   }
 }
 
+/** A range that begins after the last byte: 416, with the size that there is. */
+export class UnsatisfiableRangeError extends AppError {
+  readonly size: number
+
+  constructor(range: string, size: number) {
+    super('INVALID_VALUE', ['Range', range], {
+      message: `The range "${range}" holds none of the ${size} bytes there are`,
+    })
+    this.size = size
+  }
+}
+
 const statusOf = (error: AppError, ioErrorStatus: number): number => {
   if (error instanceof UnknownFormatError) return 404
   if (error instanceof LengthRequiredError) return 411
+  if (error instanceof UnsatisfiableRangeError) return 416
   return error.code === 'VDI_IO_ERROR' ? ioErrorStatus : statuses[error.code]
 }
 

@@ -10,7 +10,7 @@ import { exportVdi } from '../src/transfer/export-vdi.ts'
 import type { TaskHandle } from '../src/transfer/with-task.ts'
 import { withTask } from '../src/transfer/with-task.ts'
 import type { NodeEnvironment, RouteContext } from './environment.ts'
-import { errorReply, logRefusal } from './error-response.ts'
+import { errorReply, logRefusal, UnsatisfiableRangeError } from './error-response.ts'
 import type { Parameters } from './params.ts'
 import { readChoice, readCredentials, readParameters, readReference, readTask } from './params.ts'
 import { chooseRange } from './range.ts'
@@ -78,18 +78,12 @@ const deliverTo =
   async (ready) => {
     const { outgoing } = c.env
     const { image, etag, signal } = ready
-    const chosen = chooseRange(image.size, etag, c.req.header('range'), c.req.header('if-range'))
-    const { status } = chosen
-    if (status === 416) {
-      outgoing.writeHead(status, {
-        'content-range': `bytes */${image.size}`,
-        etag,
-        'content-length': 0,
-      })
-      outgoing.end()
-      return
-    }
-    const { range } = chosen
+    const isHead = c.req.method === 'HEAD'
+    // RFC 9110, section 14.2: a Range means something to GET only.
+    const asked = isHead ? undefined : c.req.header('range')
+    const chosen = chooseRange(image.size, etag, asked, c.req.header('if-range'))
+    if (chosen.status === 416) throw new UnsatisfiableRangeError(asked ?? '', image.size)
+    const { status, range } = chosen
     outgoing.strictContentLength = true
     outgoing.writeHead(status, {
       ...headersOf(ready),
@@ -101,7 +95,7 @@ const deliverTo =
           }
         : {}),
     })
-    if (c.req.method === 'HEAD') {
+    if (isHead) {
       outgoing.end()
       return
     }
