@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Disk } from '../../../../src/disk/disk.ts'
+import { isZero } from '../../../../src/disk/zero.ts'
 import type { ImageIdentity } from '../../../../src/formats/format.ts'
 import { vhd } from '../../../../src/formats/vhd/vhd.ts'
 import { createMemoryImage } from '../../../../src/image/memory-image.ts'
@@ -82,6 +83,13 @@ describe('a full export', () => {
       await disk.read(block * 2 * MiB, expected.subarray(0, inside))
       expectSameBytes(bytes.subarray(start + 512, start + 512 + 2 * MiB), expected)
     }
+  })
+
+  test('has zeros after the end of the disk in its last block', async () => {
+    const bytes = await bytesOf(createPatternDisk([['data', 2 * MiB + 512]]))
+    const data = bytes.subarray(-512 - 2 * MiB, -512)
+    expect(data.subarray(0, 512).some((byte) => byte !== 0)).toBe(true)
+    expect(isZero(data.subarray(512))).toBe(true)
   })
 
   test.each<[string, readonly PatternPart[]]>([
