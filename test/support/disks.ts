@@ -71,9 +71,12 @@ export const createRecordingDisk = (disk: Disk) => {
   return { disk: recording, reads, closes: () => closes }
 }
 
+/** What buffers hold before they are read into: a read that leaves bytes as they were must show. */
+const stale = 0xa5
+
 /** All bytes of a disk or image; `step` bytes a read. */
 export const readAll = async (source: Disk | Image, step = 1 << 20): Promise<Uint8Array> => {
-  const bytes = new Uint8Array(source.size)
+  const bytes = new Uint8Array(source.size).fill(stale)
   for (let offset = 0; offset < bytes.length; offset += step) {
     await source.read(offset, bytes.subarray(offset, Math.min(bytes.length, offset + step)))
   }
@@ -85,7 +88,7 @@ export const readRange = async (
   offset: number,
   length: number,
 ): Promise<Uint8Array> => {
-  const bytes = new Uint8Array(length)
+  const bytes = new Uint8Array(length).fill(stale)
   await source.read(offset, bytes)
   return bytes
 }
