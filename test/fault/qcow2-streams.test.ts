@@ -99,6 +99,19 @@ describe('qcow2 that is odd and taken', () => {
     })
   }
 
+  test('a guest cluster over a refcount table that is still to come', async () => {
+    const first = new Set(['l1', 'l2:0'])
+    const image = buildImage({
+      ...spec,
+      arrange: (names) => [...first, ...names.filter((name) => !first.has(name))],
+    })
+    const view = new DataView(image.bytes.buffer)
+    l2Entry(5, () => entryFor(image, 'refcounts'))(view, image)
+    const { disk } = await decodeWatched(image.bytes, image.bytes.length)
+    const opened = await qcow2.open(createMemoryImage(image.bytes))
+    expect(Buffer.compare(await readAll(disk), await readAll(opened))).toBe(0)
+  })
+
   test('a last cluster that ends early is filled up with zeros', async () => {
     for (const version of [2, 3] as const) {
       const { bytes, content } = buildImage({

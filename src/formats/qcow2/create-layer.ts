@@ -81,7 +81,6 @@ export const createQcow2Layer = async (
       const refcounts = layoutRefcounts(nextCluster - places.tableClusters, places.tableClusters)
       await writeRefcounts(file, refcounts, nextCluster * clusterSize)
       await file.write(places.l1Offset, l1Bytes(tables.offsets, places.l1Clusters))
-      await file.truncate(refcounts.totalClusters * clusterSize)
       const header = buildHeaderCluster({
         virtualSize: size,
         l1Entries: places.l1Entries,
@@ -119,7 +118,7 @@ const l1Bytes = (offsets: Readonly<Float64Array>, l1Clusters: number): Uint8Arra
   return bytes
 }
 
-/** The blocks from `blocksOffset` on, a few at a time, then the table. */
+/** The blocks from `blocksOffset` on, a few at a time, then the table. The file ends with the last block. */
 const writeRefcounts = async (
   file: WritableImage,
   layout: RefcountLayout,

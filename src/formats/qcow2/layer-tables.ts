@@ -56,7 +56,10 @@ export class LayerTables {
     return this.has(table) ? this.#use(table, step) : undefined
   }
 
-  /** Calls `step` with the table, a new one where there is none, and keeps what it changes. */
+  /**
+   * Calls `step` with the table, a new one where there is none, and keeps what it changes: the table
+   * is in the file before it is read again.
+   */
   change<T>(table: number, step: (view: DataView) => T): Promise<T> {
     return this.#use(table, step, true)
   }
@@ -91,8 +94,7 @@ export class LayerTables {
     }
     const loaded = load()
     loaded.catch(() => this.#tables.delete(number))
-    // A new table is dirty before anything is in it: it has to be in the file when it is read again.
-    return { view: viewOf(bytes), loaded, isDirty: isNew, users: 0 }
+    return { view: viewOf(bytes), loaded, isDirty: false, users: 0 }
   }
 
   /** Lets the table go that was used least lately, until there is room, or all are in use. */

@@ -104,19 +104,19 @@ const kindOf = (high: number, low: number): ExtentKind => {
   return (high & offsetHigh) === 0 && (low & offsetLow) === 0 ? 'hole' : 'data'
 }
 
-/** How many entries from byte `at` up to `end` carry on: same flags (but "copied"), each `step` bytes further. */
+/**
+ * How many entries from byte `at` up to `end` carry on: same flags (but "copied"), each `step` bytes
+ * further. A run ends where the low half does, every 4 GiB of the image: that costs next to nothing.
+ */
 const countLike = (view: DataView, at: number, end: number, step: number): number => {
   const high = view.getUint32(at) & ~copiedHigh
-  const low = view.getUint32(at + 4)
-  let count = 1
-  // Whether the low halves carry over into the high one is seldom asked: they are compared first.
-  for (let next = at + TABLE_ENTRY_SIZE; next < end; next += TABLE_ENTRY_SIZE, count += 1) {
-    const expected = low + count * step
-    if (view.getUint32(next + 4) !== expected >>> 0) break
-    const carry = expected >= 2 ** 32 ? Math.floor(expected / 2 ** 32) : 0
-    if ((view.getUint32(next) & ~copiedHigh) !== high + carry) break
+  let low = view.getUint32(at + 4)
+  let next = at + TABLE_ENTRY_SIZE
+  for (; next < end; next += TABLE_ENTRY_SIZE) {
+    low += step
+    if (view.getUint32(next + 4) !== low || (view.getUint32(next) & ~copiedHigh) !== high) break
   }
-  return count
+  return (next - at) / TABLE_ENTRY_SIZE
 }
 
 /** The offset of an entry that may be read; 0 where no cluster is allocated. */

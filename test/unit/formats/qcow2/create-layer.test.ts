@@ -142,6 +142,23 @@ describe('writing', () => {
     expect(recording.reads).toEqual([{ offset: 5 * cluster, length: cluster }])
   })
 
+  test('a last cluster that ends with the disk is whole', async () => {
+    const size = 2 * cluster + 512
+    const recording = createRecordingDisk(createPatternDisk([['data', size]]))
+    const { file, writes } = createRecordingFile()
+    const layer = await qcow2.createLayer(file, optionsFor(size, recording.disk))
+    await layer.write(2 * cluster, pattern(0, 512))
+    await layer.zero(cluster, cluster + 512)
+    expect(recording.reads).toEqual([])
+    expect(writes).toHaveLength(1)
+    await layer.seal()
+    expect(file.size % cluster).toBe(0)
+    expect((await listExtents(await qcow2.open(file))).map(({ kind }) => kind)).toEqual([
+      'hole',
+      'zero',
+    ])
+  })
+
   test('a part of a parent cluster that is zero already is left to the parent', async () => {
     const parent = createPatternDisk([
       ['hole', 2 * cluster],

@@ -27,8 +27,10 @@ const createSlowFile = () => {
     },
     async write(offset, source) {
       counts.writes += 1
+      // What goes to the file is what was there at the call.
+      const bytes = new Uint8Array(source)
       await wait()
-      await file.write(offset, source)
+      await file.write(offset, bytes)
     },
     truncate: (size) => file.truncate(size),
     sync: () => file.sync(),

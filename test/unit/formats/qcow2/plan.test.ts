@@ -2,12 +2,20 @@
 
 import { describe, expect, test } from 'vitest'
 import type { PlanOptions } from '../../../../src/formats/format.ts'
+import { isZero } from '../../../../src/disk/zero.ts'
 import { qcow2 } from '../../../../src/formats/qcow2/qcow2.ts'
 import { createMemoryImage } from '../../../../src/image/memory-image.ts'
 import { GiB, KiB, MAXIMUM_DISK_SIZE, MiB, TiB } from '../../../../src/units.ts'
 import { testIdentity } from '../../../laws/format-laws.ts'
 import type { PatternPart } from '../../../support/disks.ts'
-import { createPatternDisk, listExtents, readAll, readRange } from '../../../support/disks.ts'
+import {
+  createPatternDisk,
+  expectSameBytes,
+  fillPattern,
+  listExtents,
+  readAll,
+  readRange,
+} from '../../../support/disks.ts'
 
 const base = { uuid: '11112222-3333-4444-5555-666677778888', timestamp: testIdentity.timestamp }
 const deltaIdentity = { ...testIdentity, base }
@@ -40,15 +48,15 @@ describe('layout', () => {
   test('header, refcount table, refcount block, L1, L2 tables, data ascending', async () => {
     const bytes = await planBytes([
       ['data', cluster],
-      ['hole', 600 * MiB],
+      ['hole', 1600 * MiB],
       ['data', cluster],
     ])
     const { view, ...fields } = fieldsOf(bytes)
     expect(fields).toEqual({
       version: 3,
       clusterBits: 16,
-      size: 600 * MiB + 2 * cluster,
-      l1Size: 2,
+      size: 1600 * MiB + 2 * cluster,
+      l1Size: 4,
       l1Offset: 3 * cluster,
       refcountTableOffset: cluster,
       refcountTableClusters: 1,
@@ -59,9 +67,10 @@ describe('layout', () => {
     const copied = 1n << 63n
     expect(view.getBigUint64(cluster)).toBe(BigInt(2 * cluster))
     expect(view.getBigUint64(3 * cluster)).toBe(copied | BigInt(4 * cluster))
-    expect(view.getBigUint64(3 * cluster + 8)).toBe(copied | BigInt(5 * cluster))
+    expect(view.getBigUint64(3 * cluster + 8)).toBe(0n)
+    expect(view.getBigUint64(3 * cluster + 24)).toBe(copied | BigInt(5 * cluster))
     expect(view.getBigUint64(4 * cluster)).toBe(copied | BigInt(6 * cluster))
-    const secondEntry = (600 * MiB + cluster - 512 * MiB) / cluster
+    const secondEntry = (1600 * MiB + cluster - 3 * 512 * MiB) / cluster
     expect(view.getBigUint64(5 * cluster + secondEntry * 8)).toBe(copied | BigInt(7 * cluster))
   })
 
@@ -86,7 +95,24 @@ describe('layout', () => {
     expect(Number(new DataView(middle.buffer).getBigUint64(0, true))).toBe(12 * TiB + 8 + 1)
   })
 
-  test('a read of the image closes over at most the clusters it asks for', async () => {
+  test('what lies after the end of the disk in its last cluster is zeros', async () => {
+    const bytes = await planBytes([['data', 512]])
+    expect(isZero(bytes.subarray(bytes.length - cluster + 512))).toBe(true)
+    expect(isZero(bytes.subarray(bytes.length - cluster, bytes.length - cluster + 512))).toBe(false)
+  })
+
+  test('offsets beyond 4 GiB of the image are right, within one L2 table', async () => {
+    const image = await qcow2.plan(createPatternDisk([['data', 5 * GiB]]), testIdentity)
+    const metadata = image.size - 5 * GiB
+    const disk = await qcow2.open(image)
+    const offset = 4 * GiB - metadata - MiB
+    const found = await readRange(disk, offset, 2 * MiB)
+    const expected = new Uint8Array(2 * MiB)
+    fillPattern(offset, expected)
+    expectSameBytes(found, expected)
+  })
+
+  test('a read of a few bytes may lie across clusters', async () => {
     const bytes = await planBytes([['data', 3 * cluster]])
     const image = await qcow2.plan(createPatternDisk([['data', 3 * cluster]]), testIdentity)
     for (const offset of [3 * cluster - 1, 4 * cluster + 3, 5 * cluster - 7]) {
@@ -143,6 +169,18 @@ describe('deltas', () => {
         length: 11 * MiB + cluster - 6 * MiB - 2 * cluster,
       },
       { kind: 'data', offset: 11 * MiB + cluster, length: end - 11 * MiB - cluster },
+    ])
+  })
+
+  test('compact: zeros up to the end of the disk are all of its last cluster', async () => {
+    const ends: PatternPart[] = [
+      ['hole', cluster],
+      ['zero', 512],
+    ]
+    const bytes = await planBytes(ends, { delta: 'compact' }, deltaIdentity)
+    expect(await listExtents(await qcow2.open(createMemoryImage(bytes)))).toEqual([
+      { kind: 'hole', offset: 0, length: cluster },
+      { kind: 'zero', offset: cluster, length: 512 },
     ])
   })
 
