@@ -13,12 +13,16 @@ import { createImportRoute } from './import-raw-vdi.ts'
 
 /** The listener for Node's HTTP server. */
 export const createListener = (app: Hono<NodeEnvironment>): RequestListener => {
-  const listener = getRequestListener(async (request, env) => {
-    const { incoming, outgoing } = env as NodeEnvironment['Bindings']
-    const response = await app.fetch(request, { incoming, outgoing })
-    // Hono wraps the answer to HEAD, and with it hides that the head has been written already.
-    return outgoing.headersSent ? RESPONSE_ALREADY_SENT : response
-  })
+  const listener = getRequestListener(
+    async (request, env) => {
+      const { incoming, outgoing } = env as NodeEnvironment['Bindings']
+      const response = await app.fetch(request, { incoming, outgoing })
+      // Hono wraps the answer to HEAD, and with it hides that the head has been written already.
+      return outgoing.headersSent ? RESPONSE_ALREADY_SENT : response
+    },
+    // HTTP/1.0 has no Host header, and xe sends none.
+    { hostname: 'localhost' },
+  )
   return (incoming, outgoing) => void listener(incoming, outgoing)
 }
 

@@ -11,10 +11,7 @@ import type { NodeEnvironment, RouteContext } from './environment.ts'
 import type { ErrorReply } from './error-response.ts'
 import { errorReply, LengthRequiredError, logRefusal } from './error-response.ts'
 import { hasTask, importPath, importReply, runImport } from './import-request.ts'
-import { answer, drain, linger, readBody, untilCut } from './upload.ts'
-
-/** 1 PiB: what Orchestra announces when it does not know. It cuts the connection after the last byte. */
-const unknownLength = 2 ** 50
+import { answer, drain, linger, readBody, unknownLength, untilCut } from './upload.ts'
 
 export const createImportRoute = (context: RouteContext): Hono<NodeEnvironment> => {
   const app = new Hono<NodeEnvironment>()

@@ -7,6 +7,9 @@ import { AppError } from '../src/errors.ts'
 import { KiB, MiB } from '../src/units.ts'
 import type { ErrorReply } from './error-response.ts'
 
+/** 1 PiB: what Orchestra announces when it does not know. It cuts the connection after the last byte. */
+export const unknownLength = 2 ** 50
+
 /** How long a client may send nothing at all, in milliseconds. */
 const silenceLimit = 120_000
 
@@ -34,6 +37,24 @@ export async function* readBody(incoming: Readable): AsyncGenerator<Uint8Array, 
     watch(next.value.length, performance.now() - started, received)
     yield next.value
   }
+}
+
+/**
+ * The first `length` bytes.
+ * @throws AppError VDI_IO_ERROR where the chunks end before
+ */
+export async function* exactly(
+  length: number,
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let left = length
+  for await (const chunk of chunks) {
+    yield chunk.subarray(0, left)
+    left -= Math.min(left, chunk.length)
+    if (left === 0) return
+  }
+  const found = `the connection ended after ${length - left} of ${length} bytes`
+  throw new AppError('VDI_IO_ERROR', [`Cannot read the upload: ${found}`])
 }
 
 /** The chunks as far as they come: a connection that breaks is the end of the body, not a failure. */

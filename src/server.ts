@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { createApp, createListener } from '../routes/app.ts'
 import type { RouteContext } from '../routes/environment.ts'
 import { createHealthRoute } from '../routes/health.ts'
-import { createImportWithoutLength } from '../routes/import-without-length.ts'
+import { createSocketImport } from '../routes/import-on-socket.ts'
 import { createRpcRoutes } from '../routes/rpc.ts'
 import { bootstrap } from './catalog/bootstrap.ts'
 import type { Catalog } from './catalog/catalog.ts'
@@ -130,14 +130,10 @@ const start = async (
   const routes: RouteContext = { transfer: context, authorize }
   const app = createApp(routes, log, [health, rpc])
   const server = createHttpServer(createListener(app))
-  const front = placeFront(
-    server,
-    [createImportWithoutLength(routes), createCliRoute({ call, log })],
-    {
-      headTimeout: headersTimeout,
-      onError: (error) => log.error({ error }, 'a connection failed'),
-    },
-  )
+  const front = placeFront(server, [createSocketImport(routes), createCliRoute({ call, log })], {
+    headTimeout: headersTimeout,
+    onError: (error) => log.error({ error }, 'a connection failed'),
+  })
   const url = await listen(server, config.listen)
   log.info({ url, version, data: config.data }, 'listening')
 

@@ -22,6 +22,9 @@ export const createHttpServer = (listener: RequestListener): Server => {
     },
     listener,
   )
+  // A client that ends its side after a whole request waits for the answer; Node would cut it off, and forget
+  // what it has not read yet. Not in Node's documentation, but there since its first days.
+  Object.assign(server, { httpAllowHalfOpen: true })
   // Without this Node says `100 Continue` itself, before anybody has looked at the request.
   server.on('checkContinue', listener)
   return server

@@ -6,7 +6,7 @@ import pino from 'pino'
 import { onTestFinished } from 'vitest'
 import { createApp, createListener } from '../../routes/app.ts'
 import type { RouteContext } from '../../routes/environment.ts'
-import { createImportWithoutLength } from '../../routes/import-without-length.ts'
+import { createSocketImport } from '../../routes/import-on-socket.ts'
 import type { FormatName } from '../../src/formats/format.ts'
 import { placeFront } from '../../src/net/front.ts'
 import { createHttpServer } from '../../src/net/http-server.ts'
@@ -35,7 +35,7 @@ export const startImportServer = async (
   const routes: RouteContext = { transfer: context, authorize }
   const server = createHttpServer(createListener(createApp(routes, log, [])))
   const errors: unknown[] = []
-  const front = placeFront(server, [createImportWithoutLength(routes)], {
+  const front = placeFront(server, [createSocketImport(routes)], {
     headTimeout: 60_000,
     onError: (error) => errors.push(error),
   })

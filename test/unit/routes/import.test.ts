@@ -26,7 +26,7 @@ const vhdImage = async (): Promise<Buffer> => {
 const petabyte = 'Content-Length: 1125899906842624\r\n'
 
 const put = (query: string, headers = '', version = '1.1'): string =>
-  `PUT /import_raw_vdi?${query} HTTP/${version}\r\nHost: x\r\n${headers}\r\n`
+  `PUT /import_raw_vdi?${query} HTTP/${version}\r\n${version === '1.1' ? 'Host: x\r\n' : ''}${headers}\r\n`
 
 /** One chunk of XenServer's framing. */
 const chunk = (offset: number, bytes: Uint8Array): Buffer => {
@@ -72,6 +72,42 @@ describe('a body that ends with the connection', () => {
     client.send(pattern())
     expect((await client.closed).slice(head.length)).toBe(`${vdi}\n`)
     expectSameBytes(await read(vdi), pattern())
+  })
+
+  test.each(['1.0', '1.1'])(
+    'HTTP/%s with a length: a client that closes after the last byte has sent all of it',
+    async (version) => {
+      const { connect, createVdi, ended, createTask, read } = await startImportServer()
+      const vdi = await createVdi(16 * MiB)
+      const bytes = Buffer.alloc(16 * MiB)
+      fillPattern(0, bytes)
+      for (const length of [bytes.length - 1, bytes.length]) {
+        const task = await createTask()
+        const client = await connect()
+        const head = put(
+          `vdi=${vdi}&task_id=${task}`,
+          `content-length: ${bytes.length}\r\n`,
+          version,
+        )
+        client.socket.end(Buffer.concat([Buffer.from(head), bytes.subarray(0, length)]))
+        const { status, errorInfo } = await ended(task)
+        const isWhole = length === bytes.length
+        expect([status, ...errorInfo.slice(0, 1)]).toEqual(
+          isWhole ? ['success'] : ['failure', 'VDI_IO_ERROR'],
+        )
+      }
+      expectSameBytes(await read(vdi), bytes)
+    },
+  )
+
+  test('HTTP/1.0 without a byte is a question', async () => {
+    const { connect, createVdi } = await startImportServer()
+    const vdi = await createVdi(size)
+    const client = await connect()
+    client.send(put(`vdi=${vdi}`, 'content-length: 0\r\n', '1.0'))
+    expect(await client.closed).toMatch(
+      new RegExp(`^HTTP/1.1 200 OK\\r\\n[^]*\\r\\n\\r\\n${vdi}\\n$`),
+    )
   })
 
   test('a VHD is done where it ends, while the client still holds the connection', async () => {

@@ -1,0 +1,96 @@
+// PUT /import_raw_vdi on a bare socket, for the clients that node:http cannot serve: those that tell no length,
+// and those that close the connection as soon as they have sent the last byte (xe, Orchestra), upon which node
+// throws away what has not been read yet. They wait for the 200 before they send; the task tells the outcome.
+
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import { toAppError } from '../src/errors.ts'
+import type { RawRoute } from '../src/net/front.ts'
+import type { RequestHead } from '../src/net/request-head.ts'
+import type { Upload } from '../src/transfer/import-vdi.ts'
+import type { RouteContext } from './environment.ts'
+import type { ErrorReply } from './error-response.ts'
+import { errorReply, logRefusal } from './error-response.ts'
+import { hasTask, importPath, importReply, runImport } from './import-request.ts'
+import { drain, exactly, linger, readBody, unknownLength, untilCut } from './upload.ts'
+
+/** A route for the socket front. */
+export const createSocketImport = (context: RouteContext): RawRoute => ({
+  method: 'PUT',
+  path: importPath,
+  takes(head) {
+    if (head.headers['transfer-encoding'] !== undefined) return false
+    const length = lengthOf(head)
+    // What is not a number node refuses.
+    if (Number.isNaN(length)) return false
+    return length === undefined || length === unknownLength || head.httpVersion === '1.0'
+  },
+  handle: (head, socket) => handleImport(context, head, socket),
+})
+
+/** NaN for a Content-Length that is none. */
+const lengthOf = ({ headers }: RequestHead): number | undefined => {
+  const text = headers['content-length']
+  if (text === undefined) return undefined
+  const length = /^\d+$/.test(text) ? Number(text) : NaN
+  return Number.isSafeInteger(length) ? length : NaN
+}
+
+const handleImport = async (
+  context: RouteContext,
+  head: RequestHead,
+  socket: Socket,
+): Promise<void> => {
+  const answer = createAnswer(socket)
+  try {
+    const uuid = await runImport(context, head, () =>
+      readUpload(head, socket, () => answer.accept()),
+    )
+    answer.end(importReply(uuid))
+  } catch (error) {
+    const reason = toAppError(error)
+    const reply = errorReply(reason, head.headers.accept, 400)
+    logRefusal(context.transfer.log, reply, reason, 'an import was refused')
+    if (!answer.accepted) answer.end(reply)
+    else if (hasTask(head) && reason.code !== 'TASK_CANCELLED') {
+      await drain(socket)
+      answer.end(reply)
+    } else {
+      socket.destroy()
+    }
+  }
+  await linger(socket)
+}
+
+/** Whatever the length, the connection ends with the answer. */
+const createAnswer = (socket: Socket) => ({
+  accepted: false,
+  /** The head, before the first byte has been read. */
+  accept(): void {
+    this.accepted = true
+    socket.write(headOf(200, { 'content-type': 'text/plain; charset=utf-8' }))
+  },
+  /** The whole answer, or its body where the head has gone out. */
+  end({ status, headers, body }: ErrorReply): void {
+    const length = String(Buffer.byteLength(body))
+    const head = this.accepted ? '' : headOf(status, { ...headers, 'content-length': length })
+    socket.end(`${head}${body}`)
+  },
+})
+
+const readUpload = (head: RequestHead, socket: Socket, accept: () => void): Upload => {
+  const length = lengthOf(head)
+  const body = (): AsyncIterable<Uint8Array> => {
+    accept()
+    return readBody(socket)
+  }
+  if (length === undefined) return { endsWith: 'close', accept: body }
+  if (length === unknownLength) return { endsWith: 'cut', accept: () => untilCut(body()) }
+  return { length, accept: () => exactly(length, body()) }
+}
+
+const headOf = (status: number, headers: Readonly<Record<string, string>>): string => {
+  const lines = Object.entries({ ...headers, connection: 'close' })
+  const text = lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${text}\r\n`
+}
