@@ -26,9 +26,11 @@ import { createLeases } from './transfer/leases.ts'
 import { createTransfers } from './transfer/transfers.ts'
 import { version } from './version.ts'
 import { createAuthenticate } from './xenapi/authenticate.ts'
-import type { SrUsage } from './xenapi/context.ts'
+import type { ObjectContext, SrUsage } from './xenapi/context.ts'
 import { createDispatcher } from './xenapi/dispatch.ts'
+import { createRegistrations } from './xenapi/event-registrations.ts'
 import { createJsonRpc } from './xenapi/json-rpc.ts'
+import { openEventFeed } from './xenapi/open-event-feed.ts'
 import { requireHttpPermission } from './xenapi/roles.ts'
 import { createXmlRpc } from './xenapi/xml-rpc.ts'
 
@@ -89,12 +91,13 @@ const start = async (
   onClose(expireRegularly(catalog, log))
 
   const transfers = createTransfers(config.maxTransfers)
-  const context = { catalog, storage, transfers, leases: createLeases(), log }
+  const leases = createLeases((vdiUuid) => catalog.changes.emit('VDI', vdiUuid, 'mod'))
+  const context = { catalog, storage, transfers, leases, log }
   const health = createHealthRoute(async () => {
     await catalog.pools.list()
   }, version)
   const authenticate = createAuthenticate(catalog)
-  const dispatcher = createDispatcher({
+  const objects: ObjectContext = {
     catalog,
     authenticate,
     hostUuid,
@@ -107,7 +110,10 @@ const start = async (
     formats,
     version,
     log,
-  })
+  }
+  const events = await openEventFeed(objects)
+  const registrations = createRegistrations()
+  const dispatcher = createDispatcher({ ...objects, events, registrations })
   onClose(() => dispatcher.idle())
   const authorize: RouteContext['authorize'] = async (credentials, permission) =>
     requireHttpPermission(await authenticate(credentials), permission)
@@ -119,6 +125,7 @@ const start = async (
   const server = createHttpServer(createListener(app))
   const url = await listen(server, config.listen)
   onClose(() => closeServer(server))
+  onClose(() => events.close())
   log.info({ url, version, data: config.data }, 'listening')
 
   return {

@@ -3,7 +3,7 @@
 // from it (generic-methods.ts). classes.ts lists them all.
 
 import type { Role, StringMap } from '../catalog/schema.ts'
-import type { XenApiContext } from './context.ts'
+import type { ObjectContext } from './context.ts'
 import type { Identity } from './authenticate.ts'
 import type { ValueType, Wire, WireMap } from './values.ts'
 
@@ -46,15 +46,15 @@ export interface ClassDefinition<Row extends { readonly uuid: string }, Stored, 
   /** The lowest role that may change fields. */
   readonly writeRole: Role
 
-  find(context: XenApiContext, uuid: string): Promise<Row | undefined>
-  list(context: XenApiContext): Promise<Row[]>
+  find(context: ObjectContext, uuid: string): Promise<Row | undefined>
+  list(context: ObjectContext): Promise<Row[]>
 
   /**
    * Changes the stored row in one step.
    * @throws AppError HANDLE_INVALID; RBAC_PERMISSION_DENIED where objects have owners
    */
   update(
-    context: XenApiContext,
+    context: ObjectContext,
     uuid: string,
     change: (stored: Stored) => Changes,
     identity: Identity,
@@ -66,10 +66,10 @@ export interface ApiClass {
   readonly name: string
   readonly fields: readonly ClassField[]
   readonly writeRole: Role
-  find(context: XenApiContext, uuid: string): Promise<XenRecord | undefined>
+  find(context: ObjectContext, uuid: string): Promise<XenRecord | undefined>
 
   /** In the order the objects were made. */
-  list(context: XenApiContext): Promise<XenRecord[]>
+  list(context: ObjectContext): Promise<XenRecord[]>
 }
 
 export interface ClassField {
@@ -98,7 +98,7 @@ export type FieldWrite =
     }
 
 export interface WriteTarget {
-  readonly context: XenApiContext
+  readonly context: ObjectContext
   readonly uuid: string
   readonly identity: Identity
 }

@@ -4,7 +4,7 @@ import type { SrTable } from '../../catalog/schema.ts'
 import type { SrChanges, SrRow } from '../../catalog/srs.ts'
 import { defineClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
-import type { SrUsage, XenApiContext } from '../context.ts'
+import type { SrUsage, ObjectContext } from '../context.ts'
 import { bool, int, mapOf, optionalRefTo, refTo, setOf, string } from '../values.ts'
 import { nameDescriptionType, nameLabelType } from './names.ts'
 
@@ -12,7 +12,7 @@ type Row = SrRow & SrUsage & { readonly vdiUuids: readonly string[] }
 
 const { field, constant, map, set } = fieldsFor<Row, SrTable, SrChanges>()
 
-const load = async (context: XenApiContext, srs: readonly SrRow[]): Promise<Row[]> => {
+const load = async (context: ObjectContext, srs: readonly SrRow[]): Promise<Row[]> => {
   const vdis = Map.groupBy(await context.catalog.vdis.list(), (vdi) => vdi.srUuid)
   return Promise.all(
     srs.map(async (sr) => ({

@@ -6,12 +6,14 @@ import { genericMethods } from '../generic-methods.ts'
 import type { Method } from '../method.ts'
 import { defineOpenMethod } from '../method.ts'
 import { setOf, string } from '../values.ts'
+import { eventMethods } from './event.ts'
 import { sessionMethods } from './session.ts'
 import { taskMethods } from './task.ts'
 import { vdiMethods } from './vdi.ts'
 
 const ownMethods: readonly Method[] = [
   ...classes.flatMap(genericMethods),
+  ...eventMethods,
   ...sessionMethods,
   ...taskMethods,
   ...vdiMethods,
