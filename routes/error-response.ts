@@ -1,7 +1,7 @@
 // AppError → HTTP: the one table of statuses, and the short text (or JSON) that a person reads.
 
-import type { AppError, ErrorCode } from '../src/errors.ts'
-import { UnknownFormatError } from '../src/errors.ts'
+import type { ErrorCode } from '../src/errors.ts'
+import { AppError, UnknownFormatError } from '../src/errors.ts'
 import type { Logger } from '../src/log.ts'
 
 const statuses: Readonly<Record<ErrorCode, number>> = {
@@ -70,8 +70,19 @@ export const errorReply = (
   return { status, headers, body: `${body}\n` }
 }
 
+/** An upload that only the end of the connection could end, on a connection where nothing can tell it: 411. */
+export class LengthRequiredError extends AppError {
+  constructor() {
+    super('INVALID_VALUE', ['Content-Length', ''], {
+      message:
+        'Send a Content-Length or Transfer-Encoding: chunked; only the first request of a connection may do without',
+    })
+  }
+}
+
 const statusOf = (error: AppError, ioErrorStatus: number): number => {
   if (error instanceof UnknownFormatError) return 404
+  if (error instanceof LengthRequiredError) return 411
   return error.code === 'VDI_IO_ERROR' ? ioErrorStatus : statuses[error.code]
 }
 

@@ -34,8 +34,8 @@ const handleExport = async (
 ): Promise<Response> => {
   const { incoming, outgoing } = c.env
   try {
-    const parameters = readParameters(c)
-    await authorize(readCredentials(c, parameters), permission)
+    const parameters = readParameters(incoming)
+    await authorize(readCredentials(incoming, parameters), permission)
     await withTask(
       transfer.catalog,
       readTask(parameters),

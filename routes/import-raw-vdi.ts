@@ -1,93 +1,90 @@
 // PUT /import_raw_vdi: an image file becomes the content of a VDI, or a new VDI. The body is asked
-// for only when nothing is left to refuse, and the status is that of the commit.
+// for only when nothing is left to refuse. The status is that of the commit, unless the client cannot wait for it.
 
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Context } from 'hono'
 import { Hono } from 'hono'
-import { toRef } from '../src/catalog/refs.ts'
 import { AppError, toAppError } from '../src/errors.ts'
-import type { ImportRequest, Upload } from '../src/transfer/import-vdi.ts'
-import { importVdi } from '../src/transfer/import-vdi.ts'
-import { withTask } from '../src/transfer/with-task.ts'
+import type { Upload } from '../src/transfer/import-vdi.ts'
 import type { NodeEnvironment, RouteContext } from './environment.ts'
-import { errorReply, logRefusal } from './error-response.ts'
-import type { Parameters } from './params.ts'
-import { readCredentials, readFlag, readParameters, readReference, readTask } from './params.ts'
-import { answer, readBody } from './upload.ts'
+import type { ErrorReply } from './error-response.ts'
+import { errorReply, LengthRequiredError, logRefusal } from './error-response.ts'
+import { hasTask, importPath, importReply, runImport } from './import-request.ts'
+import { answer, drain, linger, readBody, untilCut } from './upload.ts'
 
-const permission = 'http/put_import_raw_vdi'
+/** 1 PiB: what Orchestra announces when it does not know. It cuts the connection after the last byte. */
+const unknownLength = 2 ** 50
 
 export const createImportRoute = (context: RouteContext): Hono<NodeEnvironment> => {
   const app = new Hono<NodeEnvironment>()
   const handle = (c: Context<NodeEnvironment>) => handleImport(context, c)
-  app.put('/import_raw_vdi', handle)
-  app.put('/import_raw_vdi/', handle)
+  app.put(importPath, handle)
+  app.put(`${importPath}/`, handle)
   return app
 }
 
 const handleImport = async (
-  { transfer, authorize }: RouteContext,
-  c: Context<NodeEnvironment>,
+  context: RouteContext,
+  { env: { incoming, outgoing } }: Context<NodeEnvironment>,
 ): Promise<Response> => {
-  const { incoming, outgoing } = c.env
+  const upload = { accepted: false }
   try {
-    const parameters = readParameters(c)
-    await authorize(readCredentials(c, parameters), permission)
-    const vdiUuid = await withTask(
-      transfer.catalog,
-      readTask(parameters),
-      (task) => importVdi(transfer, readRequest(parameters), task, uploadOf(c)),
-      (uuid) => `<value>${toRef(uuid)}</value>`,
-    )
-    answer(incoming, outgoing, {
-      status: 200,
-      headers: { 'content-type': 'text/plain; charset=utf-8', 'vdi-uuid': vdiUuid },
-      body: `${vdiUuid}\n`,
-    })
+    const uuid = await runImport(context, incoming, () => readUpload(incoming, outgoing, upload))
+    finish(incoming, outgoing, importReply(uuid))
   } catch (error) {
     const reason = toAppError(error)
-    const reply = errorReply(reason, c.req.header('accept'), 400)
-    logRefusal(transfer.log, reply, reason, 'an import was refused')
-    answer(incoming, outgoing, reply)
+    const reply = errorReply(reason, incoming.headers.accept, 400)
+    logRefusal(context.transfer.log, reply, reason, 'an import was refused')
+    const isWatched = upload.accepted && hasTask(incoming) && reason.code !== 'TASK_CANCELLED'
+    if (isWatched) {
+      // Clients of tasks ask the task for the reason, but only if the upload itself ended well for them.
+      await drain(incoming)
+      finish(incoming, outgoing, { ...reply, status: 200 })
+    } else if (outgoing.headersSent) outgoing.destroy()
+    else answer(incoming, outgoing, reply)
   }
   return RESPONSE_ALREADY_SENT
 }
 
-const readRequest = (parameters: Parameters): ImportRequest => ({
-  target: readTarget(parameters),
-  formatName: parameters('format') ?? 'raw',
-  replace: readFlag(parameters, 'replace'),
-})
-
-const readTarget = (parameters: Parameters): ImportRequest['target'] => {
-  if (parameters('vdi') !== undefined) {
-    return { vdiUuid: readReference(parameters, 'vdi', 'VDI') }
+/** Answers, or says the rest where the head has gone out before. */
+const finish = (incoming: IncomingMessage, outgoing: ServerResponse, reply: ErrorReply): void => {
+  if (!outgoing.headersSent) {
+    answer(incoming, outgoing, reply)
+    return
   }
-  const name = parameters('sr_uuid') === undefined ? 'sr_id' : 'sr_uuid'
-  if (parameters(name) === undefined) {
-    throw new AppError('INVALID_VALUE', ['vdi', ''], {
-      message: 'Name the VDI to write into (vdi=) or the SR to make one in (sr_uuid=)',
-    })
-  }
-  const nameLabel = parameters('name_label') ?? ''
-  return parameters(name) === 'default'
-    ? { srUuid: 'default', nameLabel }
-    : { srUuid: readReference(parameters, name, 'SR'), nameLabel }
+  outgoing.write(reply.body)
+  void linger(incoming).then(() => outgoing.end())
 }
 
-const uploadOf = (c: Context<NodeEnvironment>): Upload => {
-  const { incoming, outgoing } = c.env
-  const length = readLength(incoming.headers['content-length'])
-  const isChunked = incoming.headers['transfer-encoding'] !== undefined
-  // Neither a length nor chunks: HTTP/1.1 says that there is no body.
-  const known = length ?? (isChunked ? undefined : 0)
-  return {
-    ...(known === undefined ? {} : { length: known }),
-    accept() {
-      if (/100-continue/i.test(incoming.headers.expect ?? '')) outgoing.writeContinue()
-      return readBody(incoming)
-    },
+/** @throws AppError INVALID_VALUE for a length that is no number */
+const readUpload = (
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  upload: { accepted: boolean },
+): Upload => {
+  const { expect = '', 'content-length': announced, 'transfer-encoding': coding } = incoming.headers
+  const length = readLength(announced)
+  const isCut = length === unknownLength
+  // Who speaks HTTP/1.0 waits for the head before it sends the first byte.
+  const isEarly = isCut || incoming.httpVersion === '1.0'
+  const accept = (): AsyncIterable<Uint8Array> => {
+    // The socket front takes such a request only where it is the first of its connection.
+    if (length === undefined && coding === undefined) throw new LengthRequiredError()
+    upload.accepted = true
+    if (isEarly) writeEarlyHead(outgoing)
+    else if (/100-continue/i.test(expect)) outgoing.writeContinue()
+    return isCut ? untilCut(readBody(incoming)) : readBody(incoming)
   }
+  if (isCut) return { accept, endsWith: 'cut' }
+  return length === undefined ? { accept } : { accept, length }
+}
+
+/** A head without a length and without chunks: the body ends with the connection. */
+const writeEarlyHead = (outgoing: ServerResponse): void => {
+  outgoing.removeHeader('transfer-encoding')
+  outgoing.writeHead(200, { 'content-type': 'text/plain; charset=utf-8', connection: 'close' })
+  outgoing.flushHeaders()
 }
 
 const readLength = (header: string | undefined): number | undefined => {

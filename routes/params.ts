@@ -1,6 +1,5 @@
 // What a request asks for, read from its query, its cookies and its headers. Touches no body.
 
-import type { Context } from 'hono'
 import { refToUuid, toRef } from '../src/catalog/refs.ts'
 import { AppError } from '../src/errors.ts'
 import type { Credentials } from '../src/xenapi/authenticate.ts'
@@ -8,11 +7,24 @@ import type { Credentials } from '../src/xenapi/authenticate.ts'
 /** A parameter by name; undefined where it is absent or empty. The query is asked before the cookies. */
 export type Parameters = (name: string) => string | undefined
 
+/** What of a request tells them: one of node:http, or one that the socket front has read. */
+export interface RequestFacts {
+  /** Path and query. */
+  readonly url?: string | undefined
+  /** Names in lower case. */
+  readonly headers: {
+    readonly cookie?: string | undefined
+    readonly authorization?: string | undefined
+    readonly accept?: string | undefined
+  }
+}
+
 /** Parameters from query and cookies; cookies are separated by `;` or `&`, as XenAPI clients send them. */
-export const readParameters = (c: Context): Parameters => {
-  const cookies = parseCookies(c.req.header('cookie') ?? '')
+export const readParameters = ({ url = '', headers }: RequestFacts): Parameters => {
+  const query = new URLSearchParams(/\?([^#]*)/.exec(url)?.[1])
+  const cookies = parseCookies(headers.cookie ?? '')
   return (name) => {
-    const value = c.req.query(name) ?? cookies.get(name)
+    const value = query.get(name) ?? cookies.get(name)
     return value === '' ? undefined : value
   }
 }
@@ -62,9 +74,9 @@ export const readChoice = <T extends string>(
 }
 
 /** `session_id` and HTTP Basic, whatever the request carries of them. */
-export const readCredentials = (c: Context, parameters: Parameters): Credentials => {
+export const readCredentials = ({ headers }: RequestFacts, parameters: Parameters): Credentials => {
   const sessionId = parameters('session_id')
-  const basic = parseBasic(c.req.header('authorization'))
+  const basic = parseBasic(headers.authorization)
   return {
     ...(sessionId === undefined ? {} : { sessionId }),
     ...(basic === undefined ? {} : { basic }),

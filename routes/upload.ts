@@ -1,7 +1,8 @@
-// The byte path of imports: Node's request as chunks, with a deadline for clients that stop sending,
-// and the way a request is answered whose body may not have been read.
+// The byte path of imports: Node's request (or a bare socket) as chunks, with a deadline for clients that
+// stop sending, and what becomes of a body that nobody wants.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Readable } from 'node:stream'
 import { AppError } from '../src/errors.ts'
 import { KiB, MiB } from '../src/units.ts'
 import type { ErrorReply } from './error-response.ts'
@@ -21,9 +22,7 @@ const lingerTime = 10_000
  * The body's chunks as they come.
  * @throws AppError VDI_IO_ERROR when the client stops sending or the connection breaks
  */
-export async function* readBody(
-  incoming: IncomingMessage,
-): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* readBody(incoming: Readable): AsyncGenerator<Uint8Array, void, undefined> {
   const chunks: AsyncIterator<Uint8Array> = incoming[Symbol.asyncIterator]()
   const watch = createRateWatch()
   let received = 0
@@ -37,9 +36,20 @@ export async function* readBody(
   }
 }
 
+/** The chunks as far as they come: a connection that breaks is the end of the body, not a failure. */
+export async function* untilCut(
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* chunks
+  } catch (error) {
+    if (error instanceof AppError) throw error
+  }
+}
+
 const withDeadline = async <T>(
   wait: Promise<T>,
-  incoming: IncomingMessage,
+  incoming: Readable,
   received: number,
 ): Promise<T> => {
   const timer = setTimeout(() => {
@@ -91,23 +101,39 @@ export const answer = (
   // Node closes the socket as soon as this answer ends; a body still on its way would then reset the
   // connection, and the client might never see the answer.
   outgoing.write(body)
-  linger(incoming, () => outgoing.end())
+  void linger(incoming).then(() => outgoing.end())
 }
 
-/** Throws away what still comes of the body, for a while; then, or when it has ended, calls `done`. */
-const linger = (incoming: IncomingMessage, done: () => void): void => {
+/** Throws away what still comes of the body, for a while; returns when it has ended, or its connection has. */
+export const linger = (incoming: Readable): Promise<void> => {
   let thrownAway = 0
   const timer = setTimeout(() => incoming.destroy(), lingerTime)
-  incoming.once('end', done)
-  incoming.once('close', () => {
-    clearTimeout(timer)
-    done()
-  })
-  // The decoder's iterator still listens, and would keep the stream from flowing.
-  incoming.removeAllListeners('readable')
-  incoming.on('data', (chunk: Uint8Array) => {
-    thrownAway += chunk.length
+  const ended = endOf(incoming).finally(() => clearTimeout(timer))
+  throwAway(incoming, (length) => {
+    thrownAway += length
     if (thrownAway > lingerBytes) incoming.destroy()
   })
+  return ended
+}
+
+/** Throws away the rest of the body, however long it is; returns when it has ended, its connection has, or nothing comes. */
+export const drain = (incoming: Readable): Promise<void> => {
+  const timer = setTimeout(() => incoming.destroy(), silenceLimit)
+  const ended = endOf(incoming).finally(() => clearTimeout(timer))
+  throwAway(incoming, () => timer.refresh())
+  return ended
+}
+
+const endOf = (incoming: Readable): Promise<void> =>
+  new Promise((resolve) => {
+    if (incoming.readableEnded || incoming.destroyed) resolve()
+    incoming.once('end', resolve)
+    incoming.once('close', resolve)
+  })
+
+const throwAway = (incoming: Readable, onBytes: (length: number) => void): void => {
+  // The decoder's iterator still listens, and would keep the stream from flowing.
+  incoming.removeAllListeners('readable')
   incoming.on('error', () => {})
+  incoming.on('data', (chunk: Uint8Array) => onBytes(chunk.length))
 }

@@ -42,6 +42,10 @@ const sentences = {
 
 export type ErrorCode = keyof typeof sentences
 
+/** The sentence for a code that came as text, as in the error_info of a task; undefined for one that is not ours. */
+export const sentenceOf = (code: string, params: readonly string[]): string | undefined =>
+  Object.hasOwn(sentences, code) ? sentences[code as ErrorCode](params) : undefined
+
 interface AppErrorOptions {
   /** What a person reads: what was tried, what was found, with numbers. */
   message?: string

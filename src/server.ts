@@ -1,22 +1,31 @@
 // The server as one object: everything put together in order, and taken apart in the reverse order.
 
-import type { Server } from 'node:http'
 import { mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { createApp, createListener } from '../routes/app.ts'
 import type { RouteContext } from '../routes/environment.ts'
 import { createHealthRoute } from '../routes/health.ts'
+import { createImportWithoutLength } from '../routes/import-without-length.ts'
 import { createRpcRoutes } from '../routes/rpc.ts'
 import { bootstrap } from './catalog/bootstrap.ts'
 import type { Catalog } from './catalog/catalog.ts'
 import { createCatalog } from './catalog/catalog.ts'
 import { lockDataFolder } from './catalog/data-lock.ts'
+import type { ApiCaller } from './cli/session.ts'
+import { createCliRoute } from './cli/session.ts'
 import type { Config } from './config.ts'
 import { formats } from './formats/registry.ts'
 import type { Logger } from './log.ts'
 import { createLogger } from './log.ts'
-import { createHttpServer, listen } from './net/http-server.ts'
+import { placeFront } from './net/front.ts'
+import {
+  createHttpServer,
+  endConnections,
+  headersTimeout,
+  listen,
+  stopAccepting,
+} from './net/http-server.ts'
 import { openFileFolder } from './store/file-folder.ts'
 import { createLayerStore } from './store/layer-store.ts'
 import type { Storage } from './store/storage.ts'
@@ -32,6 +41,7 @@ import { createRegistrations } from './xenapi/event-registrations.ts'
 import { createJsonRpc } from './xenapi/json-rpc.ts'
 import { openEventFeed } from './xenapi/open-event-feed.ts'
 import { requireHttpPermission } from './xenapi/roles.ts'
+import type { Wire } from './xenapi/values.ts'
 import { createXmlRpc } from './xenapi/xml-rpc.ts'
 
 /** How often old tasks and sessions are forgotten, in milliseconds. */
@@ -112,6 +122,7 @@ const start = async (
     log,
   }
   const events = await openEventFeed(objects)
+  onClose(() => events.close())
   const registrations = createRegistrations()
   const dispatcher = createDispatcher({ ...objects, events, registrations })
   onClose(() => dispatcher.idle())
@@ -121,11 +132,20 @@ const start = async (
     jsonRpc: createJsonRpc(dispatcher),
     xmlRpc: createXmlRpc(dispatcher),
   })
-  const app = createApp({ transfer: context, authorize }, log, [health, rpc])
+  const call: ApiCaller = (method, params) =>
+    dispatcher.call({ method, params: params as readonly Wire[] })
+  const routes: RouteContext = { transfer: context, authorize }
+  const app = createApp(routes, log, [health, rpc])
   const server = createHttpServer(createListener(app))
+  const front = placeFront(
+    server,
+    [createImportWithoutLength(routes), createCliRoute({ call, log })],
+    {
+      headTimeout: headersTimeout,
+      onError: (error) => log.error({ error }, 'a connection failed'),
+    },
+  )
   const url = await listen(server, config.listen)
-  onClose(() => closeServer(server))
-  onClose(() => events.close())
   log.info({ url, version, data: config.data }, 'listening')
 
   return {
@@ -133,8 +153,11 @@ const start = async (
     ...(generatedPassword === undefined ? {} : { generatedPassword }),
     async stop() {
       log.info({ transfers: transfers.running }, 'stopping')
-      server.close()
+      const closed = stopAccepting(server)
+      front.closeWaiting()
       await transfers.drain(drainTime)
+      events.close()
+      await endConnections(server, closed, () => front.closeAll())
       await closeAll()
       log.info('stopped')
     },
@@ -177,11 +200,4 @@ const expireRegularly = (catalog: Catalog, log: Logger): (() => void) => {
   }
   const timer = setInterval(() => void expire(), expiryInterval)
   return () => clearInterval(timer)
-}
-
-const closeServer = async (server: Server): Promise<void> => {
-  const closed = new Promise((resolve) => server.once('close', resolve))
-  server.close()
-  server.closeAllConnections()
-  if (server.listening) await closed
 }

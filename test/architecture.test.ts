@@ -34,8 +34,9 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/store': below.store,
   'src/transfer': [...below.store, 'src/log', 'src/store'],
   'src/xenapi': [...below.store, 'src/log', 'src/store', 'src/transfer'],
+  'src/cli': ['src/errors', 'src/units', 'src/log', 'src/formats', 'src/catalog', 'src/net'],
   'src/net': ['src/errors', 'src/units', 'src/log'],
-  routes: [...below.store, 'src/log', 'src/store', 'src/transfer', 'src/xenapi'],
+  routes: [...below.store, 'src/log', 'src/store', 'src/transfer', 'src/xenapi', 'src/net'],
   'src/server': ['*'],
   'src/main': ['*'],
 }

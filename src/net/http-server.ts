@@ -4,10 +4,13 @@ import type { RequestListener, Server } from 'node:http'
 import { createServer } from 'node:http'
 
 /** How long a client may take for the head of a request, in milliseconds. */
-const headersTimeout = 60_000
+export const headersTimeout = 60_000
 
 /** How long an idle connection is kept for the next request, in milliseconds. */
 const keepAliveTimeout = 65_000
+
+/** How long the last answers may take to leave when the server stops, in milliseconds. */
+const lastAnswerTime = 5000
 
 export const createHttpServer = (listener: RequestListener): Server => {
   const server = createServer(
@@ -39,4 +42,29 @@ export const listen = async (
   const address = server.address()
   const chosen = typeof address === 'object' && address !== null ? address.port : port
   return `http://${host.includes(':') ? `[${host}]` : host}:${chosen}`
+}
+
+/** Takes no new connections; the promise settles when the last one has ended. */
+export const stopAccepting = (server: Server): Promise<void> =>
+  new Promise((resolve) => server.close(() => resolve()))
+
+/**
+ * Gives the last answers time to leave, then closes what is left.
+ * @param closed from stopAccepting
+ * @param closeOthers closes the connections that the HTTP server does not know
+ */
+export const endConnections = async (
+  server: Server,
+  closed: Promise<void>,
+  closeOthers: () => void,
+): Promise<void> => {
+  // A connection becomes idle when its answer has left, and would then wait for another request.
+  const idle = setInterval(() => server.closeIdleConnections(), 50)
+  const deadline = setTimeout(() => {
+    server.closeAllConnections()
+    closeOthers()
+  }, lastAnswerTime)
+  await closed
+  clearInterval(idle)
+  clearTimeout(deadline)
 }

@@ -8,6 +8,7 @@ import { copyWrites } from '../disk/copy-writes.ts'
 import { throwIfAborted } from '../disk/disk.ts'
 import { AppError } from '../errors.ts'
 import type { DecodedImage, ImageFormat } from '../formats/format.ts'
+import { decodeChunks } from '../formats/raw/decode-chunks.ts'
 import { requireFormat } from '../formats/registry.ts'
 import { createBufferPool } from '../image/buffer-pool.ts'
 import type { ForwardReader } from '../image/forward-reader.ts'
@@ -34,19 +35,27 @@ export interface ImportRequest {
   readonly formatName: string
   /** Starts from an empty disk; else what the image does not hold stays as it is. */
   readonly replace: boolean
+  /** Raw content comes in XenServer's own chunks; the other formats are plain all the same. */
+  readonly chunked: boolean
 }
 
 /** The body of the upload. */
 export interface Upload {
   /** In bytes, where it is announced. */
   readonly length?: number
+  /**
+   * Where neither a length nor chunks of HTTP tell when the body is whole, but only the end of the connection:
+   * an orderly `close`, or a `cut`, which may be one in the middle of the content too. The image then ends where
+   * it says so itself; a raw one that is cut must have exactly the size of its VDI.
+   */
+  readonly endsWith?: 'close' | 'cut'
   /** Called once, when nothing is left that could be refused before the first byte: the bytes. */
   accept(): AsyncIterable<Uint8Array>
 }
 
 /**
  * Runs an import as one transfer. On a throw the VDI is as it was and nothing is left behind.
- * @returns the uuid of the VDI
+ * @returns the uuid of the VDI; undefined where an upload without a byte made none
  * @throws AppError HANDLE_INVALID, UnknownFormatError, OTHER_OPERATION_IN_PROGRESS, VDI_READONLY, VDI_TOO_SMALL,
  *   IMPORT_ERROR_GENERIC, VDI_IO_ERROR, SR_FULL, TOO_BUSY, TASK_CANCELLED
  */
@@ -55,7 +64,7 @@ export const importVdi = (
   request: ImportRequest,
   task: TaskHandle,
   upload: Upload,
-): Promise<string> =>
+): Promise<string | undefined> =>
   context.transfers.run(task.ref, async (signal) => {
     const format = requireFormat(request.formatName)
     const { target } = request
@@ -74,21 +83,27 @@ interface Importing {
   readonly signal: AbortSignal
 }
 
-/** Writes into a VDI that is there. A body without a byte is a probe: it changes nothing and takes no lease. */
+/** Writes into a VDI that is there. An upload without a byte is a probe: it changes nothing and takes no lease. */
 const importInto = async (importing: Importing, vdiUuid: string): Promise<string> => {
-  const { context, request, task, upload, format, signal } = importing
-  const { readOnly } = await findVdi(context, vdiUuid)
-  if (readOnly) throw new AppError('VDI_READONLY', [vdiUuid])
+  const { context, request, task, upload, format } = importing
+  const asked = await findVdi(context, vdiUuid)
+  if (asked.readOnly) throw new AppError('VDI_READONLY', [vdiUuid])
+  // The length of a raw image is its header.
+  if (format.name === 'raw' && !request.chunked) requireFits(upload.length ?? 0, asked)
   if (upload.length === 0) return vdiUuid
+  // Whoever cuts may have come only to ask: the VDI is taken when the first byte is there.
+  const probe = upload.endsWith === 'cut' ? openStream(importing) : undefined
+  if (await probe?.atEnd()) return vdiUuid
   const release = context.leases.take(vdiUuid, task.ref ?? 'another import')
   try {
     // Only now: what the last holder of the lease committed is what this import goes on top of.
     const vdi = await findVdi(context, vdiUuid)
-    const stream = createForwardReader(upload.accept(), signal)
+    const stream = probe ?? openStream(importing)
     if (await stream.atEnd()) return vdiUuid
     const decoded = await decode(importing, stream, vdi.srUuid, vdi.virtualSize)
-    requireFits(decoded, vdi)
-    const isWhole = format.name === 'raw' && decoded.virtualSize >= vdi.virtualSize
+    requireFits(decoded.virtualSize, vdi)
+    const holdsAll = format.name === 'raw' && !decoded.isDelta
+    const isWhole = holdsAll && decoded.virtualSize >= vdi.virtualSize
     const keepsContent = !request.replace && !isWhole && vdi.layerUuid !== null
     const below = keepsContent ? await context.storage.openVdi(vdi) : undefined
     try {
@@ -117,14 +132,14 @@ const importNew = async (
   importing: Importing,
   srName: string,
   nameLabel: string,
-): Promise<string> => {
-  const { context, upload, format, signal } = importing
+): Promise<string | undefined> => {
+  const { context, upload, format } = importing
   const sr = await findSr(context, srName)
   const srUuid = sr.uuid
-  const stream = createForwardReader(upload.length === 0 ? nothing() : upload.accept(), signal)
-  if (await stream.atEnd()) {
-    throw new AppError('IMPORT_ERROR_GENERIC', ['Cannot import: the upload has no bytes'])
-  }
+  if (upload.length === 0) return undefined
+  requireSizeKnown(importing)
+  const stream = openStream(importing)
+  if (await stream.atEnd()) return undefined
   const decoded = await decode(importing, stream, srUuid)
   if (decoded.isDelta) {
     const found = 'it is a delta: import it into the VDI that holds what it was taken from'
@@ -146,34 +161,49 @@ const importNew = async (
   return vdi.uuid
 }
 
-async function* nothing(): AsyncGenerator<Uint8Array, void, undefined> {}
+/** @throws AppError VALUE_NOT_SUPPORTED where neither the upload nor a VDI tells how large a raw image is */
+const requireSizeKnown = ({ format, request, upload }: Importing): void => {
+  if (format.name !== 'raw' || (upload.length !== undefined && !request.chunked)) return
+  const found = request.chunked ? 'in chunks' : 'of unknown length'
+  const reason = `a raw image ${found} needs a VDI that tells its size, or a Content-Length`
+  throw new AppError('VALUE_NOT_SUPPORTED', ['format', 'raw', reason])
+}
+
+const openStream = ({ upload, signal }: Importing): ForwardReader =>
+  createForwardReader(upload.accept(), signal)
 
 /** Reads the header, and checks what can be checked of the image before anything is written. */
 const decode = (
-  { format, context, upload, signal }: Importing,
+  { format, request, context, upload, signal }: Importing,
   stream: ForwardReader,
   srUuid: string,
   diskSize?: number,
-): Promise<DecodedImage> =>
-  format.decode(stream, {
+): Promise<DecodedImage> => {
+  const isCutRaw = format.name === 'raw' && upload.endsWith === 'cut'
+  const streamLength = upload.length ?? (isCutRaw ? diskSize : undefined)
+  const decoding = {
     buffers: createBufferPool(pieceCount, pieceSize),
     openSpool: () => context.storage.store(srUuid).openSpool(),
-    ...(upload.length === undefined ? {} : { streamLength: upload.length }),
+    ...(streamLength === undefined ? {} : { streamLength }),
     ...(diskSize === undefined ? {} : { diskSize }),
     signal,
-  })
+  }
+  return format.name === 'raw' && request.chunked
+    ? decodeChunks(stream, decoding)
+    : format.decode(stream, decoding)
+}
 
 /** @throws AppError VDI_TOO_SMALL for an image that is larger by more than rounding */
-const requireFits = ({ virtualSize }: DecodedImage, vdi: VdiRow): void => {
+const requireFits = (virtualSize: number, vdi: VdiRow): void => {
   if (virtualSize <= vdi.virtualSize + maximumRounding) return
   const found = `The image holds a disk of ${formatBytes(virtualSize)}`
   const message = `${found}, the VDI ${vdi.uuid} has ${formatBytes(vdi.virtualSize)}`
   throw new AppError('VDI_TOO_SMALL', [vdi.uuid, String(virtualSize)], { message })
 }
 
-/** Brings the decoded writes into a new layer. The rest of the stream must arrive too: a cut upload is never committed. */
+/** Brings the decoded writes into a new layer. What was announced must arrive too: a cut upload is never committed. */
 const store = async (
-  { context, task, upload, signal }: Importing,
+  { context, request, task, upload, format, signal }: Importing,
   stream: ForwardReader,
   decoded: DecodedImage,
   layer: NewLayer,
@@ -186,7 +216,17 @@ const store = async (
   }
   await writeLayer(context, layer, async (writer) => {
     await copyWrites(clipWrites(decoded.writes(), writer.size), writer, { signal, onProgress })
-    await stream.drain()
+    if (upload.endsWith === undefined) await stream.drain()
+    else if (upload.endsWith === 'cut' && format.name === 'raw' && !request.chunked) {
+      await requireEnd(stream, decoded.virtualSize)
+    }
     throwIfAborted(signal)
   })
+}
+
+/** @throws AppError VDI_IO_ERROR where bytes follow */
+const requireEnd = async (stream: ForwardReader, size: number): Promise<void> => {
+  if (await stream.atEnd()) return
+  const found = `the VDI has ${formatBytes(size)}, the stream goes on after them`
+  throw new AppError('VDI_IO_ERROR', [`Cannot import raw of unknown length: ${found}`])
 }

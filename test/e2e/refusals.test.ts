@@ -134,7 +134,7 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('refusals', async () =
       const { uuid } = await createVdi(await login(server), 8 << 20)
       const source = await createRawSource(await createTestFolder())
       const answer = await upload(server, uuid, source, 'raw', ...patient)
-      await expectStatus(answer, 400)
+      await expectStatus(answer, 413)
       expect(answer.uploaded).toBe(0)
       const text = await answer.text()
       expect(text).toContain(String(8 << 20))
@@ -171,7 +171,7 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('refusals', async () =
           await convertSource(full, format, ...options),
           format,
         )
-        await expectStatus(answer, 400)
+        await expectStatus(answer, 413)
         expect(await answer.text()).toContain(String(8 << 20))
         expect(await answer.text()).toContain(String(size))
         const zeros = await createRawSource(folder, 'zeros.raw', { size: 8 << 20, parts: [] })

@@ -87,8 +87,13 @@ export const decodeWatched = async (
     }
     const decoder = new ClusterDecoder(stream, header, context, 'Cannot decode qcow2', limits)
     const disk = createMemoryDisk(header.virtualSize)
-    await copyWrites(keep(decoder.writes(), writes), disk)
-    return { disk, writes, read: stream.offset, spooled: spool.counts.appended }
+    let closedAtLast = 0
+    const onWrite = (): void => {
+      closedAtLast = spool.counts.closed
+    }
+    await copyWrites(keep(decoder.writes(), writes, onWrite), disk)
+    const spooled = spool.counts.appended
+    return { disk, writes, read: stream.offset, spooled, isSpoolGoneAtLastWrite: closedAtLast > 0 }
   }
   const [result] = await Promise.allSettled([attempt()])
   const { opened, closed } = spool.counts
@@ -104,9 +109,11 @@ const readClusterSizeOf = (bytes: Uint8Array): number =>
 async function* keep(
   writes: AsyncIterable<DiskWrite>,
   kept: DiskWrite[],
+  onWrite: () => void,
 ): AsyncGenerator<DiskWrite, void, undefined> {
   for await (const write of writes) {
     kept.push(write)
+    onWrite()
     yield write
   }
 }

@@ -41,19 +41,27 @@ export interface ServerOptions {
   readonly dataFolder?: string
   readonly args?: readonly string[]
   readonly env?: NodeJS.ProcessEnv
-  /** The program, from the root of the repository. Default `src/main.ts`. */
+  /** The program, from the root of the repository. Default: that of `npm start`. */
   readonly program?: string
 }
 
 const repository = resolve(import.meta.dirname, '../..')
 
+/** What `npm start` gives to Node: flags, then the program. */
+const startArguments = async (): Promise<string[]> => {
+  const text = await readFile(join(repository, 'package.json'), 'utf8')
+  const { scripts } = JSON.parse(text) as { scripts: { start: string } }
+  return scripts.start.split(' ').slice(1)
+}
+
 /** Starts a server; returns once it says where it listens. The caller stops it. */
 export const spawnServer = async (options: ServerOptions = {}): Promise<TestServer> => {
   const dataFolder = options.dataFolder ?? (await mkdtemp(join(tmpdir(), 'diskport-data-')))
-  const program = resolve(repository, options.program ?? 'src/main.ts')
+  const program = await startArguments()
+  if (options.program !== undefined) program.splice(-1, 1, options.program)
   const child = spawn(
     process.execPath,
-    [program, '--listen', '127.0.0.1:0', '--data', dataFolder, ...(options.args ?? [])],
+    [...program, '--listen', '127.0.0.1:0', '--data', dataFolder, ...(options.args ?? [])],
     {
       cwd: repository,
       env: { ...process.env, DISKPORT_ROOT_PASSWORD: rootPassword, ...options.env },

@@ -190,6 +190,19 @@ describe('parking', () => {
     expect((await decodeWatched(early.bytes, early.bytes.length, limits)).spooled).toBe(0)
   })
 
+  test('when the last L2 table has come, what was parked is let go before the rest is read', async () => {
+    const half = (name: string): boolean => name.startsWith('data') && Number(name.slice(5)) < 200
+    const { bytes, content } = buildImage({
+      ...small(400),
+      arrange: (names) => [...names.filter(half), ...names.filter((name) => !half(name))],
+    })
+    const limits = { awaitedRuns: 1000, ignoredRuns: 10, parkedRuns: 10, parkedBytes: 0 }
+    const watched = await decodeWatched(bytes, bytes.length, limits)
+    expectSameBytes(await readAll(watched.disk), content)
+    expect(watched.spooled).toBe(200 * 512)
+    expect(watched.isSpoolGoneAtLastWrite).toBe(true)
+  })
+
   test('L2 tables that name more runs than may be awaited are put off, with their data', async () => {
     const shuffled = (names: string[]): string[] => [
       ...names.filter((name) => !name.startsWith('data')),

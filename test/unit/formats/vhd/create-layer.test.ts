@@ -116,6 +116,26 @@ describe('a sealed layer', () => {
     expect(vhdUtilProblems(bytes)).toEqual([])
   })
 
+  test('just above 8 GiB leaves the bit clear that vhd-util does not sum up', async () => {
+    const size = 8 * GiB + 512
+    const { file, layer } = await newLayer({ size })
+    await layer.write(8 * GiB, pattern(8 * GiB, 512))
+    await layer.write(0, pattern(0, 2 * MiB))
+    await layer.seal()
+    const blocks = 4097
+    const batmapOffset = 2048 + Math.ceil((blocks * 4) / 512) * 512
+    const header = Buffer.from(await readRange(file, batmapOffset, 512))
+    const bits = await readRange(file, batmapOffset + 512, 1024)
+    expect(header.readUInt32BE(16)).toBe(2)
+    expect([bits[0], bits[512]]).toEqual([0x80, 0])
+    expect(header.readUInt32BE(24)).toBe(~0x80 >>> 0)
+    expect(await kindsOf(await vhd.open(file))).toEqual([
+      ['data', 0, 2 * MiB],
+      ['hole', 2 * MiB, 8 * GiB - 2 * MiB],
+      ['data', 8 * GiB, 512],
+    ])
+  })
+
   test('takes no more writes', async () => {
     const { layer } = await newLayer()
     await layer.seal()
@@ -355,6 +375,33 @@ describe('many operations under way at once', () => {
       for (let at = offset; at < offset + length; at += 512) found.push(at / 512)
     }
     expect(found).toEqual([...written].toSorted((one, other) => one - other))
+  })
+
+  test('that fill a block while its bitmap is being saved leave it full in the file', async () => {
+    const random = numbers(5)
+    const blocks = 3000
+    const size = blocks * 2 * MiB
+    const file = createSparseImage(() => random(6))
+    const { layer } = await newLayer({ size, parent: { ...parent, disk: parentDisk } }, file)
+    // Zeros on a parent set bits and store nothing. First halves follow second halves at a distance
+    // at which the bitmaps with the second ones are just being put aside.
+    const distance = 2040
+    const running = new Set<Promise<unknown>>()
+    const start = async (offset: number): Promise<void> => {
+      const step: Promise<unknown> = layer.zero(offset, MiB).then(() => running.delete(step))
+      running.add(step)
+      if (running.size >= 40) await Promise.race(running)
+    }
+    for (let index = 0; index < blocks + distance; index += 1) {
+      const second = index - distance
+      if (index < blocks) await start(index * 2 * MiB + MiB)
+      if (second >= 0) await start(second * 2 * MiB)
+    }
+    await Promise.all(running)
+    await layer.seal()
+    // Without its batmap each bitmap has to answer for itself.
+    await file.write(2048 + Math.ceil((blocks * 4) / 512) * 512, new Uint8Array(512))
+    expect(await kindsOf(await vhd.open(file))).toEqual([['zero', 0, size]])
   })
 })
 

@@ -195,6 +195,25 @@ describe('a dynamic image', () => {
   })
 })
 
+test('a bitmap whose read failed is read again', async () => {
+  const { bytes, blockOffsets } = buildVhd(recipe)
+  const memory = createMemoryImage(bytes)
+  let failures = 1
+  const disk = await vhd.open({
+    size: memory.size,
+    async read(offset, target) {
+      if (offset === blockOffsets[1] && failures > 0) {
+        failures -= 1
+        throw new Error('not now')
+      }
+      await memory.read(offset, target)
+    },
+    close: () => memory.close(),
+  })
+  await expect(readAll(disk)).rejects.toThrow('not now')
+  expectSameBytes(await readAll(disk), await readAll(expectedDisk('zero')))
+})
+
 test('a differencing image asks its parent for what is not written', async () => {
   const disk = await open(buildVhd({ ...recipe, diskType: 4 }).bytes)
   expect(await listExtents(disk)).toEqual(await listExtents(expectedDisk('hole')))

@@ -1,0 +1,90 @@
+// What the two ways into an import have in common, node's request and the bare socket: who may, what is
+// asked for, and the task that ends with it. Knows nothing of how the body comes or the answer goes.
+
+import { toRef } from '../src/catalog/refs.ts'
+import { AppError, toAppError } from '../src/errors.ts'
+import type { ImportRequest, Upload } from '../src/transfer/import-vdi.ts'
+import type { ErrorReply } from './error-response.ts'
+import { importVdi } from '../src/transfer/import-vdi.ts'
+import { withTask } from '../src/transfer/with-task.ts'
+import type { RouteContext } from './environment.ts'
+import type { Parameters, RequestFacts } from './params.ts'
+import { readCredentials, readFlag, readParameters, readReference, readTask } from './params.ts'
+
+export const importPath = '/import_raw_vdi'
+
+const permission = 'http/put_import_raw_vdi'
+
+/**
+ * Runs the import that the request asks for. A task that the client named has ended when this returns or throws,
+ * unless nobody knows who is asking.
+ * @param readUpload what the headers say of the body; a throw is an outcome too
+ * @returns the uuid of the VDI; undefined where an upload without a byte made none
+ * @throws AppError whatever the outcome is; before `accept` of the upload: nothing has been read
+ */
+export const runImport = async (
+  { transfer, authorize }: RouteContext,
+  request: RequestFacts,
+  readUpload: () => Upload,
+): Promise<string | undefined> => {
+  const parameters = readParameters(request)
+  const denied = await denialOf(authorize(readCredentials(request, parameters), permission))
+  return withTask(
+    transfer.catalog,
+    readTask(parameters),
+    async (task) => {
+      if (denied !== undefined) throw denied
+      return importVdi(transfer, readRequest(parameters), task, readUpload())
+    },
+    (uuid) => (uuid === undefined ? '' : `<value>${toRef(uuid)}</value>`),
+  )
+}
+
+/** Whoever is known may end a task with being refused. */
+const denialOf = async (authorized: Promise<void>): Promise<AppError | undefined> => {
+  try {
+    await authorized
+    return undefined
+  } catch (error) {
+    const reason = toAppError(error)
+    if (reason.code === 'RBAC_PERMISSION_DENIED') return reason
+    throw reason
+  }
+}
+
+/** @param uuid as runImport returned it */
+export const importReply = (uuid: string | undefined): ErrorReply => ({
+  status: 200,
+  headers: {
+    'content-type': 'text/plain; charset=utf-8',
+    ...(uuid === undefined ? {} : { 'vdi-uuid': uuid }),
+  },
+  body: uuid === undefined ? '' : `${uuid}\n`,
+})
+
+/** Whether the client looks at a task for the outcome. */
+export const hasTask = (request: RequestFacts): boolean =>
+  readParameters(request)('task_id') !== undefined
+
+const readRequest = (parameters: Parameters): ImportRequest => ({
+  target: readTarget(parameters),
+  formatName: parameters('format') ?? 'raw',
+  replace: readFlag(parameters, 'replace'),
+  chunked: readFlag(parameters, 'chunked'),
+})
+
+const readTarget = (parameters: Parameters): ImportRequest['target'] => {
+  if (parameters('vdi') !== undefined) {
+    return { vdiUuid: readReference(parameters, 'vdi', 'VDI') }
+  }
+  const name = parameters('sr_uuid') === undefined ? 'sr_id' : 'sr_uuid'
+  if (parameters(name) === undefined) {
+    throw new AppError('INVALID_VALUE', ['vdi', ''], {
+      message: 'Name the VDI to write into (vdi=) or the SR to make one in (sr_uuid=)',
+    })
+  }
+  const nameLabel = parameters('name_label') ?? ''
+  return parameters(name) === 'default'
+    ? { srUuid: 'default', nameLabel }
+    : { srUuid: readReference(parameters, name, 'SR'), nameLabel }
+}

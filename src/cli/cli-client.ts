@@ -1,0 +1,58 @@
+// The xe at the other end of a session: takes messages, answers those that ask for it, sends heartbeats,
+// and may be gone at any moment.
+
+import type { Duplex } from 'node:stream'
+import type { MessageStream } from './message-stream.ts'
+import type { Message } from './protocol.ts'
+import { ProtocolError } from './protocol.ts'
+
+export interface CliClient {
+  send(message: Message): void
+  /** The client's answer to the message that asks for one; heartbeats in between are passed over. */
+  response(): Promise<'ok' | 'failed'>
+  /** Aborted when the connection has ended or the client has broken the protocol; the reason tells. */
+  readonly gone: AbortSignal
+}
+
+/**
+ * Reads all that the client sends from now on, so that its end is seen while a command runs.
+ * @param socket that of `stream`
+ */
+export const createCliClient = (stream: MessageStream, socket: Duplex): CliClient => {
+  const abort = new AbortController()
+  const answers: ('ok' | 'failed')[] = []
+  let wake = (): void => {}
+
+  const listen = async (): Promise<never> => {
+    for (;;) {
+      const message = await stream.receive()
+      if (message.kind === 'wait') continue
+      if (message.kind !== 'ok' && message.kind !== 'failed') {
+        throw new ProtocolError(`The client sent ${message.kind}, which nobody asked for`)
+      }
+      // One answer at a time is asked for.
+      if (answers.length > 0) throw new ProtocolError('The client answered twice')
+      answers.push(message.kind)
+      wake()
+    }
+  }
+  listen().catch((error: unknown) => {
+    abort.abort(error)
+    wake()
+  })
+
+  return {
+    send(message) {
+      if (!abort.signal.aborted && !socket.destroyed) stream.send(message)
+    },
+    async response() {
+      for (;;) {
+        const answer = answers.shift()
+        if (answer !== undefined) return answer
+        abort.signal.throwIfAborted()
+        await new Promise<void>((resolve) => (wake = resolve))
+      }
+    },
+    gone: abort.signal,
+  }
+}

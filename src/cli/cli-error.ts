@@ -1,0 +1,71 @@
+// What goes wrong in a command, and how xe shows it: a sentence, then a line for each parameter.
+
+import { AppError, sentenceOf, toAppError } from '../errors.ts'
+import type { Message } from './protocol.ts'
+
+export const usageHint = "For usage run: 'xe help'"
+
+/** A mistake in how a command was called; the message is what xe prints. */
+export class CliError extends Error {}
+
+/** An error of XenAPI that came by another way than a throw: in a task. */
+export class TaskFailedError extends Error {
+  readonly code: string
+  readonly params: readonly string[]
+
+  constructor([code = 'INTERNAL_ERROR', ...params]: readonly string[]) {
+    super(sentenceOf(code, params) ?? code)
+    this.code = code
+    this.params = params
+  }
+}
+
+/** The names of the parameters of XenAPI's errors, in their order. */
+const parameterNames: Readonly<Record<string, readonly string[]>> = {
+  CLIENT_ERROR: [],
+  FIELD_TYPE_ERROR: ['field'],
+  HANDLE_INVALID: ['class', 'handle'],
+  HOST_IS_SHUTTING_DOWN: [],
+  IMPORT_ERROR_GENERIC: ['msg'],
+  INTERNAL_ERROR: ['message'],
+  INVALID_VALUE: ['field', 'value'],
+  MAP_DUPLICATE_KEY: ['type', 'param_name', 'uuid', 'key'],
+  MESSAGE_METHOD_UNKNOWN: ['method'],
+  MESSAGE_PARAMETER_COUNT_MISMATCH: ['method', 'expected', 'received'],
+  NOT_IMPLEMENTED: ['function'],
+  OPERATION_NOT_ALLOWED: ['reason'],
+  OTHER_OPERATION_IN_PROGRESS: ['class', 'object'],
+  RBAC_PERMISSION_DENIED: ['permission', 'message'],
+  SESSION_INVALID: ['handle'],
+  SR_FULL: ['requested', 'maximum'],
+  TASK_CANCELLED: ['task'],
+  TOO_BUSY: [],
+  UUID_INVALID: ['type', 'uuid'],
+  VALUE_NOT_SUPPORTED: ['field', 'value', 'reason'],
+  VDI_INCOMPATIBLE_TYPE: ['vdi', 'type'],
+  VDI_IN_USE: ['vdi', 'operation'],
+  VDI_IO_ERROR: ['reason'],
+  VDI_READONLY: ['vdi'],
+  VDI_TOO_LARGE: ['vdi', 'maximum size'],
+  VDI_TOO_SMALL: ['vdi', 'minimum size'],
+}
+
+/** What tells the client of an error; `exit` comes after it. */
+export const errorMessages = (error: unknown): readonly Message[] => {
+  if (error instanceof CliError) return [toStderr(error.message)]
+  const failure = error instanceof TaskFailedError ? error : toAppError(error)
+  if (failure instanceof AppError && failure.code === 'SESSION_AUTHENTICATION_FAILED') {
+    return [toStderr(`Authentication failed\n${usageHint}`)]
+  }
+  const { code, message } = failure
+  const params = failure.params.map(withoutPrefix)
+  const names = parameterNames[code]
+  if (names === undefined) return [{ kind: 'error', code, params }]
+  const lines = params.map((value, index) => `${names[index] ?? '<extra>'}: ${value}`)
+  return [message, ...lines].map(toStderr)
+}
+
+const toStderr = (text: string): Message => ({ kind: 'printStderr', text: `${text}\n` })
+
+/** People know objects by their uuid. */
+const withoutPrefix = (param: string): string => param.replace(/^OpaqueRef:/, '')

@@ -1,0 +1,109 @@
+// The body of a request of xe: a command and its parameters, one a line.
+
+import { CliError, usageHint } from './cli-error.ts'
+
+export interface CommandLine {
+  readonly name: string
+  /** In their order; a name may come twice. */
+  readonly params: readonly (readonly [name: string, value: string])[]
+  /** Instead of user and password. */
+  readonly sessionId?: string
+  /** Whose the command is, not parameters of it. */
+  readonly user: string
+  readonly password: string
+}
+
+/** Parameters that are no fields of an object, and that every command takes. */
+const everywhere = new Set(['username', 'password', 'server', 'port', 'minimal', 'trace', 'debug'])
+
+/** @throws CliError for a line without a command, or with a switch that xe should have taken itself */
+export const parseCommandLine = (body: string): CommandLine => {
+  const lines = body
+    .split('\n')
+    .map((line) => line.replace(/\r$/, ''))
+    .filter((line) => line !== '')
+  const session = /^session_id=(.*)$/.exec(lines[0] ?? '')?.[1]
+  const [name, ...rest] = session === undefined ? lines : lines.slice(1)
+  if (name === undefined || name.includes('=')) {
+    throw new CliError(`Syntax error: command name is missing\n${usageHint}`)
+  }
+  const params = rest.map(parseParameter)
+  const last = (wanted: string): string => params.findLast(([name]) => name === wanted)?.[1] ?? ''
+  return {
+    name,
+    params: params.filter(([name]) => name !== 'username' && name !== 'password'),
+    ...(session === undefined ? {} : { sessionId: session }),
+    user: last('username'),
+    password: last('password'),
+  }
+}
+
+const parseParameter = (text: string): readonly [string, string] => {
+  if (text.startsWith('--')) return [text.slice(2), 'true']
+  if (text.startsWith('-'))
+    throw new CliError(`Syntax error: Unknown switch: ${text}\n${usageHint}`)
+  const [name = ''] = text.split('=', 1)
+  return [name, text.slice(name.length + 1)]
+}
+
+/** What a command reads of its parameters. */
+export interface Params {
+  /** @throws CliError where the parameter is missing or comes twice */
+  required(name: string): string
+  /** undefined: absent. @throws CliError where it comes twice */
+  optional(name: string): string | undefined
+  /** Absent is false. @throws CliError for anything but true and false */
+  flag(name: string): boolean
+  /** In bytes, of a number with or without a unit. @throws CliError */
+  size(name: string): number
+  /** `name:key=value`, as a map. @throws CliError for a key that comes twice */
+  map(name: string): Record<string, string>
+  /** All but those that every command takes. */
+  readonly all: readonly (readonly [name: string, value: string])[]
+}
+
+const units: Readonly<Record<string, number>> = { '': 0, b: 0, k: 1, m: 2, g: 3, t: 4 }
+
+export const createParams = ({ params }: Pick<CommandLine, 'params'>): Params => {
+  const optional = (wanted: string): string | undefined => {
+    const found = params.filter(([name]) => name === wanted)
+    if (found.length > 1) {
+      const message = `Parameter ${wanted} is defined multiple times, define it only once.`
+      throw new CliError(`Error: ${message}`)
+    }
+    return found[0]?.[1]
+  }
+  const required = (name: string): string => {
+    const value = optional(name)
+    if (value !== undefined) return value
+    throw new CliError(`Required parameter not found: ${name}\n${usageHint}`)
+  }
+  return {
+    optional,
+    required,
+    flag(name) {
+      const value = optional(name)?.toLowerCase() ?? 'false'
+      if (['true', 't', '1', 'yes'].includes(value)) return true
+      if (['false', 'f', '0', 'no'].includes(value)) return false
+      const found = `Failed to parse parameter '${name}': expecting 'true' or 'false'`
+      throw new CliError(`Error: ${found}`)
+    },
+    size(name) {
+      const text = required(name)
+      const match = /^(\d+) *(b|bytes|[kmgt](?:i?b)?|)$/i.exec(text)
+      const power = units[match?.[2]?.[0]?.toLowerCase() ?? ''] ?? 0
+      const size = Number(match?.[1]) * 1024 ** power
+      if (match !== null && Number.isSafeInteger(size)) return size
+      const expected = 'expecting an integer (possibly with suffix KiB, MiB, GiB, TiB)'
+      throw new CliError(`Error: Failed to parse field '${name}': ${expected}, got '${text}'`)
+    },
+    map(wanted) {
+      const entries = params.flatMap(([name, value]) =>
+        name.startsWith(`${wanted}:`) ? [[name.slice(wanted.length + 1), value] as const] : [],
+      )
+      for (const [key] of entries) optional(`${wanted}:${key}`)
+      return Object.fromEntries(entries)
+    },
+    all: params.filter(([name]) => !everywhere.has(name)),
+  }
+}

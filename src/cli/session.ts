@@ -1,0 +1,159 @@
+// The server's side of xe: `POST /cli` on a bare socket, as a route of the socket front. Reads the command,
+// runs it with the calls of XenAPI as whoever asks, and always ends with an exit code.
+
+import type { Socket } from 'node:net'
+import { AppError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import type { RawRoute } from '../net/front.ts'
+import type { RequestHead } from '../net/request-head.ts'
+import { KiB } from '../units.ts'
+import { createCliClient } from './cli-client.ts'
+import type { CliClient } from './cli-client.ts'
+import { CliError, errorMessages, TaskFailedError, usageHint } from './cli-error.ts'
+import type { CommandLine } from './command-line.ts'
+import { createParams, parseCommandLine } from './command-line.ts'
+import { commands } from './commands/commands.ts'
+import { printHelp } from './help.ts'
+import type { MessageStream } from './message-stream.ts'
+import { ConnectionLostError, createMessageStream } from './message-stream.ts'
+import { createMinimalPrinter, createPrinter } from './printer.ts'
+import { ProtocolError } from './protocol.ts'
+
+/** Makes a call of XenAPI, the session first. @throws AppError */
+export type ApiCaller = (method: string, params: readonly unknown[]) => Promise<unknown>
+
+export interface CliDependencies {
+  readonly call: ApiCaller
+  readonly log: Logger
+}
+
+const maximumBody = 200 * KiB
+
+/** Of what a client sends within a session: answers and heartbeats. */
+const maximumMessage = 64 * KiB
+
+/** How long a client may take to send its command, in milliseconds. */
+const commandTimeout = 60_000
+
+/** A route for the socket front. */
+export const createCliRoute = (dependencies: CliDependencies): RawRoute => ({
+  method: 'POST',
+  path: '/cli',
+  takes: () => true,
+  handle: (head, socket) => handleCli(dependencies, head, socket),
+})
+
+const handleCli = async (
+  dependencies: CliDependencies,
+  head: RequestHead,
+  socket: Socket,
+): Promise<void> => {
+  const length = Number(head.headers['content-length'] ?? NaN)
+  if (!Number.isSafeInteger(length) || length < 0 || length > maximumBody) {
+    const reason = `A command must come with a Content-Length of at most ${maximumBody} bytes`
+    socket.end(`HTTP/1.1 413 Content Too Large\r\nconnection: close\r\n\r\n${reason}\n`)
+    return
+  }
+  const { log } = dependencies
+  const stream = createMessageStream(socket, maximumMessage)
+  try {
+    const body = await readCommand(stream, socket, length)
+    const client = createCliClient(stream, socket)
+    const code = await runCommand(dependencies, client, body)
+    client.send({ kind: 'exit', code })
+  } catch (error) {
+    if (!(error instanceof ConnectionLostError || error instanceof ProtocolError)) throw error
+    log.info({ reason: error.message }, 'an xe left before it had sent its command')
+  }
+}
+
+/** The body of the request, then both preambles, ours first. */
+const readCommand = async (
+  stream: MessageStream,
+  socket: Socket,
+  length: number,
+): Promise<string> => {
+  const timer = setTimeout(() => socket.destroy(), commandTimeout)
+  try {
+    const body = await stream.readBytes(length)
+    stream.sendPreamble()
+    await stream.receivePreamble()
+    return body.toString('utf8')
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** @returns the exit code; whatever went wrong, the client has been told */
+const runCommand = async (
+  dependencies: CliDependencies,
+  client: CliClient,
+  body: string,
+): Promise<number> => {
+  const { log } = dependencies
+  try {
+    const line = parseCommandLine(body)
+    const code = await run(dependencies, client, line)
+    log.info({ command: line.name, user: line.user }, 'xe')
+    return code
+  } catch (error) {
+    if (client.gone.aborted) {
+      log.info({ reason: String(client.gone.reason) }, 'an xe left its command')
+      return 1
+    }
+    if (!isExpected(error)) log.error({ error }, 'a command of xe failed')
+    for (const message of errorMessages(error)) client.send(message)
+    return 1
+  }
+}
+
+/** Anything else is a mistake of ours. */
+const isExpected = (error: unknown): boolean =>
+  error instanceof CliError || error instanceof TaskFailedError || error instanceof AppError
+
+const run = async (
+  { call }: CliDependencies,
+  client: CliClient,
+  line: CommandLine,
+): Promise<number> => {
+  const params = createParams(line)
+  const minimal = params.flag('minimal')
+  const createAny = minimal ? createMinimalPrinter : createPrinter
+  const print = createAny((text) => client.send({ kind: 'print', text }))
+  if (line.name === 'help') {
+    printHelp(params, minimal, commands, print)
+    print.flush()
+    return 0
+  }
+  const command = commands.get(line.name)
+  if (command === undefined) {
+    throw new CliError(`Unknown command: ${line.name}\n${usageHint}`)
+  }
+  for (const name of command.required) params.required(name)
+  await withSession(call, line, async (session) => {
+    const api = (method: string, ...rest: unknown[]) => call(method, [session, ...rest])
+    await command.run({ params, print, api, session, client })
+  })
+  print.flush()
+  return 0
+}
+
+/** The session that the client has, or one for this command. */
+const withSession = async (
+  call: ApiCaller,
+  { sessionId, user, password }: CommandLine,
+  work: (session: string) => Promise<void>,
+): Promise<void> => {
+  if (sessionId !== undefined) {
+    await work(sessionId)
+    return
+  }
+  if (user === '') throw new CliError(`Username/password must be specified\n${usageHint}`)
+  const session = String(await call('session.login_with_password', [user, password, '1.0', 'xe']))
+  try {
+    await work(session)
+  } finally {
+    // It may have ended by itself, and the command has its outcome already.
+    await call('session.logout', [session]).catch(() => {})
+  }
+}

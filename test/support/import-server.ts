@@ -1,0 +1,78 @@
+// Imports over real sockets, in the process of the test: the routes, the socket front, a catalog and a
+// storage in memory. Whoever asks may do everything.
+
+import type { AddressInfo } from 'node:net'
+import pino from 'pino'
+import { onTestFinished } from 'vitest'
+import { createApp, createListener } from '../../routes/app.ts'
+import type { RouteContext } from '../../routes/environment.ts'
+import { createImportWithoutLength } from '../../routes/import-without-length.ts'
+import type { FormatName } from '../../src/formats/format.ts'
+import { placeFront } from '../../src/net/front.ts'
+import { createHttpServer } from '../../src/net/http-server.ts'
+import { createLayerStore } from '../../src/store/layer-store.ts'
+import { createMemoryFolder } from '../../src/store/memory-folder.ts'
+import { createStorage } from '../../src/store/storage.ts'
+import { createLeases } from '../../src/transfer/leases.ts'
+import { createTransfers } from '../../src/transfer/transfers.ts'
+import { createStartedCatalog } from './catalogs.ts'
+import { readAll } from './disks.ts'
+import { connectRaw } from './raw-client.ts'
+import { eventually } from './wait.ts'
+
+export const startImportServer = async (
+  authorize: RouteContext['authorize'] = () => Promise.resolve(),
+) => {
+  const { catalog, srUuid } = await createStartedCatalog()
+  const log = pino({ level: 'silent' })
+  const storage = createStorage({
+    catalog,
+    stores: new Map([[srUuid, createLayerStore(createMemoryFolder())]]),
+    onError: () => {},
+  })
+  const transfers = createTransfers(8)
+  const context = { catalog, storage, transfers, leases: createLeases(), log }
+  const routes: RouteContext = { transfer: context, authorize }
+  const server = createHttpServer(createListener(createApp(routes, log, [])))
+  const errors: unknown[] = []
+  const front = placeFront(server, [createImportWithoutLength(routes)], {
+    headTimeout: 60_000,
+    onError: (error) => errors.push(error),
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    server.close()
+    server.closeAllConnections()
+    front.closeAll()
+    return storage.settled()
+  })
+  const { port } = server.address() as AddressInfo
+
+  return {
+    port,
+    catalog,
+    srUuid,
+    transfers,
+    leases: context.leases,
+    errors,
+    connect: () => connectRaw(port),
+    createVdi: async (virtualSize: number, format: FormatName = 'qcow2') =>
+      (await catalog.vdis.create({ srUuid, nameLabel: '', virtualSize, format })).uuid,
+    createTask: () => catalog.tasks.create({ nameLabel: 'upload', userUuid: null }),
+    /** The task's row once it has ended. */
+    ended: (task: string) =>
+      eventually('the task to end', async () => {
+        const row = await catalog.tasks.get(task)
+        return row!.finishedAt === null ? undefined : row
+      }),
+    /** What the VDI shows. */
+    read: async (uuid: string): Promise<Uint8Array> => {
+      const { disk } = await storage.openVdi((await catalog.vdis.get(uuid))!)
+      try {
+        return await readAll(disk)
+      } finally {
+        await disk.close()
+      }
+    },
+  }
+}
