@@ -5,6 +5,8 @@ import { AppError, UnknownFormatError } from '../src/errors.ts'
 import type { Logger } from '../src/log.ts'
 
 const statuses: Readonly<Record<ErrorCode, number>> = {
+  EVENT_FROM_TOKEN_PARSE_FAILURE: 400,
+  EVENTS_LOST: 409,
   FIELD_TYPE_ERROR: 400,
   HANDLE_INVALID: 404,
   HOST_IS_SHUTTING_DOWN: 503,
@@ -20,6 +22,7 @@ const statuses: Readonly<Record<ErrorCode, number>> = {
   RBAC_PERMISSION_DENIED: 403,
   SESSION_AUTHENTICATION_FAILED: 401,
   SESSION_INVALID: 401,
+  SESSION_NOT_REGISTERED: 409,
   SR_FULL: 507,
   TASK_CANCELLED: 409,
   TOO_BUSY: 503,

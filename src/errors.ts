@@ -6,6 +6,8 @@
  * the thrower gave no better one. The order of the parameters is XenAPI's.
  */
 const sentences = {
+  EVENT_FROM_TOKEN_PARSE_FAILURE: (params) => `"${params[0]}" is no token of event.from`,
+  EVENTS_LOST: () => 'The token is too old: read all records again, and begin with an empty token',
   FIELD_TYPE_ERROR: (params) => `The value of ${params[0]} has the wrong type`,
   HANDLE_INVALID: (params) => `There is no ${params[0]} with the reference ${params[1]}`,
   HOST_IS_SHUTTING_DOWN: () => 'The server is shutting down',
@@ -22,6 +24,8 @@ const sentences = {
     `Another operation is in progress on the ${params[0]} ${params[1]}`,
   RBAC_PERMISSION_DENIED: (params) => `Permission ${params[0]} denied: ${params[1]}`,
   SESSION_AUTHENTICATION_FAILED: () => 'The user name or the password is wrong',
+  SESSION_NOT_REGISTERED: () =>
+    'The session is not registered for events: call event.register first',
   SESSION_INVALID: () => 'The session is unknown or has expired',
   SR_FULL: () => 'The storage repository is full',
   TASK_CANCELLED: () => 'The task was cancelled',

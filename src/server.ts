@@ -35,9 +35,11 @@ import { createLeases } from './transfer/leases.ts'
 import { createTransfers } from './transfer/transfers.ts'
 import { version } from './version.ts'
 import { createAuthenticate } from './xenapi/authenticate.ts'
-import type { SrUsage } from './xenapi/context.ts'
+import type { ObjectContext, SrUsage } from './xenapi/context.ts'
 import { createDispatcher } from './xenapi/dispatch.ts'
+import { createRegistrations } from './xenapi/event-registrations.ts'
 import { createJsonRpc } from './xenapi/json-rpc.ts'
+import { openEventFeed } from './xenapi/open-event-feed.ts'
 import { requireHttpPermission } from './xenapi/roles.ts'
 import type { Wire } from './xenapi/values.ts'
 import { createXmlRpc } from './xenapi/xml-rpc.ts'
@@ -99,12 +101,13 @@ const start = async (
   onClose(expireRegularly(catalog, log))
 
   const transfers = createTransfers(config.maxTransfers)
-  const context = { catalog, storage, transfers, leases: createLeases(), log }
+  const leases = createLeases((vdiUuid) => catalog.changes.emit('VDI', vdiUuid, 'mod'))
+  const context = { catalog, storage, transfers, leases, log }
   const health = createHealthRoute(async () => {
     await catalog.pools.list()
   }, version)
   const authenticate = createAuthenticate(catalog)
-  const dispatcher = createDispatcher({
+  const objects: ObjectContext = {
     catalog,
     authenticate,
     hostUuid,
@@ -117,7 +120,11 @@ const start = async (
     formats,
     version,
     log,
-  })
+  }
+  const events = await openEventFeed(objects)
+  onClose(() => events.close())
+  const registrations = createRegistrations()
+  const dispatcher = createDispatcher({ ...objects, events, registrations })
   onClose(() => dispatcher.idle())
   const authorize: RouteContext['authorize'] = async (credentials, permission) =>
     requireHttpPermission(await authenticate(credentials), permission)
@@ -145,6 +152,7 @@ const start = async (
       const closed = stopAccepting(server)
       front.closeWaiting()
       await transfers.drain(drainTime)
+      events.close()
       await endConnections(server, closed, () => front.closeAll())
       await closeAll()
       log.info('stopped')

@@ -1,6 +1,15 @@
 // The catalog: everything diskport knows that is not in an image. The only SQL is in this folder,
 // one file for each kind of object; start with layers.ts, which keeps the promise of imports.
 
+import {
+  announceLayers,
+  announceNamed,
+  announceTasks,
+  announceUsers,
+  announceVdis,
+} from './announce.ts'
+import type { Changes } from './changes.ts'
+import { createChanges } from './changes.ts'
 import type { Database } from './database.ts'
 import { openDatabase } from './database.ts'
 import type { Hosts } from './hosts.ts'
@@ -35,6 +44,9 @@ export interface Catalog {
   readonly sessions: Sessions
   readonly tasks: Tasks
 
+  /** Of all objects but sessions and layers. */
+  readonly changes: Changes
+
   /** Writes the progress that waits and closes the database. Idempotent. */
   close(): Promise<void>
 }
@@ -56,18 +68,28 @@ export const createCatalog = async (
   { now = () => new Date(), passwordCost }: CatalogOptions = {},
 ): Promise<Catalog> => {
   const database: Database = await openDatabase(path)
+  const changes = createChanges()
   const { tasks, close } = createTasks(database, now)
+  const announced = announceTasks(tasks, changes)
+  const vdis = announceVdis(createVdis(database, now), changes)
+  const users = createUsers(database, now, createPasswordHasher(passwordCost))
+  const closeAll = async (): Promise<void> => {
+    announced.close()
+    await close()
+    await database.close()
+  }
   let closing: Promise<void> | undefined
   return {
-    pools: createPools(database, now),
-    hosts: createHosts(database, now),
-    sms: createSms(database, now),
-    srs: createSrs(database, now),
-    vdis: createVdis(database, now),
-    layers: createLayers(database, now),
-    users: createUsers(database, now, createPasswordHasher(passwordCost)),
+    pools: announceNamed('pool', createPools(database, now), changes),
+    hosts: announceNamed('host', createHosts(database, now), changes),
+    sms: announceNamed('SM', createSms(database, now), changes),
+    srs: announceNamed('SR', createSrs(database, now), changes),
+    vdis,
+    layers: announceLayers(createLayers(database, now), vdis, changes),
+    users: announceUsers(users, changes),
     sessions: createSessions(database, now),
-    tasks,
-    close: () => (closing ??= close().then(() => database.close())),
+    tasks: announced.tasks,
+    changes,
+    close: () => (closing ??= closeAll()),
   }
 }

@@ -13,7 +13,8 @@ export interface Leases {
   holder(vdiUuid: string): string | undefined
 }
 
-export const createLeases = (): Leases => {
+/** @param changed told when the VDI is taken and when it is given back */
+export const createLeases = (changed: (vdiUuid: string) => void = () => {}): Leases => {
   const holders = new Map<string, string>()
   return {
     take(vdiUuid, holder) {
@@ -24,10 +25,13 @@ export const createLeases = (): Leases => {
         })
       }
       holders.set(vdiUuid, holder)
+      changed(vdiUuid)
       let released = false
       return () => {
-        if (!released) holders.delete(vdiUuid)
+        if (released) return
         released = true
+        holders.delete(vdiUuid)
+        changed(vdiUuid)
       }
     },
     holder: (vdiUuid) => holders.get(vdiUuid),

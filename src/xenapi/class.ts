@@ -2,8 +2,9 @@
 // catalog row and, where clients may, how it is changed. Records, getters and setters all follow
 // from it (generic-methods.ts). classes.ts lists them all.
 
+import { AppError } from '../errors.ts'
 import type { Role, StringMap } from '../catalog/schema.ts'
-import type { XenApiContext } from './context.ts'
+import type { ObjectContext } from './context.ts'
 import type { Identity } from './authenticate.ts'
 import type { ValueType, Wire, WireMap } from './values.ts'
 
@@ -46,15 +47,18 @@ export interface ClassDefinition<Row extends { readonly uuid: string }, Stored, 
   /** The lowest role that may change fields. */
   readonly writeRole: Role
 
-  find(context: XenApiContext, uuid: string): Promise<Row | undefined>
-  list(context: XenApiContext): Promise<Row[]>
+  /** False: objects are found by reference only. Default true. */
+  readonly isListed?: boolean
+
+  find(context: ObjectContext, uuid: string): Promise<Row | undefined>
+  list(context: ObjectContext): Promise<Row[]>
 
   /**
    * Changes the stored row in one step.
    * @throws AppError HANDLE_INVALID; RBAC_PERMISSION_DENIED where objects have owners
    */
   update(
-    context: XenApiContext,
+    context: ObjectContext,
     uuid: string,
     change: (stored: Stored) => Changes,
     identity: Identity,
@@ -66,10 +70,11 @@ export interface ApiClass {
   readonly name: string
   readonly fields: readonly ClassField[]
   readonly writeRole: Role
-  find(context: XenApiContext, uuid: string): Promise<XenRecord | undefined>
+  readonly isListed: boolean
+  find(context: ObjectContext, uuid: string): Promise<XenRecord | undefined>
 
   /** In the order the objects were made. */
-  list(context: XenApiContext): Promise<XenRecord[]>
+  list(context: ObjectContext): Promise<XenRecord[]>
 }
 
 export interface ClassField {
@@ -98,7 +103,7 @@ export type FieldWrite =
     }
 
 export interface WriteTarget {
-  readonly context: XenApiContext
+  readonly context: ObjectContext
   readonly uuid: string
   readonly identity: Identity
 }
@@ -106,7 +111,7 @@ export interface WriteTarget {
 export const defineClass = <Row extends { readonly uuid: string }, Stored, Changes>(
   definition: ClassDefinition<Row, Stored, Changes>,
 ): ApiClass => {
-  const { name, fields, writeRole } = definition
+  const { name, fields, writeRole, isListed = true } = definition
   const toRecord = (row: Row): XenRecord => ({
     ...Object.fromEntries(fields.map((field) => [field.name, field.read(row)] as const)),
     uuid: row.uuid,
@@ -114,6 +119,7 @@ export const defineClass = <Row extends { readonly uuid: string }, Stored, Chang
   return {
     name,
     writeRole,
+    isListed,
     fields: fields.map(({ name, type, writer }) => ({
       name,
       type,
@@ -126,6 +132,18 @@ export const defineClass = <Row extends { readonly uuid: string }, Stored, Chang
     list: async (context) => (await definition.list(context)).map(toRecord),
   }
 }
+
+/** A class whose fields clients cannot change. */
+export const defineReadOnlyClass = <Row extends { readonly uuid: string }>(
+  definition: Omit<ClassDefinition<Row, Row, never>, 'writeRole' | 'update'>,
+): ApiClass =>
+  defineClass<Row, Row, never>({
+    ...definition,
+    writeRole: 'pool-admin',
+    async update() {
+      throw new AppError('NOT_IMPLEMENTED', [`${definition.name}.set`])
+    },
+  })
 
 const toFieldWrite = <Row extends { readonly uuid: string }, Stored, Changes>(
   definition: ClassDefinition<Row, Stored, Changes>,

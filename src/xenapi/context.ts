@@ -1,10 +1,13 @@
-// What the calls need of the rest of the server. main wires it.
+// What the calls need of the rest of the server. server.ts wires it.
 
 import type { Catalog } from '../catalog/catalog.ts'
 import type { FormatName } from '../catalog/schema.ts'
 import type { Authenticate } from './authenticate.ts'
+import type { EventFeed } from './event-feed.ts'
+import type { Registrations } from './event-registrations.ts'
 
-export interface XenApiContext {
+/** What the objects of the API are made of. */
+export interface ObjectContext {
   readonly catalog: Catalog
   readonly authenticate: Authenticate
 
@@ -35,6 +38,12 @@ export interface XenApiContext {
 
   /** Takes what is a mistake of ours and not of the caller. A pino logger fits. */
   readonly log: { error(fields: object, message: string): void }
+}
+
+export interface XenApiContext extends ObjectContext {
+  /** What has changed, for those who watch. */
+  readonly events: EventFeed
+  readonly registrations: Registrations
 }
 
 /** All in bytes. */

@@ -27,7 +27,16 @@ const readers = (apiClass: ApiClass): SessionMethod[] => {
   const fieldNames = new Set(fields.map((field) => field.name))
   const self = parameter(refTo(name))
   const role = 'read-only'
+  const getRecord = defineMethod({
+    name: `${name}.get_record`,
+    role,
+    parameters: { self },
+    result: wire(`${name} record`),
+    run: ({ context }, { self }) => requireRecord(apiClass, context, self),
+  })
+  if (!apiClass.isListed) return [getRecord]
   const methods = [
+    getRecord,
     defineMethod({
       name: `${name}.get_all`,
       role,
@@ -51,13 +60,6 @@ const readers = (apiClass: ApiClass): SessionMethod[] => {
         const matches = parseCondition(expr, fieldNames)
         return recordMap((await apiClass.list(context)).filter(matches))
       },
-    }),
-    defineMethod({
-      name: `${name}.get_record`,
-      role,
-      parameters: { self },
-      result: wire(`${name} record`),
-      run: ({ context }, { self }) => requireRecord(apiClass, context, self),
     }),
     defineMethod({
       name: `${name}.get_by_uuid`,

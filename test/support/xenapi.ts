@@ -1,12 +1,15 @@
 // The calls of XenAPI for tests: on a catalog in memory, with storage and transfers that the test
 // plays.
 
+import { onTestFinished } from 'vitest'
 import type { Role } from '../../src/catalog/schema.ts'
 import { GiB, MAXIMUM_DISK_SIZE, MiB } from '../../src/units.ts'
 import { createAuthenticate } from '../../src/xenapi/authenticate.ts'
-import type { XenApiContext } from '../../src/xenapi/context.ts'
+import type { ObjectContext, XenApiContext } from '../../src/xenapi/context.ts'
 import { createDispatcher } from '../../src/xenapi/dispatch.ts'
+import { createRegistrations } from '../../src/xenapi/event-registrations.ts'
 import { createJsonRpc } from '../../src/xenapi/json-rpc.ts'
+import { openEventFeed } from '../../src/xenapi/open-event-feed.ts'
 import type { Wire, WireMap } from '../../src/xenapi/values.ts'
 import { createXmlRpc } from '../../src/xenapi/xml-rpc.ts'
 import type { TestClock } from './catalogs.ts'
@@ -25,7 +28,7 @@ export const createTestApi = async (clock: TestClock = createTestClock()) => {
   const cancelled: string[] = []
   const collected: string[] = []
   const logged: object[] = []
-  const context: XenApiContext = {
+  const objects: ObjectContext = {
     catalog,
     authenticate: createAuthenticate(catalog, () => clock.now().getTime()),
     hostUuid,
@@ -53,6 +56,9 @@ export const createTestApi = async (clock: TestClock = createTestClock()) => {
     version: '1.2.3',
     log: { error: (fields, message) => void logged.push({ ...fields, message }) },
   }
+  const events = await openEventFeed(objects)
+  onTestFinished(() => events.close())
+  const context: XenApiContext = { ...objects, events, registrations: createRegistrations() }
   const dispatcher = createDispatcher(context)
   const login = async (name = 'root', password = ROOT_PASSWORD): Promise<string> =>
     (await dispatcher.call({

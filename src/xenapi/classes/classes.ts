@@ -3,17 +3,28 @@
 
 import type { ApiClass } from '../class.ts'
 import { hostClass } from './host.ts'
+import { hostMetricsClass } from './host-metrics.ts'
+import { pbdClass } from './pbd.ts'
 import { poolClass } from './pool.ts'
+import { sessionClass } from './session.ts'
 import { smClass } from './sm.ts'
 import { srClass } from './sr.ts'
 import { taskClass } from './task.ts'
+import { userClass } from './user.ts'
 import { vdiClass } from './vdi.ts'
+import { vbdClass, vmClass } from './virtual-machines.ts'
 
 export const classes: readonly ApiClass[] = [
   hostClass,
+  hostMetricsClass,
+  pbdClass,
   poolClass,
+  sessionClass,
   smClass,
   srClass,
   taskClass,
+  userClass,
+  vbdClass,
   vdiClass,
+  vmClass,
 ]

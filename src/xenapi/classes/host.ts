@@ -2,6 +2,7 @@
 
 import type { HostChanges, HostRow } from '../../catalog/hosts.ts'
 import { defineClass } from '../class.ts'
+import type { ObjectContext } from '../context.ts'
 import { fieldsFor } from '../fields.ts'
 import {
   bool,
@@ -14,9 +15,23 @@ import {
   string,
   stringMap,
 } from '../values.ts'
+import { hostMetricsUuid } from './host-metrics.ts'
 import { nameDescriptionType, nameLabelType } from './names.ts'
+import { pbdUuid } from './pbd.ts'
 
-type Row = HostRow & { readonly serverVersion: string }
+type Row = HostRow & { readonly serverVersion: string; readonly pbdUuids: readonly string[] }
+
+const load = async (
+  { catalog, version }: ObjectContext,
+  hosts: readonly HostRow[],
+): Promise<Row[]> => {
+  const srs = await catalog.srs.list()
+  return hosts.map((host) => ({
+    ...host,
+    serverVersion: version,
+    pbdUuids: srs.map((sr) => pbdUuid(host.uuid, sr.uuid)),
+  }))
+}
 
 const { field, constant, map, set } = fieldsFor<Row, HostRow, HostChanges>()
 
@@ -26,12 +41,11 @@ const API_VERSION = { major: 2, minor: 21 }
 export const hostClass = defineClass<Row, HostRow, HostChanges>({
   name: 'host',
   writeRole: 'pool-operator',
-  find: async ({ catalog, version }, uuid) => {
-    const host = await catalog.hosts.get(uuid)
-    return host && { ...host, serverVersion: version }
+  find: async (context, uuid) => {
+    const host = await context.catalog.hosts.get(uuid)
+    return host && (await load(context, [host]))[0]
   },
-  list: async ({ catalog, version }) =>
-    (await catalog.hosts.list()).map((host) => ({ ...host, serverVersion: version })),
+  list: async (context) => load(context, await context.catalog.hosts.list()),
   update: ({ catalog }, uuid, change) => catalog.hosts.update(uuid, change),
   fields: [
     field('uuid', string, (host) => host.uuid),
@@ -78,12 +92,12 @@ export const hostClass = defineClass<Row, HostRow, HostChanges>({
     constant('crashdumps', setOf(refTo('host_crashdump')), []),
     constant('patches', setOf(refTo('host_patch')), []),
     constant('updates', setOf(refTo('pool_update')), []),
-    constant('PBDs', setOf(refTo('PBD')), []),
+    field('PBDs', setOf(refTo('PBD')), (host) => host.pbdUuids),
     constant('host_CPUs', setOf(refTo('host_cpu')), []),
     constant('cpu_info', stringMap, {}),
     field('hostname', string, (host) => host.hostname),
     field('address', string, (host) => host.address),
-    constant('metrics', optionalRefTo('host_metrics'), null),
+    field('metrics', refTo('host_metrics'), (host) => hostMetricsUuid(host.uuid)),
     constant('license_params', stringMap, {}),
     constant('ha_statefiles', setOf(string), []),
     constant('ha_network_peers', setOf(string), []),

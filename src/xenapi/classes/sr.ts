@@ -4,20 +4,22 @@ import type { SrTable } from '../../catalog/schema.ts'
 import type { SrChanges, SrRow } from '../../catalog/srs.ts'
 import { defineClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
-import type { SrUsage, XenApiContext } from '../context.ts'
+import type { SrUsage, ObjectContext } from '../context.ts'
 import { bool, int, mapOf, optionalRefTo, refTo, setOf, string } from '../values.ts'
 import { nameDescriptionType, nameLabelType } from './names.ts'
+import { pbdUuid } from './pbd.ts'
 
-type Row = SrRow & SrUsage & { readonly vdiUuids: readonly string[] }
+type Row = SrRow & SrUsage & { readonly vdiUuids: readonly string[]; readonly pbdUuid: string }
 
 const { field, constant, map, set } = fieldsFor<Row, SrTable, SrChanges>()
 
-const load = async (context: XenApiContext, srs: readonly SrRow[]): Promise<Row[]> => {
+const load = async (context: ObjectContext, srs: readonly SrRow[]): Promise<Row[]> => {
   const vdis = Map.groupBy(await context.catalog.vdis.list(), (vdi) => vdi.srUuid)
   return Promise.all(
     srs.map(async (sr) => ({
       ...sr,
       ...(await context.storage.usage(sr.uuid)),
+      pbdUuid: pbdUuid(context.hostUuid, sr.uuid),
       vdiUuids: (vdis.get(sr.uuid) ?? []).map((vdi) => vdi.uuid),
     })),
   )
@@ -46,10 +48,10 @@ export const srClass = defineClass<Row, SrTable, SrChanges>({
       (sr) => sr.nameDescription,
       (nameDescription) => ({ nameDescription }),
     ),
-    constant('allowed_operations', setOf(string), ['vdi_create', 'vdi_destroy']),
+    constant('allowed_operations', setOf(string), ['scan', 'update', 'vdi_create', 'vdi_destroy']),
     constant('current_operations', mapOf(string, string), {}),
     field('VDIs', setOf(refTo('VDI')), (sr) => sr.vdiUuids),
-    constant('PBDs', setOf(refTo('PBD')), []),
+    field('PBDs', setOf(refTo('PBD')), (sr) => [sr.pbdUuid]),
     field('virtual_allocation', int, (sr) => sr.virtualAllocation),
     field('physical_utilisation', int, (sr) => sr.physicalUtilisation),
     field('physical_size', int, (sr) => sr.physicalSize),

@@ -5,7 +5,7 @@ import { toRef } from '../../catalog/refs.ts'
 import { defineClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
 import type { Identity } from '../authenticate.ts'
-import type { XenApiContext } from '../context.ts'
+import type { ObjectContext } from '../context.ts'
 import { hasRole, requireRole } from '../roles.ts'
 import { datetime, float, mapOf, optionalRefTo, refTo, setOf, string } from '../values.ts'
 
@@ -23,7 +23,7 @@ export const requireOwnTask = (identity: Identity, task: TaskRow, permission: st
 }
 
 const toRow = (
-  { hostUuid }: XenApiContext,
+  { hostUuid }: ObjectContext,
   task: TaskRow,
   subtasks: readonly TaskRow[] = [],
 ): Row => ({ ...task, hostUuid, subtaskUuids: subtasks.map((subtask) => subtask.uuid) })

@@ -3,7 +3,7 @@
 import type { VdiChanges, VdiRow } from '../../catalog/vdis.ts'
 import { defineClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
-import type { XenApiContext } from '../context.ts'
+import type { ObjectContext } from '../context.ts'
 import { changedSmConfig, shownSmConfig } from '../image-format.ts'
 import { bool, datetime, int, mapOf, optionalRefTo, refTo, setOf, string } from '../values.ts'
 import { nameDescriptionType, nameLabelType } from './names.ts'
@@ -15,7 +15,7 @@ interface Row extends VdiRow {
 
 const { field, constant, map, set } = fieldsFor<Row, VdiRow, VdiChanges>()
 
-const toRow = ({ storage }: XenApiContext, vdi: VdiRow, snapshots: readonly VdiRow[]): Row => ({
+const toRow = ({ storage }: ObjectContext, vdi: VdiRow, snapshots: readonly VdiRow[]): Row => ({
   ...vdi,
   isBusy: storage.busy(vdi.uuid) !== undefined,
   snapshotUuids: snapshots.map((snapshot) => snapshot.uuid),

@@ -6,13 +6,18 @@ import { genericMethods } from '../generic-methods.ts'
 import type { Method } from '../method.ts'
 import { defineOpenMethod } from '../method.ts'
 import { setOf, string } from '../values.ts'
+import { eventMethods } from './event.ts'
+import { refusedMethods } from './refused.ts'
 import { sessionMethods } from './session.ts'
+import { srMethods } from './sr.ts'
 import { taskMethods } from './task.ts'
 import { vdiMethods } from './vdi.ts'
 
 const ownMethods: readonly Method[] = [
   ...classes.flatMap(genericMethods),
+  ...eventMethods,
   ...sessionMethods,
+  ...srMethods,
   ...taskMethods,
   ...vdiMethods,
 ]
@@ -21,7 +26,9 @@ const listMethods = defineOpenMethod({
   name: 'system.listMethods',
   parameters: {},
   result: setOf(string),
-  run: async () => methods.map((method) => method.name).toSorted(),
+  run: async () => offered.map((method) => method.name).toSorted(),
 })
 
-export const methods: readonly Method[] = [...ownMethods, listMethods]
+const offered: readonly Method[] = [...ownMethods, listMethods]
+
+export const methods: readonly Method[] = [...offered, ...refusedMethods]

@@ -9,7 +9,7 @@ import type { SessionMethod } from '../method.ts'
 import { defineMethod, parameter } from '../method.ts'
 import { recordOf, required, withDefault } from '../records.ts'
 import { requireObject } from '../refs.ts'
-import { bool, int, oneOf, refTo, setOf, string, stringMap, voidType } from '../values.ts'
+import { bool, int, oneOf, refTo, setOf, string, stringMap, voidType, wire } from '../values.ts'
 
 const vdiType = oneOf('vdi_type', [
   'system',
@@ -97,6 +97,17 @@ export const vdiMethods: readonly SessionMethod[] = [
       if (user !== undefined) throw new AppError('VDI_IN_USE', [toRef(self), user])
       await catalog.vdis.destroy(self)
       storage.collect(vdi.srUuid)
+    },
+  }),
+  defineMethod({
+    name: 'VDI.get_nbd_info',
+    role: 'vm-admin',
+    parameters: { self: parameter(refTo('VDI')) },
+    result: wire('vdi_nbd_server_info set'),
+    async run({ context }, { self }) {
+      requireObject('VDI', self, await context.catalog.vdis.get(self))
+      // No network of XenServer's carries NBD here.
+      return []
     },
   }),
 ]

@@ -1,8 +1,13 @@
 // POST /jsonrpc and the paths of XML-RPC as HTTP.
 
-import { describe, expect, it } from 'vitest'
+import { Hono } from 'hono'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { createListener } from '../../../routes/app.ts'
+import type { NodeEnvironment } from '../../../routes/environment.ts'
 import { createRpcRoutes } from '../../../routes/rpc.ts'
+import { createHttpServer, listen } from '../../../src/net/http-server.ts'
 import { ROOT_PASSWORD } from '../../support/catalogs.ts'
+import { within } from '../../support/wait.ts'
 import { createTestApi } from '../../support/xenapi.ts'
 
 const start = async () => {
@@ -148,5 +153,28 @@ describe.each(['/', '/RPC2', '/xmlrpc'])('XML-RPC on %s', (path) => {
     expect(response.status).toBe(405)
     expect(response.headers.get('allow')).toBe('POST')
     expect(await response.text()).toContain('by POST')
+  })
+})
+
+describe('a client that leaves', () => {
+  it.each(['/jsonrpc', '/'])('ends its call on %s', async (path) => {
+    const begun = Promise.withResolvers<void>()
+    const ended = Promise.withResolvers<string>()
+    const waits = async (_text: string, signal?: AbortSignal) => {
+      signal?.addEventListener('abort', () => ended.resolve('ended'))
+      begun.resolve()
+      return ended.promise
+    }
+    const app = new Hono<NodeEnvironment>()
+    app.route('/', createRpcRoutes({ jsonRpc: waits, xmlRpc: waits }))
+    const server = createHttpServer(createListener(app))
+    onTestFinished(() => void server.close())
+    const url = await listen(server, { host: '127.0.0.1', port: 0 })
+    const client = new AbortController()
+    const left = fetch(`${url}${path}`, { method: 'POST', body: 'x', signal: client.signal })
+    await within('the call to begin', begun.promise)
+    client.abort()
+    await expect(left).rejects.toThrow('aborted')
+    expect(await within('the call to end', ended.promise)).toBe('ended')
   })
 })

@@ -139,7 +139,7 @@ describe('calls', () => {
     const answer = await xmlRpc(
       '<methodCall><methodName>system.listMethods</methodName></methodCall>',
     )
-    expect(answer).toMatch(/<params><param><value><array><data><value>SM\.\w+<\/value>/)
+    expect(answer).toMatch(/<params><param><value><array><data><value>PBD\.\w+<\/value>/)
     expect(answer).toContain('<value>system.listMethods</value>')
     expect(answer).not.toContain('Status')
   })

@@ -1,0 +1,145 @@
+// The parts of the catalog with their changes told: one wrapper for each part, which does the work
+// first and tells of it then. What a client sees of a neighbour (the VDIs of an SR, the snapshots of
+// a VDI) counts as a change of the neighbour too.
+
+import { randomUUID } from 'node:crypto'
+import type { Changes, ObservedClass } from './changes.ts'
+import type { Layers } from './layers.ts'
+import { createNewsInterval } from './news-interval.ts'
+import { refToUuid } from './refs.ts'
+import type { Tasks } from './tasks.ts'
+import type { Users } from './users.ts'
+import type { Vdis } from './vdis.ts'
+
+/** Between two news of the progress of one task, in milliseconds. */
+const PROGRESS_INTERVAL = 1000
+
+export const announceNamed = <
+  Objects extends {
+    create(object: never): Promise<{ readonly uuid: string }>
+    update(uuid: string, change: never): Promise<void>
+  },
+>(
+  className: ObservedClass,
+  objects: Objects,
+  { emit }: Changes,
+): Objects => ({
+  ...objects,
+  async create(object: never) {
+    const row = await objects.create(object)
+    emit(className, row.uuid, 'add')
+    return row
+  },
+  async update(uuid: string, change: never) {
+    await objects.update(uuid, change)
+    emit(className, uuid, 'mod')
+  },
+})
+
+export const announceVdis = (vdis: Vdis, { emit }: Changes): Vdis => ({
+  ...vdis,
+  async create(vdi) {
+    const row = await vdis.create(vdi)
+    emit('VDI', row.uuid, 'add')
+    emit('SR', row.srUuid, 'mod')
+    if (row.snapshotOfUuid !== null) emit('VDI', row.snapshotOfUuid, 'mod')
+    return row
+  },
+  async update(uuid, change) {
+    await vdis.update(uuid, change)
+    emit('VDI', uuid, 'mod')
+  },
+  async destroy(uuid) {
+    const row = await vdis.get(uuid)
+    const snapshots = await vdis.snapshotsOf(uuid)
+    await vdis.destroy(uuid)
+    emit('VDI', uuid, 'del')
+    if (row === undefined) return
+    emit('SR', row.srUuid, 'mod')
+    for (const snapshot of snapshots) emit('VDI', snapshot.uuid, 'mod')
+    if (row.snapshotOfUuid !== null) emit('VDI', row.snapshotOfUuid, 'mod')
+  },
+})
+
+export const announceLayers = (layers: Layers, vdis: Vdis, { emit }: Changes): Layers => ({
+  ...layers,
+  async commit(commit) {
+    await layers.commit(commit)
+    emit('VDI', commit.vdiUuid, 'mod')
+    const vdi = await vdis.get(commit.vdiUuid)
+    if (vdi !== undefined) emit('SR', vdi.srUuid, 'mod')
+  },
+  async commitNew(commit, vdi) {
+    const { uuid = randomUUID() } = vdi
+    await layers.commitNew(commit, { ...vdi, uuid })
+    emit('VDI', uuid, 'add')
+    emit('SR', vdi.srUuid, 'mod')
+  },
+  async remove(uuid) {
+    const layer = await layers.get(uuid)
+    await layers.remove(uuid)
+    if (layer !== undefined) emit('SR', layer.srUuid, 'mod')
+  },
+})
+
+/** @returns the tasks, and what ends the news that are still to come */
+export const announceTasks = (
+  tasks: Tasks,
+  { emit }: Changes,
+): { readonly tasks: Tasks; readonly close: () => void } => {
+  const changed = (ref: string): void => {
+    const uuid = refToUuid(ref)
+    if (uuid !== undefined) emit('task', uuid, 'mod')
+  }
+  const progress = createNewsInterval(PROGRESS_INTERVAL, changed)
+  const announced: Tasks = {
+    ...tasks,
+    async create(task) {
+      const ref = await tasks.create(task)
+      emit('task', refToUuid(ref)!, 'add')
+      if (task.subtaskOf !== undefined) changed(task.subtaskOf)
+      return ref
+    },
+    setProgress(ref, fraction) {
+      tasks.setProgress(ref, fraction)
+      progress.tell(ref)
+    },
+    succeed: (ref, result) => tasks.succeed(ref, result).then(() => changed(ref)),
+    fail: (ref, error) => tasks.fail(ref, error).then(() => changed(ref)),
+    cancelling: (ref) => tasks.cancelling(ref).then(() => changed(ref)),
+    cancel: (ref) => tasks.cancel(ref).then(() => changed(ref)),
+    setStatus: (ref, status) => tasks.setStatus(ref, status).then(() => changed(ref)),
+    update: (ref, change) => tasks.update(ref, change).then(() => changed(ref)),
+    async destroy(ref) {
+      const subtasks = await tasks.subtasksOf(ref)
+      const task = await tasks.get(ref)
+      await tasks.destroy(ref)
+      if (task === undefined) return
+      emit('task', task.uuid, 'del')
+      for (const subtask of subtasks) changed(subtask.uuid)
+      if (task.subtaskOfUuid !== null) changed(task.subtaskOfUuid)
+    },
+    async expire() {
+      const known = await tasks.list()
+      const expired = await tasks.expire()
+      if (expired === 0) return expired
+      const left = new Set((await tasks.list()).map((task) => task.uuid))
+      for (const { uuid } of known) if (!left.has(uuid)) emit('task', uuid, 'del')
+      return expired
+    },
+  }
+  return { tasks: announced, close: () => progress.close() }
+}
+
+export const announceUsers = (users: Users, { emit }: Changes): Users => ({
+  ...users,
+  async create(user) {
+    const row = await users.create(user)
+    emit('user', row.uuid, 'add')
+    return row
+  },
+  async destroy(uuid) {
+    await users.destroy(uuid)
+    emit('user', uuid, 'del')
+  },
+})

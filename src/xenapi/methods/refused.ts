@@ -1,0 +1,45 @@
+// Calls that clients know and diskport cannot make: each says so. They are not in system.listMethods,
+// by which clients find out what a server can do.
+
+import { AppError } from '../../errors.ts'
+import type { SessionMethod } from '../method.ts'
+import { defineMethod, optional } from '../method.ts'
+import { voidType, wire } from '../values.ts'
+
+const names = [
+  'SR.create',
+  'SR.destroy',
+  'SR.forget',
+  'SR.introduce',
+  'SR.probe',
+  'VDI.clone',
+  'VDI.copy',
+  'VDI.data_destroy',
+  'VDI.disable_cbt',
+  'VDI.enable_cbt',
+  'VDI.forget',
+  'VDI.introduce',
+  'VDI.list_changed_blocks',
+  'VDI.pool_migrate',
+  'VDI.resize',
+  'VDI.resize_online',
+  'VDI.snapshot',
+]
+
+/** More than any of them takes: what is refused is the call, not its form. */
+const anything = Object.fromEntries(
+  Array.from({ length: 16 }, (_, index) => [`argument ${index}`, optional(wire('any'), null)]),
+)
+
+export const refusedMethods: readonly SessionMethod[] = names.map((name) =>
+  defineMethod({
+    name,
+    role: 'read-only',
+    isAsync: true,
+    parameters: anything,
+    result: voidType,
+    async run() {
+      throw new AppError('NOT_IMPLEMENTED', [name])
+    },
+  }),
+)
