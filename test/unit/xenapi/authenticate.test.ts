@@ -84,6 +84,7 @@ describe('authenticate', () => {
       code: 'SESSION_AUTHENTICATION_FAILED',
     })
     await authenticate({ basic: { user: 'root', password: 'new' } })
+    await catalog.users.create({ name: 'heir', password: 'x', role: 'pool-admin' })
     await catalog.users.destroy(root.uuid)
     await expect(authenticate({ basic: { user: 'root', password: 'new' } })).rejects.toMatchObject({
       code: 'SESSION_AUTHENTICATION_FAILED',
