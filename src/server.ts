@@ -126,8 +126,11 @@ const start = async (
   const registrations = createRegistrations()
   const dispatcher = createDispatcher({ ...objects, events, registrations })
   onClose(() => dispatcher.idle())
-  const authorize: RouteContext['authorize'] = async (credentials, permission) =>
-    requireHttpPermission(await authenticate(credentials), permission)
+  const authorize: RouteContext['authorize'] = async (credentials, permission) => {
+    const identity = await authenticate(credentials)
+    requireHttpPermission(identity, permission, log)
+    return identity.user.name
+  }
   const rpc = createRpcRoutes({
     jsonRpc: createJsonRpc(dispatcher),
     xmlRpc: createXmlRpc(dispatcher),

@@ -1,4 +1,4 @@
-// One log line for each call that changes something or was refused to: who, what, on which object,
+// One log line for each transfer, and for each call that changes something or was refused to: who, what, on which object,
 // and what came of it. Arguments are never shown, they may be secrets.
 
 import { refToUuid } from '../catalog/refs.ts'
@@ -21,15 +21,33 @@ export const withAudit = async (
   run: () => Promise<Wire>,
 ): Promise<Wire> => {
   if (passedOver.test(method)) return run()
-  const [subject] = args
-  const object = secretive.test(method) ? undefined : uuidIn(subject)
-  const tell = (outcome: string, made?: string): void => {
-    const line = { user: user.name, method, object: object ?? made, outcome }
-    log.info({ audit: line }, 'audit')
-  }
+  const object = secretive.test(method) ? undefined : uuidIn(args[0])
+  return withAuditLine(log, { user: user.name, method, object }, run, uuidIn)
+}
+
+export interface AuditLine {
+  readonly user: string
+  /** Of a call its name, of a transfer its permission. */
+  readonly method: string
+  /** The uuid of what is changed or read. */
+  readonly object: string | undefined
+}
+
+/**
+ * Runs `run` and tells what came of it.
+ * @param madeOf the uuid of what was made, for lines without an object
+ */
+export const withAuditLine = async <T>(
+  log: XenApiContext['log'],
+  line: AuditLine,
+  run: () => Promise<T>,
+  madeOf: (result: T) => string | undefined,
+): Promise<T> => {
+  const tell = (outcome: string, object = line.object): void =>
+    log.info({ audit: { ...line, object, outcome } }, 'audit')
   try {
     const result = await run()
-    tell('success', uuidIn(result))
+    tell('success', line.object ?? madeOf(result))
     return result
   } catch (error) {
     tell(toAppError(error).code)

@@ -40,4 +40,11 @@ export const roleDenied = (identity: Identity, lowest: Role, permission: string)
 export const requireHttpPermission = (
   identity: Identity,
   permission: keyof typeof httpPermissions,
-): void => requireRole(identity, httpPermissions[permission], permission)
+  log: { info(fields: object, message: string): void },
+): void => {
+  if (hasRole(identity, httpPermissions[permission])) return
+  const denied = roleDenied(identity, httpPermissions[permission], permission)
+  const line = { user: identity.user.name, method: permission, outcome: denied.code }
+  log.info({ audit: line }, 'audit')
+  throw denied
+}

@@ -132,7 +132,7 @@ describe('a body that ends with the connection', () => {
     [400, '', undefined],
   ])('%i: what can be refused is refused before a byte', async (status, query, error) => {
     const { connect, createTask, catalog } = await startImportServer(() =>
-      error === undefined ? Promise.resolve() : Promise.reject(error),
+      error === undefined ? Promise.resolve('root') : Promise.reject(error),
     )
     const task = await createTask()
     const client = await connect()

@@ -107,11 +107,15 @@ describe('roles', () => {
     const { root } = await start()
     const roles: Role[] = ['pool-admin', 'pool-operator', 'vm-power-admin', 'vm-admin']
     for (const role of roles) {
-      requireHttpPermission({ user: { ...root, role } }, 'http/get_export_raw_vdi')
+      requireHttpPermission({ user: { ...root, role } }, 'http/get_export_raw_vdi', {
+        info: () => {},
+      })
     }
     for (const role of ['vm-operator', 'read-only'] as const) {
       expect(() =>
-        requireHttpPermission({ user: { ...root, role } }, 'http/put_import_raw_vdi'),
+        requireHttpPermission({ user: { ...root, role } }, 'http/put_import_raw_vdi', {
+          info: () => {},
+        }),
       ).toThrow(
         expect.objectContaining({
           code: 'RBAC_PERMISSION_DENIED',
