@@ -2,7 +2,7 @@
 
 import { getRequestListener } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import type { RequestListener } from 'node:http'
 import { Hono } from 'hono'
 import { AppError, toAppError } from '../src/errors.ts'
 import type { Logger } from '../src/log.ts'
@@ -23,20 +23,7 @@ export const createListener = (app: Hono<NodeEnvironment>): RequestListener => {
     // HTTP/1.0 has no Host header, and xe sends none.
     { hostname: 'localhost' },
   )
-  return (incoming, outgoing) => {
-    if (incoming.method !== 'PUT') endWithClient(incoming, outgoing)
-    void listener(incoming, outgoing)
-  }
-}
-
-/**
- * A client that ends its side has left, and what waits on its behalf ends. Not so for an upload, whose client may
- * end its side with the last byte and still read the answer: the server keeps connections half open for it.
- */
-const endWithClient = ({ socket }: IncomingMessage, outgoing: ServerResponse): void => {
-  const leave = (): void => void outgoing.destroy()
-  socket.once('end', leave)
-  outgoing.once('close', () => socket.off('end', leave))
+  return (incoming, outgoing) => void listener(incoming, outgoing)
 }
 
 /** @param others routes that stand for themselves: health, rpc */
