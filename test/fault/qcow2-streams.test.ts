@@ -242,7 +242,13 @@ describe('qcow2 streams that end early', () => {
     // Eight MiB stay in memory: this image never comes to the spool, and is taken.
     await rebuild(decoder)
     expect(closed).toBe(0)
-    const small = { awaitedRuns: 9, ignoredRuns: 9, parkedRuns: 9, parkedBytes: 1024 }
+    const small = {
+      awaitedRuns: 9,
+      ignoredRuns: 9,
+      parkedRuns: 9,
+      parkedBytes: 1024,
+      gatheredBytes: 0,
+    }
     const failing = decodeWatched(bytes, bytes.length, small, 4096, async () => {
       throw new Error('no space left')
     })
