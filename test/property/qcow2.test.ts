@@ -90,10 +90,10 @@ const disarrange = (names: string[], shuffle: number[], disorder: number): strin
     .map(({ name }) => name)
 
 const smallLimits: DecodeLimits[] = [
-  { awaitedRuns: 0, ignoredRuns: 0, parkedRuns: 0, parkedBytes: 0 },
-  { awaitedRuns: 3, ignoredRuns: 1, parkedRuns: 2, parkedBytes: 4096 },
-  { awaitedRuns: 3, ignoredRuns: 100, parkedRuns: 1000, parkedBytes: 1 << 20 },
-  { awaitedRuns: 1000, ignoredRuns: 2, parkedRuns: 3, parkedBytes: 64 * KiB },
+  { awaitedRuns: 0, ignoredRuns: 0, parkedRuns: 0, parkedBytes: 0, gatheredBytes: 0 },
+  { awaitedRuns: 3, ignoredRuns: 1, parkedRuns: 2, parkedBytes: 4096, gatheredBytes: 3000 },
+  { awaitedRuns: 3, ignoredRuns: 100, parkedRuns: 1000, parkedBytes: 1 << 20, gatheredBytes: 1000 },
+  { awaitedRuns: 1000, ignoredRuns: 2, parkedRuns: 3, parkedBytes: 20 * KiB, gatheredBytes: 4096 },
 ]
 
 describe('qcow2 properties', () => {

@@ -3,7 +3,7 @@
 // between. L1 may come last, and L2 tables after their data: what they name is then parked already.
 //
 // Memory, whatever the size of the disk: 16 bytes for each L2 table (½ MiB for 16 TiB at 64 KiB
-// clusters, 64 MiB at the limit of the L1 table), what decode-limits.ts allows (56 MiB), a bit for
+// clusters, 64 MiB at the limit of the L1 table), what decode-limits.ts allows (57 MiB), a bit for
 // each parked cluster, one L2 table and one buffer. When the awaited runs are full, L2 tables are
 // parked with their data, and read after the stream.
 

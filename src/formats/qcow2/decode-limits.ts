@@ -11,6 +11,8 @@ export interface DecodeLimits {
   readonly parkedRuns: number
   /** Bytes of parked clusters that stay in memory. The others go to the spool. */
   readonly parkedBytes: number
+  /** Bytes that are gathered before they go to the spool together. */
+  readonly gatheredBytes: number
 }
 
 /** 32 MiB of awaited runs are 512 GiB of guest where a run is four clusters of 64 KiB. */
@@ -19,4 +21,5 @@ export const defaultLimits: DecodeLimits = {
   ignoredRuns: 512 * KiB,
   parkedRuns: 512 * KiB,
   parkedBytes: 8 * MiB,
+  gatheredBytes: MiB,
 }

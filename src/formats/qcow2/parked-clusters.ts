@@ -1,18 +1,15 @@
-// Clusters that a stream brought before their meaning was known. The first bytes stay in memory, the
-// rest goes to the spool; what is held beside are runs of (image → parked) and one bit a cluster.
+// Clusters that a stream brought before their meaning was known: which there are, as runs of (image →
+// parked), and which of them were used since, a bit each. parked-bytes.ts has their content.
 
 import type { Spool } from '../../image/spool.ts'
-import { KiB } from '../../units.ts'
 import type { DecodeLimits } from './decode-limits.ts'
+import { ParkedBytes } from './parked-bytes.ts'
 
 export class ParkedClusters {
-  readonly #openSpool: () => Promise<Spool>
   readonly #clusterSize: number
   readonly #limits: DecodeLimits
-  #spool: Spool | undefined
-  #memory = Buffer.alloc(0)
-  /** Bytes parked so far, always whole clusters. */
-  #length = 0
+  /** Always whole clusters. */
+  readonly #bytes: ParkedBytes
   #runs = 0
   /** Where each run begins in the image, and among the parked bytes; both ascending. */
   #imageOffsets = new Float64Array(64)
@@ -25,7 +22,7 @@ export class ParkedClusters {
   constructor(clusterSize: number, limits: DecodeLimits, openSpool: () => Promise<Spool>) {
     this.#clusterSize = clusterSize
     this.#limits = limits
-    this.#openSpool = openSpool
+    this.#bytes = new ParkedBytes(limits, openSpool)
   }
 
   /** True where more gaps would cost too much memory: then all that comes is to be parked. */
@@ -36,13 +33,7 @@ export class ParkedClusters {
   /** Keeps a copy of whole clusters at `imageOffset`, which is after all that was parked before. */
   async park(imageOffset: number, bytes: Uint8Array, signal?: AbortSignal): Promise<void> {
     this.#addRun(imageOffset, bytes.length)
-    const start = this.#length
-    this.#length += bytes.length
-    const inMemory = Math.min(bytes.length, Math.max(0, this.#limits.parkedBytes - start))
-    if (inMemory > 0) this.#remember(start, bytes.subarray(0, inMemory))
-    if (inMemory === bytes.length) return
-    this.#spool ??= await this.#openSpool()
-    await this.#spool.append(bytes.subarray(inMemory), signal)
+    await this.#bytes.append(bytes, signal)
   }
 
   /** How many bytes from `imageOffset` on are here, one after the other; 0 where that cluster is not. */
@@ -54,13 +45,8 @@ export class ParkedClusters {
   }
 
   /** Fills `target` with what was parked at `imageOffset`; the caller has asked lengthAt. */
-  async read(imageOffset: number, target: Uint8Array, signal?: AbortSignal): Promise<void> {
-    const start = this.#parkedOffset(imageOffset)
-    const inMemory = Math.min(target.length, Math.max(0, this.#limits.parkedBytes - start))
-    target.set(this.#memory.subarray(start, start + inMemory))
-    if (inMemory === target.length) return
-    const spoolOffset = start + inMemory - this.#limits.parkedBytes
-    await this.#spool!.read(spoolOffset, target.subarray(inMemory), signal)
+  read(imageOffset: number, target: Uint8Array, signal?: AbortSignal): Promise<void> {
+    return this.#bytes.read(this.#parkedOffset(imageOffset), target, signal)
   }
 
   /**
@@ -80,15 +66,12 @@ export class ParkedClusters {
 
   /** Forgets all. Idempotent. */
   async close(): Promise<void> {
-    this.#memory = Buffer.alloc(0)
     this.#runs = 0
-    const spool = this.#spool
-    this.#spool = undefined
-    await spool?.close()
+    await this.#bytes.close()
   }
 
   #parkedEnd(run: number): number {
-    return run + 1 < this.#runs ? this.#parkedOffsets[run + 1]! : this.#length
+    return run + 1 < this.#runs ? this.#parkedOffsets[run + 1]! : this.#bytes.length
   }
 
   #parkedOffset(imageOffset: number): number {
@@ -115,26 +98,16 @@ export class ParkedClusters {
         this.#parkedOffsets = doubled(this.#parkedOffsets)
       }
       this.#imageOffsets[this.#runs] = imageOffset
-      this.#parkedOffsets[this.#runs] = this.#length
+      this.#parkedOffsets[this.#runs] = this.#bytes.length
       this.#runs += 1
     }
     this.#imageEnd = imageOffset + length
-    const bits = Math.ceil((this.#length + length) / this.#clusterSize)
+    const bits = Math.ceil((this.#bytes.length + length) / this.#clusterSize)
     while (this.#taken.length * 8 < bits) {
       const larger = new Uint8Array(this.#taken.length * 2)
       larger.set(this.#taken)
       this.#taken = larger
     }
-  }
-
-  #remember(start: number, bytes: Uint8Array): void {
-    if (start + bytes.length > this.#memory.length) {
-      const capacity = Math.max(start + bytes.length, this.#memory.length * 2, 64 * KiB)
-      const larger = Buffer.alloc(Math.min(this.#limits.parkedBytes, capacity))
-      larger.set(this.#memory)
-      this.#memory = larger
-    }
-    this.#memory.set(bytes, start)
   }
 }
 
