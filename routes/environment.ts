@@ -13,11 +13,12 @@ export interface NodeEnvironment {
 export interface RouteContext {
   readonly transfer: TransferContext
   /**
-   * Who is asking, and whether they may.
+   * Who is asking, and whether they may. A denial has its line in the audit already.
+   * @returns the name of the user, for the audit
    * @throws AppError SESSION_INVALID, SESSION_AUTHENTICATION_FAILED, RBAC_PERMISSION_DENIED
    */
   readonly authorize: (
     credentials: Credentials,
     permission: keyof typeof httpPermissions,
-  ) => Promise<void>
+  ) => Promise<string>
 }

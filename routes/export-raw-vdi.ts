@@ -9,6 +9,8 @@ import type { Deliver, ExportRequest, ReadyExport } from '../src/transfer/export
 import { exportVdi } from '../src/transfer/export-vdi.ts'
 import type { TaskHandle } from '../src/transfer/with-task.ts'
 import { withTask } from '../src/transfer/with-task.ts'
+import { withAuditLine } from '../src/xenapi/audit.ts'
+import { refToUuid } from '../src/xenapi/refs.ts'
 import type { NodeEnvironment, RouteContext } from './environment.ts'
 import { errorReply, logRefusal, UnsatisfiableRangeError } from './error-response.ts'
 import type { Parameters } from './params.ts'
@@ -35,13 +37,16 @@ const handleExport = async (
   const { incoming, outgoing } = c.env
   try {
     const parameters = readParameters(incoming)
-    await authorize(readCredentials(incoming, parameters), permission)
-    await withTask(
-      transfer.catalog,
-      readTask(parameters),
-      (task) => exportVdi(transfer, readRequest(parameters), task, deliverTo(c, task)),
-      () => '',
-    )
+    const user = await authorize(readCredentials(incoming, parameters), permission)
+    const line = { user, method: permission, object: refToUuid(parameters('vdi') ?? '') }
+    const run = (): Promise<void> =>
+      withTask(
+        transfer.catalog,
+        readTask(parameters),
+        (task) => exportVdi(transfer, readRequest(parameters), task, deliverTo(c, task)),
+        () => '',
+      )
+    await withAuditLine(transfer.log, line, run, () => undefined)
   } catch (error) {
     const reason = toAppError(error)
     if (outgoing.headersSent) {

@@ -1,12 +1,13 @@
 // What the two ways into an import have in common, node's request and the bare socket: who may, what is
 // asked for, and the task that ends with it. Knows nothing of how the body comes or the answer goes.
 
-import { toRef } from '../src/catalog/refs.ts'
+import { refToUuid, toRef } from '../src/catalog/refs.ts'
 import { AppError, toAppError } from '../src/errors.ts'
 import type { ImportRequest, Upload } from '../src/transfer/import-vdi.ts'
 import type { ErrorReply } from './error-response.ts'
 import { importVdi } from '../src/transfer/import-vdi.ts'
 import { withTask } from '../src/transfer/with-task.ts'
+import { withAuditLine } from '../src/xenapi/audit.ts'
 import type { RouteContext } from './environment.ts'
 import type { Parameters, RequestFacts } from './params.ts'
 import { readCredentials, readFlag, readParameters, readReference, readTask } from './params.ts'
@@ -28,23 +29,26 @@ export const runImport = async (
   readUpload: () => Upload,
 ): Promise<string | undefined> => {
   const parameters = readParameters(request)
-  const denied = await denialOf(authorize(readCredentials(request, parameters), permission))
-  return withTask(
-    transfer.catalog,
-    readTask(parameters),
-    async (task) => {
-      if (denied !== undefined) throw denied
-      return importVdi(transfer, readRequest(parameters), task, readUpload())
-    },
-    (uuid) => (uuid === undefined ? '' : `<value>${toRef(uuid)}</value>`),
-  )
+  const who = await userOrDenial(authorize(readCredentials(request, parameters), permission))
+  const run = (): Promise<string | undefined> =>
+    withTask(
+      transfer.catalog,
+      readTask(parameters),
+      async (task) => {
+        if (typeof who !== 'string') throw who
+        return importVdi(transfer, readRequest(parameters), task, readUpload())
+      },
+      (uuid) => (uuid === undefined ? '' : `<value>${toRef(uuid)}</value>`),
+    )
+  if (typeof who !== 'string') return run()
+  const line = { user: who, method: permission, object: refToUuid(parameters('vdi') ?? '') }
+  return withAuditLine(transfer.log, line, run, (uuid) => uuid)
 }
 
 /** Whoever is known may end a task with being refused. */
-const denialOf = async (authorized: Promise<void>): Promise<AppError | undefined> => {
+const userOrDenial = async (authorized: Promise<string>): Promise<string | AppError> => {
   try {
-    await authorized
-    return undefined
+    return await authorized
   } catch (error) {
     const reason = toAppError(error)
     if (reason.code === 'RBAC_PERMISSION_DENIED') return reason

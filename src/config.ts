@@ -15,6 +15,8 @@ export interface Config {
   readonly logLevel: LogLevel
   /** How many imports and exports may run at once. */
   readonly maxTransfers: number
+  /** Absolute paths of PEM files; undefined: HTTP without TLS. */
+  readonly tls: { readonly cert: string; readonly key: string } | undefined
   /** Sets the password of root at this start; undefined: it stays, or is generated at the first start. */
   readonly rootPassword: string | undefined
 }
@@ -34,6 +36,8 @@ const options = {
     help: 'how many imports and exports may run at once',
     fallback: String(Math.max(8, cpus().length * 4)),
   },
+  'tls-cert': { metavar: 'FILE', help: 'certificate in PEM: speak TLS only', fallback: '' },
+  'tls-key': { metavar: 'FILE', help: 'its key in PEM; both read again on SIGHUP', fallback: '' },
 } as const
 
 type OptionName = keyof typeof options
@@ -53,6 +57,9 @@ const listenSchema = z.string().transform((text, context) => {
   return { host: named === undefined ? '127.0.0.1' : named || '::', port }
 })
 
+/** Nothing, or a file. */
+const fileSchema = z.string().transform((path) => (path === '' ? undefined : resolve(path)))
+
 const schema: Readonly<Record<OptionName, z.ZodType>> = {
   listen: listenSchema,
   data: z
@@ -65,6 +72,8 @@ const schema: Readonly<Record<OptionName, z.ZodType>> = {
     .regex(/^\d{1,4}$/, 'must be a whole number from 1 to 1000')
     .transform(Number)
     .refine((count) => count >= 1 && count <= 1000, 'must be a whole number from 1 to 1000'),
+  'tls-cert': fileSchema,
+  'tls-key': fileSchema,
 }
 
 const rootPasswordSchema = z
@@ -97,11 +106,17 @@ export const readInvocation = (
     problems.push(`${source} is "${String(value)}": ${result.error.issues[0]?.message}`)
     return undefined
   }
+  const cert = read('tls-cert') as string | undefined
+  const key = read('tls-key') as string | undefined
+  if ((cert === undefined) !== (key === undefined)) {
+    problems.push('--tls-cert and --tls-key must be given together')
+  }
   const config = {
     listen: read('listen'),
     data: read('data'),
     logLevel: read('log-level'),
     maxTransfers: read('max-transfers'),
+    tls: cert === undefined || key === undefined ? undefined : { cert, key },
     rootPassword: environment['DISKPORT_ROOT_PASSWORD'],
   } as Config
   const password = rootPasswordSchema.safeParse(config.rootPassword)
@@ -123,18 +138,23 @@ const parseCommandLine = (args: readonly string[]) =>
       data: { type: 'string' },
       'log-level': { type: 'string' },
       'max-transfers': { type: 'string' },
+      'tls-cert': { type: 'string' },
+      'tls-key': { type: 'string' },
       'show-config': { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
     },
   }).values
 
-const configText = ({ listen, data, logLevel, maxTransfers, rootPassword }: Config): string => {
+const configText = (config: Config): string => {
+  const { listen, data, logLevel, maxTransfers, tls, rootPassword } = config
   const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host
   return [
     `listen = ${host}:${listen.port}`,
     `data = ${data}`,
     `log-level = ${logLevel}`,
     `max-transfers = ${maxTransfers}`,
+    `tls-cert = ${tls?.cert ?? '(none: HTTP without TLS)'}`,
+    `tls-key = ${tls?.key ?? '(none)'}`,
     `root-password = ${rootPassword === undefined ? '(as it is, or generated at the first start)' : '(set)'}`,
   ].join('\n')
 }
@@ -142,7 +162,7 @@ const configText = ({ listen, data, logLevel, maxTransfers, rootPassword }: Conf
 const helpText = (): string => {
   const lines = Object.entries(options).map(([name, { metavar, help, fallback }]) => {
     const usage = `--${name} ${metavar}`.padEnd(26)
-    return `  ${usage}${help} (${environmentName(name)}; default ${fallback})`
+    return `  ${usage}${help} (${environmentName(name)}; default ${fallback || 'none'})`
   })
   return [
     'diskport: streams virtual disk images in and out over HTTP',

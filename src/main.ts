@@ -39,6 +39,11 @@ if (invocation.kind === 'show') {
         fail([toAppError(error).message], EX_UNAVAILABLE)
       })
     }
+    process.on('SIGHUP', () => {
+      server.reload().catch((error: unknown) => {
+        process.stderr.write(`diskport: ${toAppError(error).message}; the old one stays\n`)
+      })
+    })
     process.on('SIGTERM', stop)
     process.on('SIGINT', stop)
   } catch (error) {

@@ -18,6 +18,8 @@ import type { Config } from './config.ts'
 import { formats } from './formats/registry.ts'
 import type { Logger } from './log.ts'
 import { createLogger } from './log.ts'
+import type { TlsOptions } from './net/certificate.ts'
+import { readCertificate } from './net/certificate.ts'
 import { placeFront } from './net/front.ts'
 import {
   createHttpServer,
@@ -55,6 +57,11 @@ export interface RunningServer {
   readonly url: string
   /** Of root, made at this start; shown once, stored nowhere. */
   readonly generatedPassword?: string
+  /**
+   * Reads the certificate again, for new connections; without TLS there is nothing to read.
+   * @throws AppError where it cannot be used: the old one stays
+   */
+  reload(): Promise<void>
   /** Lets running transfers finish for a while, then ends them, and closes everything. */
   stop(): Promise<void>
 }
@@ -126,8 +133,11 @@ const start = async (
   const registrations = createRegistrations()
   const dispatcher = createDispatcher({ ...objects, events, registrations })
   onClose(() => dispatcher.idle())
-  const authorize: RouteContext['authorize'] = async (credentials, permission) =>
-    requireHttpPermission(await authenticate(credentials), permission)
+  const authorize: RouteContext['authorize'] = async (credentials, permission) => {
+    const identity = await authenticate(credentials)
+    requireHttpPermission(identity, permission, log)
+    return identity.user.name
+  }
   const rpc = createRpcRoutes({
     jsonRpc: createJsonRpc(dispatcher),
     xmlRpc: createXmlRpc(dispatcher),
@@ -136,7 +146,8 @@ const start = async (
     dispatcher.call({ method, params: params as readonly Wire[] })
   const routes: RouteContext = { transfer: context, authorize }
   const app = createApp(routes, log, [health, rpc])
-  const server = createHttpServer(createListener(app))
+  const tls = await readTls(config, log)
+  const server = createHttpServer(createListener(app), tls)
   const front = placeFront(server, [createSocketImport(routes), createCliRoute({ call, log })], {
     headTimeout: headersTimeout,
     onError: (error) => log.error({ error }, 'a connection failed'),
@@ -147,6 +158,10 @@ const start = async (
   return {
     url,
     ...(generatedPassword === undefined ? {} : { generatedPassword }),
+    async reload() {
+      const renewed = await readTls(config, log)
+      if (renewed !== undefined && 'setSecureContext' in server) server.setSecureContext(renewed)
+    },
     async stop() {
       log.info({ transfers: transfers.running }, 'stopping')
       const closed = stopAccepting(server)
@@ -158,6 +173,16 @@ const start = async (
       log.info('stopped')
     },
   }
+}
+
+/** @throws AppError INVALID_VALUE for files that cannot be used */
+const readTls = async ({ tls }: Config, log: Logger): Promise<TlsOptions | undefined> => {
+  if (tls === undefined) return undefined
+  const { options, validTo, isRsa } = await readCertificate(tls)
+  log.info({ certificate: tls.cert, validTo }, 'TLS')
+  if (!isRsa) log.warn({ certificate: tls.cert }, 'the key is not RSA: xe will not connect')
+  if (validTo < new Date()) log.warn({ certificate: tls.cert, validTo }, 'has run out')
+  return options
 }
 
 /** A store for each storage repository that the catalog knows. */

@@ -138,6 +138,10 @@ export const announceUsers = (users: Users, { emit }: Changes): Users => ({
     emit('user', row.uuid, 'add')
     return row
   },
+  async setRole(uuid, role) {
+    await users.setRole(uuid, role)
+    emit('user', uuid, 'mod')
+  },
   async destroy(uuid) {
     await users.destroy(uuid)
     emit('user', uuid, 'del')

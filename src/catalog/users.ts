@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { AppError } from '../errors.ts'
-import type { Database } from './database.ts'
+import type { Database, Queries } from './database.ts'
 import type { PasswordHasher } from './password-hash.ts'
 import { handleInvalid } from './refs.ts'
 import type { Role, UserTable } from './schema.ts'
@@ -25,10 +25,19 @@ export interface Users {
   /** The user of that name and password, or undefined; an unknown name takes as long as a wrong password. */
   verify(name: string, password: string): Promise<UserRow | undefined>
 
-  /** Ends the user's sessions too. @throws AppError HANDLE_INVALID, INVALID_VALUE for an unfit password */
-  setPassword(uuid: string, password: string): Promise<void>
+  /**
+   * Ends the user's sessions too, all but one where that is given.
+   * @throws AppError HANDLE_INVALID, INVALID_VALUE for an unfit password
+   */
+  setPassword(uuid: string, password: string, keptSessionUuid?: string): Promise<void>
 
-  /** Ends the user's sessions too. @throws AppError HANDLE_INVALID */
+  /** @throws AppError HANDLE_INVALID, OPERATION_NOT_ALLOWED for the last administrator */
+  setRole(uuid: string, role: Role): Promise<void>
+
+  /**
+   * Ends the user's sessions too.
+   * @throws AppError HANDLE_INVALID, OPERATION_NOT_ALLOWED for the last administrator
+   */
   destroy(uuid: string): Promise<void>
 }
 
@@ -70,7 +79,7 @@ export const createUsers = (
       const matches = await passwords.verify(password, user?.passwordHash)
       return matches ? user : undefined
     },
-    async setPassword(uuid, password) {
+    async setPassword(uuid, password, keptSessionUuid = '') {
       const passwordHash = await passwords.hash(password)
       await database.transaction(async (db) => {
         const { numUpdatedRows } = await db
@@ -79,15 +88,43 @@ export const createUsers = (
           .where('uuid', '=', uuid)
           .executeTakeFirst()
         if (numUpdatedRows === 0n) throw handleInvalid('user', uuid)
-        await db.deleteFrom('sessions').where('userUuid', '=', uuid).execute()
+        await db
+          .deleteFrom('sessions')
+          .where('userUuid', '=', uuid)
+          .where('uuid', '!=', keptSessionUuid)
+          .execute()
       })
     },
-    async destroy(uuid) {
-      const { numDeletedRows } = await db
-        .deleteFrom('users')
-        .where('uuid', '=', uuid)
-        .executeTakeFirst()
-      if (numDeletedRows === 0n) throw handleInvalid('user', uuid)
-    },
+    setRole: (uuid, role) =>
+      database.transaction(async (db) => {
+        if (role !== 'pool-admin') await requireOtherAdministrator(db, uuid)
+        const { numUpdatedRows } = await db
+          .updateTable('users')
+          .set({ role })
+          .where('uuid', '=', uuid)
+          .executeTakeFirst()
+        if (numUpdatedRows === 0n) throw handleInvalid('user', uuid)
+      }),
+    destroy: (uuid) =>
+      database.transaction(async (db) => {
+        await requireOtherAdministrator(db, uuid)
+        const { numDeletedRows } = await db
+          .deleteFrom('users')
+          .where('uuid', '=', uuid)
+          .executeTakeFirst()
+        if (numDeletedRows === 0n) throw handleInvalid('user', uuid)
+      }),
   }
+}
+
+/** Without an administrator nobody could ever make another. */
+const requireOtherAdministrator = async (db: Queries, uuid: string): Promise<void> => {
+  const administrators = await db
+    .selectFrom('users')
+    .select('uuid')
+    .where('role', '=', 'pool-admin')
+    .execute()
+  if (administrators.some((user) => user.uuid !== uuid)) return
+  if (administrators.length === 0) return
+  throw new AppError('OPERATION_NOT_ALLOWED', ['The last user with the role pool-admin must stay'])
 }

@@ -53,7 +53,7 @@ const names = [
   field('name-description', writable),
 ] as const
 
-const operations = [field('allowed-operations', set), field('current-operations', map)] as const
+const operations = [field('allowed-operations', set), field('current-operations', set)] as const
 
 const pool: CliClass = {
   name: 'pool',

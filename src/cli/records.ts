@@ -22,9 +22,9 @@ const textOf = (value: unknown): string => {
   return String(value)
 }
 
-/** The members of a set field, as text. */
+/** The members of a set field, or the values of a map that is shown as one, as text. */
 export const membersOf = (field: CliField, record: ApiRecord): string[] => {
-  const members = record[field.key] as readonly unknown[]
+  const members = Object.values(record[field.key] as object) as unknown[]
   return members.map(field.kind === 'refs' ? uuidOf : textOf)
 }
 

@@ -91,31 +91,34 @@ const runCommand = async (
   body: string,
 ): Promise<number> => {
   const { log } = dependencies
+  let command: string | undefined
   try {
     const line = parseCommandLine(body)
-    const code = await run(dependencies, client, line)
-    log.info({ command: line.name, user: line.user }, 'xe')
-    return code
+    command = line.name
+    await run(dependencies, client, line)
+    log.info({ command, user: line.user }, 'a command of xe')
+    return 0
   } catch (error) {
     if (client.gone.aborted) {
-      log.info({ reason: String(client.gone.reason) }, 'an xe left its command')
+      log.info({ command, reason: String(client.gone.reason) }, 'an xe left its command')
       return 1
     }
-    if (!isExpected(error)) log.error({ error }, 'a command of xe failed')
+    if (isExpected(error)) log.info({ command, reason: error.message }, 'a command of xe failed')
+    else log.error({ command, error }, 'a command of xe failed')
     for (const message of errorMessages(error)) client.send(message)
     return 1
   }
 }
 
 /** Anything else is a mistake of ours. */
-const isExpected = (error: unknown): boolean =>
+const isExpected = (error: unknown): error is Error =>
   error instanceof CliError || error instanceof TaskFailedError || error instanceof AppError
 
 const run = async (
   { call }: CliDependencies,
   client: CliClient,
   line: CommandLine,
-): Promise<number> => {
+): Promise<void> => {
   const params = createParams(line)
   const minimal = params.flag('minimal')
   const createAny = minimal ? createMinimalPrinter : createPrinter
@@ -123,7 +126,7 @@ const run = async (
   if (line.name === 'help') {
     printHelp(params, minimal, commands, print)
     print.flush()
-    return 0
+    return
   }
   const command = commands.get(line.name)
   if (command === undefined) {
@@ -135,7 +138,6 @@ const run = async (
     await command.run({ params, print, api, session, client })
   })
   print.flush()
-  return 0
 }
 
 /** The session that the client has, or one for this command. */

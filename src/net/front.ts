@@ -1,9 +1,9 @@
 // The socket front: looks at the first bytes of each connection, takes for itself those that node:http
 // cannot serve, and hands on all others untouched. server.ts places it before the HTTP server.
 
-import type { Server as HttpServer } from 'node:http'
 import { Server as HttpsServer } from 'node:https'
 import type { Socket } from 'node:net'
+import type { Server } from './http-server.ts'
 import type { RequestHead } from './request-head.ts'
 import { headLength, maximumHead, parseHead } from './request-head.ts'
 
@@ -42,7 +42,7 @@ export interface Front {
  * Only the first request of a connection passes here: a later one is always node's.
  */
 export const placeFront = (
-  server: HttpServer | HttpsServer,
+  server: Server,
   routes: readonly RawRoute[],
   { headTimeout, onError }: FrontOptions,
 ): Front => {

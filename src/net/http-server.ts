@@ -1,7 +1,11 @@
 // Node's HTTP server with the settings that long transfers need. What answers is given from outside.
 
-import type { RequestListener, Server } from 'node:http'
+import type { RequestListener, Server as HttpServer } from 'node:http'
 import { createServer } from 'node:http'
+import { createServer as createHttpsServer, Server as HttpsServer } from 'node:https'
+import type { TlsOptions } from './certificate.ts'
+
+export type Server = HttpServer | HttpsServer
 
 /** How long a client may take for the head of a request, in milliseconds. */
 export const headersTimeout = 60_000
@@ -12,19 +16,18 @@ const keepAliveTimeout = 65_000
 /** How long the last answers may take to leave when the server stops, in milliseconds. */
 const lastAnswerTime = 5000
 
-export const createHttpServer = (listener: RequestListener): Server => {
-  const server = createServer(
-    {
-      headersTimeout,
-      keepAliveTimeout,
-      // An upload may take hours: routes/upload.ts watches its rate instead.
-      requestTimeout: 0,
-    },
-    listener,
-  )
-  // A client that ends its side after a whole request waits for the answer; Node would cut it off, and forget
-  // what it has not read yet. Not in Node's documentation, but there since its first days.
-  Object.assign(server, { httpAllowHalfOpen: true })
+/** @param tls given: nothing but TLS is spoken */
+export const createHttpServer = (listener: RequestListener, tls?: TlsOptions): Server => {
+  const options = {
+    headersTimeout,
+    keepAliveTimeout,
+    // An upload may take hours: routes/upload.ts watches its rate instead.
+    requestTimeout: 0,
+  }
+  const server =
+    tls === undefined
+      ? createServer(options, listener)
+      : createHttpsServer({ ...options, ...tls }, listener)
   // Without this Node says `100 Continue` itself, before anybody has looked at the request.
   server.on('checkContinue', listener)
   return server
@@ -44,7 +47,8 @@ export const listen = async (
   })
   const address = server.address()
   const chosen = typeof address === 'object' && address !== null ? address.port : port
-  return `http://${host.includes(':') ? `[${host}]` : host}:${chosen}`
+  const scheme = server instanceof HttpsServer ? 'https' : 'http'
+  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${chosen}`
 }
 
 /** Takes no new connections; the promise settles when the last one has ended. */

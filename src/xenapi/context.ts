@@ -36,8 +36,11 @@ export interface ObjectContext {
   /** Of diskport: `0.1.0`. */
   readonly version: string
 
-  /** Takes what is a mistake of ours and not of the caller. A pino logger fits. */
-  readonly log: { error(fields: object, message: string): void }
+  /** Takes what is a mistake of ours and not of the caller, and the audit. A pino logger fits. */
+  readonly log: {
+    error(fields: object, message: string): void
+    info(fields: object, message: string): void
+  }
 }
 
 export interface XenApiContext extends ObjectContext {

@@ -3,11 +3,12 @@
 
 import { AppError, toAppError } from '../errors.ts'
 import { withTask } from '../transfer/with-task.ts'
+import { withAudit } from './audit.ts'
 import type { XenApiContext } from './context.ts'
 import type { Call, Method, SessionMethod } from './method.ts'
 import { requireCount } from './method.ts'
 import { methods } from './methods/methods.ts'
-import { requireRole } from './roles.ts'
+import { hasRole, roleDenied } from './roles.ts'
 import type { Wire } from './values.ts'
 import { toXmlValue } from './xml-value.ts'
 
@@ -67,8 +68,15 @@ export const createDispatcher = (
     if (typeof sessionId !== 'string') throw new AppError('SESSION_INVALID', [])
     const identity = await context.authenticate({ sessionId })
     requireCount(method, args.length)
-    requireRole(identity, method.role, method.name.toLowerCase())
-    const run = method.bind(args)
+    const audited = (run: () => Promise<Wire>): Promise<Wire> =>
+      withAudit(context, identity, method.name, args, run)
+    if (!hasRole(identity, method.role)) {
+      return audited(async () => {
+        throw roleDenied(identity, method.role, method.name.toLowerCase())
+      })
+    }
+    const bound = method.bind(args)
+    const run = (call: Call): Promise<Wire> => audited(() => bound(call))
     const call: Call = { context, identity, ...(signal && { signal }) }
     return isAsync ? runBehindTask(`${ASYNC}${method.name}`, call, run) : run(call)
   }

@@ -5,7 +5,7 @@ import { AppError } from '../errors.ts'
 import type { Identity } from './authenticate.ts'
 
 /** From most to least. */
-const ladder: readonly Role[] = [
+export const roles: readonly Role[] = [
   'pool-admin',
   'pool-operator',
   'vm-power-admin',
@@ -21,13 +21,16 @@ export const httpPermissions = {
 } as const satisfies Record<string, Role>
 
 export const hasRole = (identity: Identity, lowest: Role): boolean =>
-  ladder.indexOf(identity.user.role) <= ladder.indexOf(lowest)
+  roles.indexOf(identity.user.role) <= roles.indexOf(lowest)
 
 /** @throws AppError RBAC_PERMISSION_DENIED [permission, a sentence] */
 export const requireRole = (identity: Identity, lowest: Role, permission: string): void => {
-  if (hasRole(identity, lowest)) return
-  const allowed = ladder.slice(0, ladder.indexOf(lowest) + 1).join(', ')
-  throw new AppError('RBAC_PERMISSION_DENIED', [
+  if (!hasRole(identity, lowest)) throw roleDenied(identity, lowest, permission)
+}
+
+export const roleDenied = (identity: Identity, lowest: Role, permission: string): AppError => {
+  const allowed = roles.slice(0, roles.indexOf(lowest) + 1).join(', ')
+  return new AppError('RBAC_PERMISSION_DENIED', [
     permission,
     `the role ${identity.user.role} does not have it, these do: ${allowed}`,
   ])
@@ -37,4 +40,11 @@ export const requireRole = (identity: Identity, lowest: Role, permission: string
 export const requireHttpPermission = (
   identity: Identity,
   permission: keyof typeof httpPermissions,
-): void => requireRole(identity, httpPermissions[permission], permission)
+  log: { info(fields: object, message: string): void },
+): void => {
+  if (hasRole(identity, httpPermissions[permission])) return
+  const denied = roleDenied(identity, httpPermissions[permission], permission)
+  const line = { user: identity.user.name, method: permission, outcome: denied.code }
+  log.info({ audit: line }, 'audit')
+  throw denied
+}

@@ -112,6 +112,19 @@ describe('qcow2 that is odd and taken', () => {
     expect(Buffer.compare(await readAll(disk), await readAll(opened))).toBe(0)
   })
 
+  test('a refcount block over a guest cluster that is known, while others are not', async () => {
+    const first = ['refcounts', 'l1', 'l2:0', 'data:0', 'data:70', 'data:1', 'data:99', 'l2:1']
+    const image = buildImage({
+      ...spec,
+      arrange: (names) => [...first, ...names.filter((name) => !first.includes(name))],
+    })
+    const view = new DataView(image.bytes.buffer)
+    const offset = image.offsets.get('refcounts')!
+    view.setBigUint64(offset, BigInt(image.offsets.get('data:0')!))
+    const { disk } = await decodeWatched(image.bytes, image.bytes.length)
+    expect(Buffer.compare(await readAll(disk), image.content)).toBe(0)
+  })
+
   test('a last cluster that ends early is filled up with zeros', async () => {
     for (const version of [2, 3] as const) {
       const { bytes, content } = buildImage({

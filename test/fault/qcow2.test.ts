@@ -59,6 +59,13 @@ describe('qcow2 headers that are refused', () => {
     'an L1 table of 2^32 - 1 entries': [u32(36, 0xffffffff), /L1 table has 34359738360 bytes/],
     'an L1 table between clusters': [u64(40, 1000), /L1 table is not at a multiple of 512.*0x3e8/],
     'an L1 table past the end': [u64(40, MiB), /L1 table leaves the image: offset 0x100000, 16 b/],
+    'an L1 table that ends past the end': [
+      (view, image) => {
+        view.setBigUint64(40, BigInt(image.bytes.length - 512))
+        view.setUint32(36, 65)
+      },
+      /L1 table leaves the image: offset 0x[0-9a-f]+, 520 bytes, size/,
+    ],
     'an L1 table at 2^60': [u64(40, 2n ** 60n), /l1_table_offset: 0x1000000000000000 is larger/],
     'an L1 table at 2^52': [u64(40, 2n ** 52n), /L1 table leaves the image: offset 0x1000000000/],
     'an L1 table in the header': [u64(40, 0), /L1 table at 0x0 overlaps the header, 0x0 to 0x200/],

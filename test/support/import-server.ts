@@ -21,7 +21,7 @@ import { connectRaw } from './raw-client.ts'
 import { eventually } from './wait.ts'
 
 export const startImportServer = async (
-  authorize: RouteContext['authorize'] = () => Promise.resolve(),
+  authorize: RouteContext['authorize'] = () => Promise.resolve('root'),
 ) => {
   const { catalog, srUuid } = await createStartedCatalog()
   const log = pino({ level: 'silent' })

@@ -124,7 +124,7 @@ const listening = (
 ): Promise<string> =>
   new Promise((resolve, reject) => {
     const look = (): void => {
-      const url = /^diskport listens on (http:\/\/\S+)\n/m.exec(printed.stdout)?.[1]
+      const url = /^diskport listens on (https?:\/\/\S+)\n/m.exec(printed.stdout)?.[1]
       if (url !== undefined) resolve(url)
     }
     child.stdout!.on('data', look)

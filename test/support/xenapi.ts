@@ -28,6 +28,7 @@ export const createTestApi = async (clock: TestClock = createTestClock()) => {
   const cancelled: string[] = []
   const collected: string[] = []
   const logged: object[] = []
+  const audited: object[] = []
   const objects: ObjectContext = {
     catalog,
     authenticate: createAuthenticate(catalog, () => clock.now().getTime()),
@@ -54,7 +55,10 @@ export const createTestApi = async (clock: TestClock = createTestClock()) => {
       qcow2: { maximumSize: MAXIMUM_DISK_SIZE },
     },
     version: '1.2.3',
-    log: { error: (fields, message) => void logged.push({ ...fields, message }) },
+    log: {
+      error: (fields, message) => void logged.push({ ...fields, message }),
+      info: (fields) => void audited.push(fields),
+    },
   }
   const events = await openEventFeed(objects)
   onTestFinished(() => events.close())
@@ -80,6 +84,7 @@ export const createTestApi = async (clock: TestClock = createTestClock()) => {
     cancelled,
     collected,
     logged,
+    audited,
     /** Makes a call with root's session. */
     call: (method: string, ...params: Wire[]) =>
       dispatcher.call({ method, params: [session, ...params] }),

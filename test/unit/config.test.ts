@@ -36,7 +36,16 @@ describe('config', () => {
       data: '/arg',
       logLevel: 'warn',
       maxTransfers: 5,
+      tls: undefined,
       rootPassword: 'pw',
+    })
+  })
+
+  test('certificate and key come together', () => {
+    expect(configOf(['--tls-cert', '/c', '--tls-key', '/k']).tls).toEqual({ cert: '/c', key: '/k' })
+    expect(read(['--tls-cert', '/c'])).toEqual({
+      kind: 'wrong',
+      problems: ['--tls-cert and --tls-key must be given together'],
     })
   })
 

@@ -169,12 +169,9 @@ export class ClusterDecoder {
         const offset = run.cluster * clusterSize
         yield { kind: 'zero', offset, length: this.#lengthOf(run) }
       } else if (run.kind === 'data') {
-        const behind = Math.ceil((this.#stream.offset - run.imageOffset) / clusterSize)
-        const parked = Math.min(run.count, Math.max(0, behind))
-        if (parked > 0) yield* this.#readParked({ ...run, count: parked })
-        if (parked === run.count) continue
-        const offset = run.imageOffset + parked * clusterSize
-        this.#awaited.push(offset, run.cluster + parked, run.count - parked)
+        // No run lies on both sides of here: what was read last has its own clusters between them.
+        if (run.imageOffset < this.#stream.offset) yield* this.#readParked(run)
+        else this.#awaited.push(run.imageOffset, run.cluster, run.count)
       }
     }
   }

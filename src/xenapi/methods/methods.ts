@@ -11,6 +11,7 @@ import { refusedMethods } from './refused.ts'
 import { sessionMethods } from './session.ts'
 import { srMethods } from './sr.ts'
 import { taskMethods } from './task.ts'
+import { userMethods } from './user.ts'
 import { vdiMethods } from './vdi.ts'
 
 const ownMethods: readonly Method[] = [
@@ -19,6 +20,7 @@ const ownMethods: readonly Method[] = [
   ...sessionMethods,
   ...srMethods,
   ...taskMethods,
+  ...userMethods,
   ...vdiMethods,
 ]
 

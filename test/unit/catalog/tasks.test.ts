@@ -287,6 +287,7 @@ describe('expiry', () => {
     clock.advance(23 * HOUR)
     expect(await tasks.expire()).toBe(1)
     expect(await tasks.get(child)).toMatchObject({ subtaskOfUuid: null })
+    await catalog.users.create({ name: 'heir', password: 'x', role: 'pool-admin' })
     await catalog.users.destroy(root.uuid)
     expect(await tasks.get(child)).toMatchObject({ userUuid: null })
     const beside = new DatabaseSync(path)

@@ -74,31 +74,24 @@ describe('a body that ends with the connection', () => {
     expectSameBytes(await read(vdi), pattern())
   })
 
-  test.each(['1.0', '1.1'])(
-    'HTTP/%s with a length: a client that closes after the last byte has sent all of it',
-    async (version) => {
-      const { connect, createVdi, ended, createTask, read } = await startImportServer()
-      const vdi = await createVdi(16 * MiB)
-      const bytes = Buffer.alloc(16 * MiB)
-      fillPattern(0, bytes)
-      for (const length of [bytes.length - 1, bytes.length]) {
-        const task = await createTask()
-        const client = await connect()
-        const head = put(
-          `vdi=${vdi}&task_id=${task}`,
-          `content-length: ${bytes.length}\r\n`,
-          version,
-        )
-        client.socket.end(Buffer.concat([Buffer.from(head), bytes.subarray(0, length)]))
-        const { status, errorInfo } = await ended(task)
-        const isWhole = length === bytes.length
-        expect([status, ...errorInfo.slice(0, 1)]).toEqual(
-          isWhole ? ['success'] : ['failure', 'VDI_IO_ERROR'],
-        )
-      }
-      expectSameBytes(await read(vdi), bytes)
-    },
-  )
+  test('HTTP/1.0 with a length: a client that closes after the last byte has sent all of it', async () => {
+    const { connect, createVdi, ended, createTask, read } = await startImportServer()
+    const vdi = await createVdi(16 * MiB)
+    const bytes = Buffer.alloc(16 * MiB)
+    fillPattern(0, bytes)
+    for (const length of [bytes.length - 1, bytes.length]) {
+      const task = await createTask()
+      const client = await connect()
+      const head = put(`vdi=${vdi}&task_id=${task}`, `content-length: ${bytes.length}\r\n`, '1.0')
+      client.socket.end(Buffer.concat([Buffer.from(head), bytes.subarray(0, length)]))
+      const { status, errorInfo } = await ended(task)
+      const isWhole = length === bytes.length
+      expect([status, ...errorInfo.slice(0, 1)]).toEqual(
+        isWhole ? ['success'] : ['failure', 'VDI_IO_ERROR'],
+      )
+    }
+    expectSameBytes(await read(vdi), bytes)
+  })
 
   test('HTTP/1.0 without a byte is a question', async () => {
     const { connect, createVdi } = await startImportServer()
@@ -132,7 +125,7 @@ describe('a body that ends with the connection', () => {
     [400, '', undefined],
   ])('%i: what can be refused is refused before a byte', async (status, query, error) => {
     const { connect, createTask, catalog } = await startImportServer(() =>
-      error === undefined ? Promise.resolve() : Promise.reject(error),
+      error === undefined ? Promise.resolve('root') : Promise.reject(error),
     )
     const task = await createTask()
     const client = await connect()

@@ -84,6 +84,7 @@ describe('authenticate', () => {
       code: 'SESSION_AUTHENTICATION_FAILED',
     })
     await authenticate({ basic: { user: 'root', password: 'new' } })
+    await catalog.users.create({ name: 'heir', password: 'x', role: 'pool-admin' })
     await catalog.users.destroy(root.uuid)
     await expect(authenticate({ basic: { user: 'root', password: 'new' } })).rejects.toMatchObject({
       code: 'SESSION_AUTHENTICATION_FAILED',
@@ -106,11 +107,15 @@ describe('roles', () => {
     const { root } = await start()
     const roles: Role[] = ['pool-admin', 'pool-operator', 'vm-power-admin', 'vm-admin']
     for (const role of roles) {
-      requireHttpPermission({ user: { ...root, role } }, 'http/get_export_raw_vdi')
+      requireHttpPermission({ user: { ...root, role } }, 'http/get_export_raw_vdi', {
+        info: () => {},
+      })
     }
     for (const role of ['vm-operator', 'read-only'] as const) {
       expect(() =>
-        requireHttpPermission({ user: { ...root, role } }, 'http/put_import_raw_vdi'),
+        requireHttpPermission({ user: { ...root, role } }, 'http/put_import_raw_vdi', {
+          info: () => {},
+        }),
       ).toThrow(
         expect.objectContaining({
           code: 'RBAC_PERMISSION_DENIED',

@@ -1,0 +1,65 @@
+# Completion of xe for bash: source it, or put it into /etc/bash_completion.d. Commands and parameters come
+# from the server, with the options in XE_EXTRA_ARGS and ~/.xe; what they need must be there.
+
+_xe_ask() {
+  xe "$@" --minimal 2>/dev/null </dev/null
+}
+
+# The parameters of a command, each with its "=", unless it already ends with ":".
+_xe_params() {
+  xe help "$1" 2>/dev/null </dev/null |
+    sed -n 's/^ *\(reqd\|optional\) params *: //p' | tr -d ' ' | tr ',' '\n' |
+    sed '/^$/d; /:$/!s/$/=/'
+}
+
+_xe() {
+  local word=$2 line=("${COMP_WORDS[@]:1:COMP_CWORD-1}") command= part
+  local IFS=$' \t\n'
+  COMPREPLY=()
+  # "=" parts words for bash: put together again what belongs together.
+  if [[ $word == "=" ]]; then
+    word="${COMP_WORDS[COMP_CWORD-1]}="
+  elif [[ ${COMP_WORDS[COMP_CWORD-1]} == "=" ]]; then
+    word="${COMP_WORDS[COMP_CWORD-2]}=$word"
+  fi
+  for part in "${line[@]}"; do
+    if [[ $part =~ ^[a-z]+(-[a-z]+)*$ ]]; then
+      command=$part
+      break
+    fi
+  done
+  if [[ -z $command ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "help $(_xe_ask help --all | tr ',' ' ')" -- "$word")
+    return
+  fi
+  local value=${word#*=}
+  case $word in
+    filename=*)
+      compopt -o filenames 2>/dev/null
+      mapfile -t COMPREPLY < <(compgen -f -- "$value")
+      ;;
+    format=*)
+      mapfile -t COMPREPLY < <(compgen -W 'raw vhd qcow2' -- "$value")
+      ;;
+    uuid=* | base=* | *-uuid=*)
+      local class=${command%%-*}
+      case $word in
+        sr-uuid=*) class=sr ;;
+        host-uuid=*) class=host ;;
+        base=* | *vdi*-uuid=*) class=vdi ;;
+      esac
+      mapfile -t COMPREPLY < <(compgen -W "$(_xe_ask "$class-list" | tr ',' ' ')" -- "$value")
+      ;;
+    *=*) ;;
+    *)
+      if [[ $command == help ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$(_xe_ask help --all | tr ',' ' ')" -- "$word")
+      else
+        compopt -o nospace 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -W "$(_xe_params "$command") --minimal --progress" -- "$word")
+      fi
+      ;;
+  esac
+}
+
+complete -F _xe xe

@@ -1,0 +1,59 @@
+// One log line for each transfer, and for each call that changes something or was refused to: who, what, on which object,
+// and what came of it. Arguments are never shown, they may be secrets.
+
+import { refToUuid } from '../catalog/refs.ts'
+import { toAppError } from '../errors.ts'
+import type { Identity } from './authenticate.ts'
+import type { XenApiContext } from './context.ts'
+import type { Wire } from './values.ts'
+
+/** Calls that read, and those that a client makes many times a second while it works. */
+const passedOver = /\.get_|^event\.|^task\.set_progress$/
+
+/** In these the first argument may be a secret, and not the object. */
+const secretive = /^session\./
+
+export const withAudit = async (
+  { log }: Pick<XenApiContext, 'log'>,
+  { user }: Identity,
+  method: string,
+  args: readonly Wire[],
+  run: () => Promise<Wire>,
+): Promise<Wire> => {
+  if (passedOver.test(method)) return run()
+  const object = secretive.test(method) ? undefined : uuidIn(args[0])
+  return withAuditLine(log, { user: user.name, method, object }, run, uuidIn)
+}
+
+export interface AuditLine {
+  readonly user: string
+  /** Of a call its name, of a transfer its permission. */
+  readonly method: string
+  /** The uuid of what is changed or read. */
+  readonly object: string | undefined
+}
+
+/**
+ * Runs `run` and tells what came of it.
+ * @param madeOf the uuid of what was made, for lines without an object
+ */
+export const withAuditLine = async <T>(
+  log: XenApiContext['log'],
+  line: AuditLine,
+  run: () => Promise<T>,
+  madeOf: (result: T) => string | undefined,
+): Promise<T> => {
+  const tell = (outcome: string, object = line.object): void =>
+    log.info({ audit: { ...line, object, outcome } }, 'audit')
+  try {
+    const result = await run()
+    tell('success', line.object ?? madeOf(result))
+    return result
+  } catch (error) {
+    tell(toAppError(error).code)
+    throw error
+  }
+}
+
+const uuidIn = (wire: Wire | undefined): string | undefined =>
+  typeof wire === 'string' ? refToUuid(wire) : undefined

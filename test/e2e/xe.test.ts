@@ -1,0 +1,189 @@
+// Our xe as a process against the real server, the way a stranger would use it; and an upload by Python that
+// speaks HTTP/1.0 and tells no length.
+
+import { execFile } from 'node:child_process'
+import { readFile, stat, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { formatNames } from '../../src/formats/format.ts'
+import { rootPassword, shareServer } from '../support/server.ts'
+import { convertSource, createRawSource, expectSameGuest } from '../support/sources.ts'
+import { createTestFolder, hasTool, run } from '../support/tools.ts'
+
+const program = resolve(import.meta.dirname, '../../src/cli/xe.ts')
+const server = await shareServer()
+
+interface Outcome {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+}
+
+/** Runs xe with nothing in its environment but what is told. */
+const runXe = (args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Outcome> =>
+  new Promise((resolve) => {
+    const child = execFile(
+      process.execPath,
+      [program, ...args],
+      { env: { PATH: process.env['PATH'], HOME: '/nowhere', ...env }, timeout: 60_000 },
+      (error, out, err) => resolve({ code: error === null ? 0 : Number(error.code), out, err }),
+    )
+    child.stdin?.end()
+  })
+
+const options = ['-s', server.host, '-p', String(server.port), '-u', 'root', '-pw', rootPassword]
+
+const xe = (...args: string[]): Promise<Outcome> => runXe([...options, ...args])
+
+/** What xe prints, one word; throws where it fails. */
+const ask = async (...args: string[]): Promise<string> => {
+  const { code, out, err } = await xe(...args)
+  if (code !== 0) throw new Error(`xe ${args.join(' ')} ended with ${code}: ${err}`)
+  return out.trim()
+}
+
+const createVdi = async (size = '25MiB'): Promise<string> => {
+  const sr = await ask('sr-list', '--minimal')
+  return ask('vdi-create', `sr-uuid=${sr}`, 'name-label=a', `virtual-size=${size}`)
+}
+
+describe.skipIf(!hasTool('qemu-img'))('a stranger with xe', () => {
+  test.each(formatNames)('imports %s and exports all formats, with a bar', async (format) => {
+    const folder = await createTestFolder()
+    const raw = await createRawSource(folder, 'source.raw', { size: 25 << 20 })
+    const image = await convertSource(raw, format)
+    const vdi = await createVdi()
+    const imported = await xe(
+      'vdi-import',
+      `uuid=${vdi}`,
+      `filename=${image}`,
+      `format=${format}`,
+      '--progress',
+    )
+    expect(imported).toMatchObject({ code: 0, out: '' })
+    expect(imported.err).toMatch(/\(100% ETA 00:00:00\) *\nTotal time: /)
+    for (const wanted of formatNames) {
+      const target = join(folder, `out.${wanted}`)
+      const args = [`uuid=${vdi}`, `filename=${target}`, `format=${wanted}`, '--progress']
+      expect(await xe('vdi-export', ...args)).toMatchObject({ code: 0, out: '' })
+      await expectSameGuest([target, wanted], [raw, 'raw'])
+    }
+    expect(await ask('task-list')).toBe('')
+  })
+
+  test('pipes: from standard input, to standard output', async () => {
+    const raw = await createRawSource(await createTestFolder(), 'source.raw', { size: 25 << 20 })
+    const vhd = await convertSource(raw, 'vhd')
+    const vdi = await createVdi()
+    const call = [process.execPath, program, ...options].map((word) => `'${word}'`).join(' ')
+    const into = `cat '${vhd}' | ${call} vdi-import uuid=${vdi} filename=- format=vhd`
+    const back = `${call} vdi-export uuid=${vdi} filename=- | cmp - '${raw}'`
+    const { stdout } = await run('bash', ['-o', 'pipefail', '-c', `${into} && ${back}`])
+    expect(stdout).toBe('')
+  })
+
+  test('sm-list shows the formats', async () => {
+    const { out } = await xe('sm-list', 'params=all')
+    expect(out).toMatch(/^ +supported-image-formats \(SRO\): .*\bqcow2\b/m)
+    const shown = await ask('vdi-list', `uuid=${await createVdi('1GiB')}`, 'params=virtual-size')
+    expect(shown).toMatch(/^virtual-size \( RO\) +: 1073741824$/)
+  })
+
+  test('the reason of a failure is shown, and no half file stays', async () => {
+    const folder = await createTestFolder()
+    const vdi = await createVdi()
+    const garbage = join(folder, 'garbage')
+    await writeFile(garbage, Buffer.alloc(1 << 20, 7))
+    const bad = await xe('vdi-import', `uuid=${vdi}`, `filename=${garbage}`, 'format=qcow2')
+    expect(bad).toMatchObject({ code: 1, out: '' })
+    expect(bad.err).toMatch(/^Cannot decode qcow2: .*\nmsg: /)
+
+    const target = join(folder, 'out')
+    const unknown = await xe('vdi-export', `uuid=${vdi}`, `filename=${target}`, 'format=vmdk9')
+    expect(unknown).toMatchObject({ code: 1 })
+    expect(unknown.err).toContain('Unknown format vmdk9')
+    await expect(stat(target)).rejects.toThrow('ENOENT')
+
+    const there = await xe('vdi-export', `uuid=${vdi}`, `filename=${garbage}`)
+    expect(there).toMatchObject({ code: 1 })
+    expect(there.err).toContain('file already exists')
+    expect(await readFile(garbage)).toHaveLength(1 << 20)
+
+    const missing = await xe('vdi-import', `uuid=${vdi}`, `filename=${target}`)
+    expect(missing).toMatchObject({ code: 1 })
+    expect(missing.err).toContain(`Cannot read the file '${target}'`)
+    expect(await ask('task-list')).toBe('')
+  })
+})
+
+describe('how xe is called', () => {
+  const where = [`-s`, server.host, '-p', String(server.port)]
+
+  test('XE_EXTRA_ARGS, ~/.xe and a password file', async () => {
+    const home = await createTestFolder()
+    const place = `server=${server.host},port=${server.port}`
+    const extra = { XE_EXTRA_ARGS: `${place},username=root,password=${rootPassword}` }
+    expect(await runXe(['sm-list', '--minimal'], extra)).toMatchObject({ code: 0, err: '' })
+    await writeFile(
+      join(home, '.xe'),
+      `server=${server.host}\nport=${server.port}\nusername=root\npassword=${rootPassword}\n`,
+    )
+    expect(await runXe(['sm-list', '--minimal'], { HOME: home })).toMatchObject({ code: 0 })
+    // What is said later counts more.
+    const wrong = { HOME: home, XE_EXTRA_ARGS: 'password=wrong' }
+    expect(await runXe(['sm-list'], wrong)).toMatchObject({ code: 1 })
+    expect(await runXe(['sm-list', `password=${rootPassword}`], wrong)).toMatchObject({ code: 0 })
+    const file = join(home, 'pw')
+    await writeFile(file, `root\n${rootPassword}\n`)
+    expect(await runXe([...where, '-pwf', file, 'sm-list'])).toMatchObject({ code: 0 })
+  })
+
+  test.each([
+    [[...where, '-u', 'root', '-pw', 'no', 'sm-list'], 1, /^Authentication failed\n/],
+    [[...where, 'sm-list'], 1, /^Authentication failed\n/],
+    [['-p', '99999', 'sm-list'], 1, /^Port number must be an integer \(0-65535\), not "99999"\n/],
+    [['-p'], 1, /^-p must be followed by a value\n/],
+    [[], 0, /^Usage: xe /],
+    [['-p', '1', 'sm-list'], 1, /^Error: connect ECONNREFUSED 127\.0\.0\.1:1\n$/],
+    [['-s', server.host, '-pwf', '/nowhere', 'sm-list'], 1, /^Error opening password file/],
+  ])('%j', async (args, code, expected) => {
+    const outcome = await runXe(args)
+    expect(outcome.err).toMatch(expected)
+    expect(outcome).toMatchObject({ code, out: '' })
+  })
+})
+
+const pythonUpload = `
+import socket, sys
+host, port, target, path, auth = sys.argv[1:]
+connection = socket.create_connection((host, int(port)), timeout=60)
+connection.sendall(('PUT %s HTTP/1.0\\r\\nAuthorization: Basic %s\\r\\n\\r\\n' % (target, auth)).encode())
+head = b''
+while not head.endswith(b'\\r\\n\\r\\n'):
+    byte = connection.recv(1)
+    if not byte: sys.exit('no head: %r' % head)
+    head += byte
+if not head.startswith(b'HTTP/1.1 200'): sys.exit(head.decode())
+with open(path, 'rb') as image:
+    while block := image.read(100_000): connection.sendall(block)
+connection.shutdown(socket.SHUT_WR)
+answer = b''
+while block := connection.recv(4096): answer += block
+print(answer.decode(), end='')
+`
+
+describe.skipIf(!hasTool('python3') || !hasTool('qemu-img'))('Python, HTTP/1.0, no length', () => {
+  test.each(formatNames)('%s', async (format) => {
+    const folder = await createTestFolder()
+    const raw = await createRawSource(folder, 'source.raw', { size: 25 << 20 })
+    const image = await convertSource(raw, format)
+    const vdi = await createVdi()
+    const auth = Buffer.from(`root:${rootPassword}`).toString('base64')
+    const target = `/import_raw_vdi?vdi=${vdi}&format=${format}`
+    const args = ['-c', pythonUpload, server.host, String(server.port), target, image, auth]
+    expect((await run('python3', args)).stdout).toBe(`${vdi}\n`)
+    const out = join(folder, 'out.raw')
+    expect(await xe('vdi-export', `uuid=${vdi}`, `filename=${out}`)).toMatchObject({ code: 0 })
+    await expectSameGuest([out, 'raw'], [raw, 'raw'])
+  })
+})
