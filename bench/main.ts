@@ -2,6 +2,7 @@
 // `npm run bench` measures; `npm run bench -- --short` only shows that it runs. Asserts no time.
 
 import { execFileSync } from 'node:child_process'
+import { rmSync } from 'node:fs'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { cpus, tmpdir, totalmem } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -113,6 +114,13 @@ const { short, dir } = parseArgs({
 }).values
 const folder = await mkdtemp(join(resolve(dir), 'diskport-bench-'))
 print(`in ${folder}, which is removed at the end`)
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    // The last to run at exit: server and nginx have been killed by then.
+    process.once('exit', () => rmSync(folder, { recursive: true, force: true, maxRetries: 10 }))
+    process.exit(1)
+  })
+}
 try {
   await measure(folder, short)
 } finally {

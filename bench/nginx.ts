@@ -49,6 +49,7 @@ export const startNginx = async (folder: string, root: string): Promise<Nginx> =
   await writeFile(file, configuration(folder, root, port))
   const args = ['-p', folder, '-e', join(folder, 'nginx-error.log'), '-c', file]
   const child = spawn('nginx', args, { stdio: 'ignore' })
+  process.once('exit', () => child.kill('SIGKILL'))
   const exited = once(child, 'exit')
   const url = `http://127.0.0.1:${port}`
   try {

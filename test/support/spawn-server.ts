@@ -69,6 +69,9 @@ export const spawnServer = async (options: ServerOptions = {}): Promise<TestServ
     },
   )
   const printed = collectOutput(child)
+  const killChild = (): void => void child.kill('SIGKILL')
+  process.once('exit', killChild)
+  child.once('exit', () => process.off('exit', killChild))
   const exited = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | string)
   const url = await within('the server to say where it listens', listening(child, printed, exited))
   const { hostname, port } = new URL(url)
