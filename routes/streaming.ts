@@ -40,14 +40,16 @@ export const sendImage = async (
   const gone = new AbortController()
   outgoing.once('close', () => gone.abort())
   outgoing.once('error', () => gone.abort())
+  // A client that left while the image was planned: its `close` has been and does not come again.
+  if (outgoing.destroyed) gone.abort()
   outgoing.setTimeout(stallLimit, () => outgoing.destroy())
   const stop = AbortSignal.any([signal, gone.signal])
   const pool = createBufferPool(pieceCount, pieceSize)
   try {
     for await (const { bytes, release } of readAhead(image, range, pool, stop)) {
       throwIfAborted(stop)
-      outgoing.write(bytes, () => {
-        onProgress(bytes.length)
+      outgoing.write(bytes, (error) => {
+        if (error === undefined || error === null) onProgress(bytes.length)
         release()
       })
     }

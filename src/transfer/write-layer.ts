@@ -66,6 +66,8 @@ export const writeLayer = async (
     await layer.commit({ uuid: row.uuid, parentUuid: row.parentUuid, fileSize })
   } catch (error) {
     await draft?.abort()
+    // A commit that took effect and still threw: the layer is content now, and stays.
+    if ((await catalog.layers.get(row.uuid))?.state === 'sealed') throw error
     // After seal the file lies in the repository: abort no longer removes it.
     await storage.store(srUuid).removeLayer(row)
     await catalog.layers.remove(row.uuid)

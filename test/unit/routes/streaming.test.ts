@@ -1,8 +1,8 @@
 // The byte path of exports against a real socket: order, bounds, and the three outcomes.
 
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import { createServer, get } from 'node:http'
+import { createServer, get, IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { Socket } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { sendImage } from '../../../routes/streaming.ts'
 import type { ByteRange } from '../../../src/disk/extents.ts'
@@ -90,5 +90,17 @@ describe('sendImage', () => {
     const { response, verdict } = await serve(image, { offset: 0, length: size }, cancel.signal)
     await expect(bodyOf(response)).rejects.toThrow('aborted')
     await expect(verdict).rejects.toMatchObject({ code: 'TASK_CANCELLED' })
+  })
+
+  test('a client that left before the first byte costs no read', async () => {
+    let reads = 0
+    const outgoing = new ServerResponse(new IncomingMessage(new Socket()))
+    outgoing.destroy()
+    const { signal } = new AbortController()
+    const range = { offset: 0, length: size }
+    const image = patternImage(() => (reads += 1))
+    const sent = sendImage(image, range, outgoing, { signal, onProgress: () => {} })
+    expect(await sent).toBe('client-left')
+    expect(reads).toBe(0)
   })
 })
