@@ -32,7 +32,6 @@ import { openFileFolder } from './store/file-folder.ts'
 import { createLayerStore } from './store/layer-store.ts'
 import type { Storage } from './store/storage.ts'
 import { createStorage } from './store/storage.ts'
-import type { Store } from './store/store.ts'
 import { createLeases } from './transfer/leases.ts'
 import { createTransfers } from './transfer/transfers.ts'
 import { version } from './version.ts'
@@ -99,9 +98,9 @@ const start = async (
 
   const storage = createStorage({
     catalog,
-    stores: await openStores(catalog, config.data),
     onError: (error, doing) => log.error({ error }, doing),
   })
+  await attachStores(catalog, storage, config.data)
   onClose(() => storage.settled())
   await recover(catalog, storage, log)
 
@@ -118,6 +117,7 @@ const start = async (
     catalog,
     authenticate,
     hostUuid,
+    transfer: context,
     storage: {
       usage: (srUuid) => usageOf(catalog, storage, srUuid),
       busy: (vdiUuid) => context.leases.holder(vdiUuid),
@@ -186,13 +186,11 @@ const readTls = async ({ tls }: Config, log: Logger): Promise<TlsOptions | undef
 }
 
 /** A store for each storage repository that the catalog knows. */
-const openStores = async (catalog: Catalog, data: string): Promise<Map<string, Store>> => {
-  const stores = new Map<string, Store>()
+const attachStores = async (catalog: Catalog, storage: Storage, data: string): Promise<void> => {
   for (const sr of await catalog.srs.list()) {
     const path = sr.path === '' ? join(data, 'sr', sr.uuid) : sr.path
-    stores.set(sr.uuid, createLayerStore(await openFileFolder(path)))
+    storage.attach(sr.uuid, createLayerStore(await openFileFolder(path)))
   }
-  return stores
 }
 
 const usageOf = async (catalog: Catalog, storage: Storage, srUuid: string): Promise<SrUsage> => {

@@ -64,6 +64,8 @@ const ensureStorageRepository = async ({ srs }: Catalog): Promise<string> => {
     path: '',
     defaultFormat: 'qcow2',
     smConfig: {},
+    deviceConfig: {},
+    readOnly: false,
     tags: [],
   })
   return sr.uuid

@@ -81,6 +81,9 @@ export interface LayerCommit {
   readonly fileSize: number
 }
 
+/** A file that diskport writes: its name follows from the row, and nobody else changes it. */
+const ours = { hasData: true, fileName: null, fileStamp: null }
+
 export const createLayers = (database: Database, now: () => Date): Layers => {
   const { db } = database
   return {
@@ -89,7 +92,7 @@ export const createLayers = (database: Database, now: () => Date): Layers => {
         await requireParent(db, layer.uuid, layer.srUuid, layer.parentUuid)
         await db
           .insertInto('layers')
-          .values({ ...layer, state: 'writing', fileSize: 0 })
+          .values({ ...ours, ...layer, state: 'writing', fileSize: 0 })
           .execute()
       }),
     commit: (commit) => database.transaction((db) => commitLayer(db, commit)),
@@ -146,7 +149,7 @@ const commitLayer = async (db: Queries, commit: LayerCommit): Promise<void> => {
   const { uuid, vdiUuid, expectedLayerUuid, parentUuid, fileSize } = commit
   const layer = await db
     .selectFrom('layers')
-    .select(['state', 'srUuid'])
+    .select(['state', 'srUuid', 'createdAt'])
     .where('uuid', '=', uuid)
     .executeTakeFirst()
   if (layer?.state !== 'writing') {
@@ -177,7 +180,11 @@ const commitLayer = async (db: Queries, commit: LayerCommit): Promise<void> => {
     .set({ state: 'sealed', parentUuid, fileSize })
     .where('uuid', '=', uuid)
     .execute()
-  await db.updateTable('vdis').set({ layerUuid: uuid }).where('uuid', '=', vdiUuid).execute()
+  await db
+    .updateTable('vdis')
+    .set({ layerUuid: uuid, contentUuid: uuid, contentAt: layer.createdAt })
+    .where('uuid', '=', vdiUuid)
+    .execute()
 }
 
 const readChain = async (db: Queries, uuid: string): Promise<LayerRow[]> => {

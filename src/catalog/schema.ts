@@ -47,6 +47,10 @@ export interface SrTable extends NamedTable {
   /** What a VDI gets that asks for no format. */
   defaultFormat: FormatName
   smConfig: StringMap
+  /** As SR.create was given it. */
+  deviceConfig: StringMap
+  /** Nothing is ever written there. */
+  readOnly: boolean
   tags: readonly string[]
 }
 
@@ -62,6 +66,12 @@ export interface LayerTable {
   virtualSize: number
   /** In bytes, allocated or length as the store counts; 0 while writing. */
   fileSize: number
+  /** False: only its block map is left, to tell what has changed. */
+  hasData: boolean
+  /** Of a file that was there before; null: `<uuid>.<format>`. */
+  fileName: string | null
+  /** What the file looked like when it was found, for one that others may change; null: ours. */
+  fileStamp: string | null
   createdAt: Date
 }
 
@@ -71,6 +81,15 @@ export interface VdiTable extends NamedTable {
   virtualSize: number
   /** The top layer; null: all zeros. */
   layerUuid: string | null
+  /**
+   * Names the content: another one, whenever the content may be another. Snapshots and clones share
+   * it, merging layers keeps it. Null: never written.
+   */
+  contentUuid: string | null
+  /** When the content was sealed; null: never written. */
+  contentAt: Date | null
+  /** Whether clients may ask which blocks have changed. */
+  cbtEnabled: boolean
   /** At rest. */
   format: FormatName
   /** What `sm_config:image-format` asked for; null: the format was the driver's choice. */

@@ -9,6 +9,27 @@ import { settleAll } from '../disk/settle.ts'
 import type { MapCache } from './map-cache.ts'
 import type { LayerId, Store } from './store.ts'
 
+/** What each layer of a chain holds, without the chain staying open. */
+export const readPath = async (
+  store: Store,
+  maps: MapCache,
+  chain: readonly LayerId[],
+): Promise<PathLayer[]> => {
+  const path: PathLayer[] = []
+  for (const layer of chain) {
+    const map = await maps.get(layer.uuid, async () => {
+      const disk = await store.openLayer(layer)
+      try {
+        return await collectBlockMap(disk)
+      } finally {
+        await disk.close()
+      }
+    })
+    path.push({ uuid: layer.uuid, map })
+  }
+  return path
+}
+
 export interface OpenedChain {
   /** Owns the layers and closes them. */
   readonly disk: Disk

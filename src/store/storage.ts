@@ -5,11 +5,12 @@ import pLimit from 'p-limit'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { LayerRow } from '../catalog/layers.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
+import type { PathLayer } from '../disk/delta-disk.ts'
 import { createDeltaDisk } from '../disk/delta-disk.ts'
 import type { Disk } from '../disk/disk.ts'
 import { AppError } from '../errors.ts'
 import { createMapCache } from './map-cache.ts'
-import { openChain } from './open-chain.ts'
+import { openChain, readPath } from './open-chain.ts'
 import { createPins } from './pins.ts'
 import type { Store } from './store.ts'
 
@@ -17,11 +18,20 @@ export interface Storage {
   /** The store of a storage repository; HANDLE_INVALID where there is none. */
   store(srUuid: string): Store
 
+  /** From now on the storage repository has this store. */
+  attach(srUuid: string, store: Store): void
+
+  /** The storage repository is forgotten here; what lies in it stays. */
+  detach(srUuid: string): void
+
   /**
    * What the VDI shows at this moment; later imports do not disturb it. Closing the disk ends that.
    * @param base where given, the disk's extents tell only what may differ from this VDI: see createDeltaDisk
    */
   openVdi(vdi: VdiRow, base?: VdiRow): Promise<OpenedVdi>
+
+  /** What each layer of the VDI holds, top first, at this moment. No data is read and nothing stays open. */
+  readPath(vdi: VdiRow): Promise<ReadPath>
 
   /** Deletes in the background the layers of the repository that no VDI reaches and nobody reads. */
   collect(srUuid: string): void
@@ -37,19 +47,21 @@ export interface OpenedVdi {
   readonly disk: Disk
   /** Its layers, top first; none for a VDI that was never written. */
   readonly chain: readonly LayerRow[]
-  /** Those of the base, where there is one. */
-  readonly baseChain?: readonly LayerRow[]
+}
+
+export interface ReadPath {
+  readonly chain: readonly LayerRow[]
+  readonly path: readonly PathLayer[]
 }
 
 interface StorageOptions {
   readonly catalog: Catalog
-  /** By uuid of the storage repository. */
-  readonly stores: ReadonlyMap<string, Store>
   /** Told of a failure in the background. */
   readonly onError: (error: unknown, doing: string) => void
 }
 
-export const createStorage = ({ catalog, stores, onError }: StorageOptions): Storage => {
+export const createStorage = ({ catalog, onError }: StorageOptions): Storage => {
+  const stores = new Map<string, Store>()
   const maps = createMapCache()
   // Looking up a chain and pinning it is one step, and so is choosing what to delete.
   const oneAtATime = pLimit(1)
@@ -82,13 +94,16 @@ export const createStorage = ({ catalog, stores, onError }: StorageOptions): Sto
     for (const srUuid of stores.keys()) collect(srUuid)
   })
 
-  const openPinned = async ({ layerUuid, virtualSize, srUuid }: VdiRow) => {
-    const { chain, release } = await oneAtATime(async () => {
+  const pinChain = ({ layerUuid }: VdiRow) =>
+    oneAtATime(async () => {
       const chain = layerUuid === null ? [] : await catalog.layers.chain(layerUuid)
       return { chain, release: pins.pin(chain.map((layer) => layer.uuid)) }
     })
+
+  const openPinned = async (vdi: VdiRow) => {
+    const { chain, release } = await pinChain(vdi)
     try {
-      const { disk, path } = await openChain(store(srUuid), maps, chain, virtualSize)
+      const { disk, path } = await openChain(store(vdi.srUuid), maps, chain, vdi.virtualSize)
       return { disk: closeWith(disk, release), path, chain }
     } catch (error) {
       release()
@@ -96,17 +111,28 @@ export const createStorage = ({ catalog, stores, onError }: StorageOptions): Sto
     }
   }
 
+  const readPinnedPath = async (vdi: VdiRow): Promise<ReadPath> => {
+    const { chain, release } = await pinChain(vdi)
+    try {
+      return { chain, path: await readPath(store(vdi.srUuid), maps, chain) }
+    } finally {
+      release()
+    }
+  }
+
   return {
     store,
     collect,
+    readPath: readPinnedPath,
+    attach: (srUuid, store) => void stores.set(srUuid, store),
+    detach: (srUuid) => void stores.delete(srUuid),
     async openVdi(vdi, base) {
       const opened = await openPinned(vdi)
       if (base === undefined) return opened
       try {
-        const below = await openPinned(base)
-        await below.disk.close()
+        const below = await readPinnedPath(base)
         const delta = createDeltaDisk(opened.disk, opened.path, below.path)
-        return { disk: delta, chain: opened.chain, baseChain: below.chain }
+        return { disk: delta, chain: opened.chain }
       } catch (error) {
         await opened.disk.close()
         throw error

@@ -2,7 +2,6 @@
 // caller for as long as it takes to send. Knows no HTTP; routes/export-raw-vdi calls it.
 
 import { createHash } from 'node:crypto'
-import type { LayerRow } from '../catalog/layers.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import type { FormatName, ImageIdentity, PlanOptions } from '../formats/format.ts'
 import { requireFormat } from '../formats/registry.ts'
@@ -55,7 +54,7 @@ export const exportVdi = (
     const base = baseUuid === undefined ? undefined : await findVdi(context, baseUuid)
     const opened = await context.storage.openVdi(vdi, base)
     const image = await planOrClose(opened, () =>
-      format.plan(opened.disk, identityOf(vdi, base, opened), options),
+      format.plan(opened.disk, identityOf(vdi, base), options),
     )
     try {
       await deliver({
@@ -79,21 +78,14 @@ const planOrClose = async (opened: OpenedVdi, plan: () => Promise<Image>): Promi
   }
 }
 
-const identityOf = (
-  vdi: VdiRow,
-  base: VdiRow | undefined,
-  { chain, baseChain }: OpenedVdi,
-): ImageIdentity => ({
+const identityOf = (vdi: VdiRow, base: VdiRow | undefined): ImageIdentity => ({
   uuid: vdi.uuid,
-  timestamp: contentTime(vdi, chain),
-  ...(base === undefined
-    ? {}
-    : { base: { uuid: base.uuid, timestamp: contentTime(base, baseChain ?? []) } }),
+  timestamp: contentTime(vdi),
+  ...(base === undefined ? {} : { base: { uuid: base.uuid, timestamp: contentTime(base) } }),
 })
 
 /** When the content was sealed; that of an empty VDI when the VDI was made. */
-const contentTime = (vdi: VdiRow, chain: readonly LayerRow[]): Date =>
-  chain[0]?.createdAt ?? vdi.createdAt
+const contentTime = (vdi: VdiRow): Date => vdi.contentAt ?? vdi.createdAt
 
 /** Everything that the bytes depend on: content, size, format and options. */
 const etagOf = (
@@ -102,7 +94,7 @@ const etagOf = (
   format: FormatName,
   options: PlanOptions,
 ): string => {
-  const disks = [vdi, base].map((disk) => [disk?.uuid, disk?.layerUuid, disk?.virtualSize])
+  const disks = [vdi, base].map((disk) => [disk?.uuid, disk?.contentUuid, disk?.virtualSize])
   const parts = [planVersion, disks, format, options.subformat, options.delta]
   const digest = createHash('sha256').update(JSON.stringify(parts)).digest('base64url')
   return `"${digest.slice(0, 32)}"`

@@ -2,6 +2,7 @@
 
 import type { Catalog } from '../catalog/catalog.ts'
 import type { FormatName } from '../catalog/schema.ts'
+import type { TransferContext } from '../transfer/context.ts'
 import type { Authenticate } from './authenticate.ts'
 import type { EventFeed } from './event-feed.ts'
 import type { Registrations } from './event-registrations.ts'
@@ -13,6 +14,9 @@ export interface ObjectContext {
 
   /** Of this server, as bootstrap told it. */
   readonly hostUuid: string
+
+  /** For calls that make, copy and move content. */
+  readonly transfer: TransferContext
 
   readonly storage: {
     /** What lies in the storage repository now. */

@@ -27,9 +27,9 @@ export const startImportServer = async (
   const log = pino({ level: 'silent' })
   const storage = createStorage({
     catalog,
-    stores: new Map([[srUuid, createLayerStore(createMemoryFolder())]]),
     onError: () => {},
   })
+  storage.attach(srUuid, createLayerStore(createMemoryFolder()))
   const transfers = createTransfers(8)
   const context = { catalog, storage, transfers, leases: createLeases(), log }
   const routes: RouteContext = { transfer: context, authorize }

@@ -1,8 +1,15 @@
 // The calls of XenAPI for tests: on a catalog in memory, with storage and transfers that the test
 // plays.
 
+import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
 import type { Role } from '../../src/catalog/schema.ts'
+import { createLayerStore } from '../../src/store/layer-store.ts'
+import { createMemoryFolder } from '../../src/store/memory-folder.ts'
+import { createStorage } from '../../src/store/storage.ts'
+import type { TransferContext } from '../../src/transfer/context.ts'
+import { createLeases } from '../../src/transfer/leases.ts'
+import { createTransfers } from '../../src/transfer/transfers.ts'
 import { GiB, MAXIMUM_DISK_SIZE, MiB } from '../../src/units.ts'
 import { createAuthenticate } from '../../src/xenapi/authenticate.ts'
 import type { ObjectContext, XenApiContext } from '../../src/xenapi/context.ts'
@@ -29,10 +36,27 @@ export const createTestApi = async (clock: TestClock = createTestClock()) => {
   const collected: string[] = []
   const logged: object[] = []
   const audited: object[] = []
+  const log = {
+    error: (fields: object, message: string) => void logged.push({ ...fields, message }),
+    info: (fields: object) => void audited.push(fields),
+  }
+  const storage = createStorage({
+    catalog,
+    onError: (error, doing) => log.error({ error }, doing),
+  })
+  storage.attach(started.srUuid, createLayerStore(createMemoryFolder()))
+  const transfer: TransferContext = {
+    catalog,
+    storage,
+    transfers: createTransfers(8),
+    leases: createLeases(),
+    log: pino({ level: 'silent' }),
+  }
   const objects: ObjectContext = {
     catalog,
     authenticate: createAuthenticate(catalog, () => clock.now().getTime()),
     hostUuid,
+    transfer,
     storage: {
       usage: async () => ({
         physicalSize: 100 * GiB,
@@ -55,10 +79,7 @@ export const createTestApi = async (clock: TestClock = createTestClock()) => {
       qcow2: { maximumSize: MAXIMUM_DISK_SIZE },
     },
     version: '1.2.3',
-    log: {
-      error: (fields, message) => void logged.push({ ...fields, message }),
-      info: (fields) => void audited.push(fields),
-    },
+    log,
   }
   const events = await openEventFeed(objects)
   onTestFinished(() => events.close())
@@ -73,6 +94,8 @@ export const createTestApi = async (clock: TestClock = createTestClock()) => {
   return {
     ...started,
     clock,
+    /** Real, in memory. */
+    transfer,
     context,
     dispatcher,
     jsonRpc: createJsonRpc(dispatcher),

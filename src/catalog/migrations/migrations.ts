@@ -3,7 +3,9 @@
 
 import type { Migration } from 'kysely/migration'
 import * as initial from './0001-initial.ts'
+import * as snapshotsAndFolders from './0002-snapshots-and-folders.ts'
 
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-initial': initial,
+  '0002-snapshots-and-folders': snapshotsAndFolders,
 }

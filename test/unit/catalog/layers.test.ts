@@ -24,7 +24,15 @@ const topLayer = async (catalog: Catalog, vdiUuid: string) =>
 
 /** A second storage repository. */
 const createOtherSr = async (catalog: Catalog): Promise<string> => {
-  const fixed = { type: 'file', contentType: 'user', shared: false, path: '', tags: [] }
+  const fixed = {
+    type: 'file',
+    contentType: 'user',
+    shared: false,
+    path: '',
+    tags: [],
+    deviceConfig: {},
+    readOnly: false,
+  }
   const sr = await catalog.srs.create({ ...fixed, defaultFormat: 'raw', smConfig: {} })
   return sr.uuid
 }
@@ -203,7 +211,8 @@ describe('chain', () => {
     [
       '4097 layers',
       `with recursive numbers(value) as (select 1 union all select value + 1 from numbers where value < 4096)
-        insert into layers select 'layer' || value, sr_uuid,
+        insert into layers (uuid, sr_uuid, parent_uuid, format, state, virtual_size, file_size, created_at)
+          select 'layer' || value, sr_uuid,
           case value when 1 then layers.uuid else 'layer' || (value - 1) end,
           format, state, virtual_size, file_size, created_at from numbers join layers order by value;
        update vdis set layer_uuid = 'layer4096'`,
@@ -229,7 +238,8 @@ describe('chain', () => {
     const beside = new DatabaseSync(path)
     beside.exec(`with recursive numbers(value) as
         (select 1 union all select value + 1 from numbers where value < 4095)
-      insert into layers select 'layer' || value, sr_uuid,
+      insert into layers (uuid, sr_uuid, parent_uuid, format, state, virtual_size, file_size, created_at)
+          select 'layer' || value, sr_uuid,
         case value when 1 then layers.uuid else 'layer' || (value - 1) end,
         format, state, virtual_size, file_size, created_at from numbers join layers order by value`)
     beside.close()

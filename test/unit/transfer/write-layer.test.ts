@@ -24,9 +24,9 @@ const start = async (format: FormatName = 'qcow2') => {
   const errors: unknown[] = []
   const storage = createStorage({
     catalog,
-    stores: new Map([[srUuid, store]]),
     onError: (error) => errors.push(error),
   })
+  storage.attach(srUuid, store)
   const log = pino({ level: 'silent' })
   const context = { catalog, storage, transfers: createTransfers(4), leases: createLeases(), log }
   const { uuid } = await catalog.vdis.create({ srUuid, virtualSize: size, format })
