@@ -12,7 +12,8 @@ import type { RouteContext } from './environment.ts'
 import type { ErrorReply } from './error-response.ts'
 import { errorReply, logRefusal } from './error-response.ts'
 import { hasTask, importPath, importReply, runImport } from './import-request.ts'
-import { drain, exactly, linger, readBody, unknownLength, untilCut } from './upload.ts'
+import { exactly, readBody, untilCut } from './read-body.ts'
+import { drain, linger, unknownLength } from './upload.ts'
 
 /** A route for the socket front. */
 export const createSocketImport = (context: RouteContext): RawRoute => ({

@@ -11,7 +11,8 @@ import type { NodeEnvironment, RouteContext } from './environment.ts'
 import type { ErrorReply } from './error-response.ts'
 import { errorReply, LengthRequiredError, logRefusal } from './error-response.ts'
 import { hasTask, importPath, importReply, runImport } from './import-request.ts'
-import { answer, drain, linger, readBody, unknownLength, untilCut } from './upload.ts'
+import { readBody, untilCut } from './read-body.ts'
+import { answer, drain, linger, unknownLength } from './upload.ts'
 
 export const createImportRoute = (context: RouteContext): Hono<NodeEnvironment> => {
   const app = new Hono<NodeEnvironment>()

@@ -34,6 +34,8 @@ class StreamReader implements ForwardReader {
   offset = 0
   readonly #chunks: AsyncIterator<Uint8Array>
   readonly #signal: AbortSignal | undefined
+  /** Ends the wait for the next chunk. */
+  #interrupt: ((reason: unknown) => void) | undefined
   #chunk: Uint8Array = new Uint8Array(0)
   #start = 0
   #ended = false
@@ -41,6 +43,7 @@ class StreamReader implements ForwardReader {
   constructor(source: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined) {
     this.#chunks = source[Symbol.asyncIterator]()
     this.#signal = signal
+    signal?.addEventListener('abort', () => this.#interrupt?.(signal.reason), { once: true })
   }
 
   async read(target: Uint8Array, what: string): Promise<void> {
@@ -103,9 +106,11 @@ class StreamReader implements ForwardReader {
 
   async #nextChunk(): Promise<Uint8Array | undefined> {
     throwIfAborted(this.#signal)
-    const next = this.#chunks.next()
     try {
-      const result = await (this.#signal === undefined ? next : untilAborted(next, this.#signal))
+      const result = await new Promise<IteratorResult<Uint8Array, unknown>>((resolve, reject) => {
+        this.#interrupt = reject
+        this.#chunks.next().then(resolve, reject)
+      })
       return result.done === true ? undefined : result.value
     } catch (error) {
       throwIfAborted(this.#signal)
@@ -120,18 +125,5 @@ class StreamReader implements ForwardReader {
       what,
       `the stream ends after ${this.offset} bytes, expected ${length} bytes at ${start}`,
     )
-  }
-}
-
-const untilAborted = async <T>(work: Promise<T>, signal: AbortSignal): Promise<T> => {
-  const { promise, reject } = Promise.withResolvers<never>()
-  const abort = (): void => reject(signal.reason as Error)
-  signal.addEventListener('abort', abort, { once: true })
-  // The loser of the race must not become an unhandled rejection.
-  work.catch(() => {})
-  try {
-    return await Promise.race([work, promise])
-  } finally {
-    signal.removeEventListener('abort', abort)
   }
 }

@@ -1,0 +1,168 @@
+// The bytes of an upload as they come: Node's request, or a bare socket, as chunks, with a deadline for
+// clients that stop sending. What is done with them is the decoder's business; upload.ts answers.
+
+import type { Readable } from 'node:stream'
+import { AppError } from '../src/errors.ts'
+import { KiB } from '../src/units.ts'
+
+/** How long a client may send nothing at all, in milliseconds. */
+export const silenceLimit = 120_000
+
+/** The least that a client must send, in bytes a second, averaged over this many seconds of waiting for it. */
+const minimumRate = KiB
+const rateWindow = 60
+
+/** What may wait here before the client is held back. */
+const queueLimit = 512 * KiB
+
+/**
+ * The body's chunks as they come. To be iterated once.
+ * @throws AppError VDI_IO_ERROR when the client stops sending; the stream's own error when the connection breaks
+ */
+export const readBody = (incoming: Readable): AsyncIterable<Uint8Array> => ({
+  [Symbol.asyncIterator]: () => iterate(incoming),
+})
+
+/** Who reads a stream now, to be stopped by whoever takes it over. */
+const readers = new WeakMap<Readable, () => void>()
+
+/** Ends the reading of a body that was left before its end; what comes from now on is the caller's. */
+export const stopReading = (incoming: Readable): void => readers.get(incoming)?.()
+
+// By hand: the stream's own iterator takes twice the time for each chunk, and another timer would be armed for each.
+const iterate = (incoming: Readable): AsyncIterator<Uint8Array, undefined> => {
+  const queue: Uint8Array[] = []
+  const watch = createRateWatch()
+  let queued = 0
+  let received = 0
+  let isOver = false
+  let failure: { readonly reason: unknown } | undefined
+  let wake: (() => void) | undefined
+
+  const onData = (chunk: Uint8Array): void => {
+    queue.push(chunk)
+    queued += chunk.length
+    received += chunk.length
+    if (queued >= queueLimit) incoming.pause()
+    wake?.()
+  }
+  const fail = (reason: unknown): void => {
+    failure ??= { reason }
+    clearTimeout(silence)
+    wake?.()
+  }
+  const onEnd = (): void => {
+    isOver = true
+    clearTimeout(silence)
+    wake?.()
+  }
+  // Without an end before it, the connection broke.
+  const onClose = (): void => {
+    if (!isOver) fail(incoming.errored ?? new Error('The connection was closed'))
+  }
+  const silence = setTimeout(() => {
+    if (wake === undefined) return
+    const found = `no byte came for ${silenceLimit / 1000} s, after ${received} bytes`
+    incoming.destroy(new AppError('VDI_IO_ERROR', [`Cannot read the upload: ${found}`]))
+  }, silenceLimit)
+  const stop = (): void => {
+    readers.delete(incoming)
+    clearTimeout(silence)
+    incoming.off('data', onData).off('end', onEnd).off('close', onClose)
+    // An error that comes later is nobody's any more: without a listener it would end the process.
+    incoming.off('error', fail).on('error', () => {})
+    incoming.pause()
+  }
+
+  /** Waits for a chunk, the end or a failure: time that counts as the client's. */
+  const more = async (): Promise<void> => {
+    const started = performance.now()
+    const before = received
+    silence.refresh()
+    incoming.resume()
+    await new Promise<void>((resolve) => (wake = resolve))
+    wake = undefined
+    if (failure === undefined) watch(received - before, performance.now() - started, received)
+  }
+
+  readers.set(incoming, stop)
+  incoming.on('data', onData).on('end', onEnd).on('close', onClose).on('error', fail)
+  if (incoming.readableEnded) onEnd()
+  else if (incoming.destroyed) onClose()
+
+  return {
+    async next() {
+      while (queue.length === 0) {
+        if (failure !== undefined) {
+          stop()
+          throw failure.reason
+        }
+        if (isOver) {
+          stop()
+          return { done: true, value: undefined }
+        }
+        try {
+          await more()
+        } catch (error) {
+          stop()
+          throw error
+        }
+      }
+      const value = queue.shift()!
+      queued -= value.length
+      if (incoming.isPaused() && queued <= queueLimit / 2) incoming.resume()
+      return { done: false, value }
+    },
+    async return() {
+      stop()
+      return { done: true, value: undefined }
+    },
+  }
+}
+
+/**
+ * The first `length` bytes.
+ * @throws AppError VDI_IO_ERROR where the chunks end before
+ */
+export async function* exactly(
+  length: number,
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let left = length
+  for await (const chunk of chunks) {
+    yield chunk.subarray(0, left)
+    left -= Math.min(left, chunk.length)
+    if (left === 0) return
+  }
+  const found = `the connection ended after ${length - left} of ${length} bytes`
+  throw new AppError('VDI_IO_ERROR', [`Cannot read the upload: ${found}`])
+}
+
+/** The chunks as far as they come: a connection that breaks is the end of the body, not a failure. */
+export async function* untilCut(
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* chunks
+  } catch (error) {
+    if (error instanceof AppError) throw error
+  }
+}
+
+/** Counts only the time spent waiting for the client: a slow disk of ours is not its fault. */
+const createRateWatch = () => {
+  let waited = 0
+  let bytes = 0
+  return (length: number, milliseconds: number, received: number): void => {
+    waited += milliseconds
+    bytes += length
+    if (waited < rateWindow * 1000) return
+    const rate = Math.floor((bytes * 1000) / waited)
+    if (rate < minimumRate) {
+      const found = `only ${rate} bytes a second came, at least ${minimumRate} must, after ${received} bytes`
+      throw new AppError('VDI_IO_ERROR', [`Cannot read the upload: ${found}`])
+    }
+    waited = 0
+    bytes = 0
+  }
+}
