@@ -45,6 +45,10 @@ export const importDisk = (server: TestServer, path: string, format: Format): Pr
   return timed('curl', ['-sSf', ...user, '-T', path, '-o', '/dev/null', url])
 }
 
+/** Uploads a file to a server that keeps it as it is; seconds. */
+export const putAway = (url: string, path: string): Promise<number> =>
+  timed('curl', ['-sSf', '-T', path, '-o', '/dev/null', url])
+
 /** The uuids of all VDIs. */
 export const listVdis = async (server: TestServer): Promise<string[]> => {
   const rpc = await login(server)

@@ -1,4 +1,4 @@
-// nginx as the peer that serves a ready-made file: no image to plan, the kernel copies.
+// nginx as the peer that serves and takes files as they are: no image to plan or to read, no fsync.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { eventually } from '../test/support/wait.ts'
 
 export interface Nginx {
-  /** Serves the files of its folder. */
+  /** Serves the files of its folder, and takes others by PUT below `/put/`. */
   readonly url: string
   stop(): Promise<void>
 }
@@ -37,7 +37,12 @@ http {
   sendfile on;
   tcp_nopush on;
   ${temporary}
-  server { listen 127.0.0.1:${port}; root ${root}; }
+  client_max_body_size 0;
+  server {
+    listen 127.0.0.1:${port};
+    root ${root};
+    location /put/ { dav_methods PUT; create_full_put_path on; }
+  }
 }
 `
 }

@@ -12,6 +12,7 @@ import {
   formats,
   importDisk,
   listVdis,
+  putAway,
   qemuName,
 } from './client.ts'
 import { compare, type Contender } from './measure.ts'
@@ -114,40 +115,48 @@ export const importHead: Row = [
   'diskport',
   'qemu-img',
   'and flush',
+  'nginx PUT',
   'time to qemu-img',
   'and flush',
+  'to nginx',
   'peak RSS',
 ]
 
 /** A row for each format: rates, and the time of diskport as a multiple of qemu-img's. */
 export const measureImports = async (bench: Bench, disk: string): Promise<Row[]> => {
-  const { server, folder, rounds } = bench
+  const { server, nginx, folder, rounds } = bench
   const kept = await listVdis(server)
   const rows: Row[] = []
   for (const format of formats) {
     const source = join(folder, `${disk}.${format}`)
     await server.forgetPeakMemory()
-    const seconds = await compare(
-      [
-        {
-          name: 'diskport',
-          run: () => importDisk(server, source, format),
-          cleanUp: () => destroyVdisExcept(server, kept),
-        },
-        convertContender('qemu-img', folder, [source, format], 'qcow2'),
-        convertContender('flushed', folder, [source, format], 'qcow2', ['-t', 'writeback']),
-      ],
-      rounds,
-    )
+    const contenders: Contender[] = [
+      {
+        name: 'diskport',
+        run: () => importDisk(server, source, format),
+        cleanUp: () => destroyVdisExcept(server, kept),
+      },
+      convertContender('qemu-img', folder, [source, format], 'qcow2'),
+      convertContender('flushed', folder, [source, format], 'qcow2', ['-t', 'writeback']),
+    ]
+    if (nginx !== undefined) {
+      const url = `${nginx.url}/put/${disk}.${format}`
+      const clear = (): Promise<void> => rm(join(folder, 'put'), { recursive: true, force: true })
+      contenders.push({ name: 'nginx', run: () => putAway(url, source), cleanUp: clear })
+    }
+    const seconds = await compare(contenders, rounds)
     const size = await sizeOf(source)
     const own = seconds.get('diskport')!
+    const nginxTime = seconds.get('nginx')
     rows.push([
       `${disk} ${format}, ${megabytes(size)}`,
       rate(size, own),
       rate(size, seconds.get('qemu-img')),
       rate(size, seconds.get('flushed')),
+      rate(size, nginxTime),
       ratio(own / seconds.get('qemu-img')!),
       ratio(own / seconds.get('flushed')!),
+      ratio(nginxTime === undefined ? undefined : own / nginxTime),
       megabytes(await server.peakMemory()),
     ])
   }

@@ -8,6 +8,7 @@ import { rangeWithin, throwIfAborted } from '../disk/disk.ts'
 import { cutShort } from '../errors.ts'
 import { fileExtents } from './file-holes.ts'
 import type { Image, WritableImage } from './image.ts'
+import { createWriteBehind } from './write-behind.ts'
 
 const truncateFile = promisify(ftruncate)
 const syncFile = promisify(fsync)
@@ -33,6 +34,7 @@ export const openFileImage = async (path: string): Promise<Image> => {
 export const createFileImage = async (path: string): Promise<WritableImage> => {
   const handle = await open(path, 'wx+', 0o600)
   const io = createFileIo(handle)
+  const writeBehind = createWriteBehind(handle.fd, io.run)
   let size = 0
   return {
     get size() {
@@ -48,6 +50,7 @@ export const createFileImage = async (path: string): Promise<WritableImage> => {
       throwIfAborted(signal)
       size = Math.max(size, offset + source.length)
       await io.write(offset, source)
+      writeBehind.wrote(source.length)
     },
     async truncate(wanted) {
       size = wanted

@@ -94,9 +94,11 @@ describe('readBody', () => {
     try {
       const body = new PassThrough()
       const chunks = readBody(body)[Symbol.asyncIterator]()
-      const silent = expect(chunks.next()).rejects.toThrow('no byte came for 120 s, after 0 bytes')
+      const silent = chunks.next().catch((error: unknown) => error)
       await vi.advanceTimersByTimeAsync(120_000)
-      await silent
+      expect(await silent).toMatchObject({
+        message: 'Cannot read the upload: no byte came for 120 s, after 0 bytes',
+      })
     } finally {
       vi.useRealTimers()
     }
@@ -110,12 +112,12 @@ describe('readBody', () => {
       const read = async (): Promise<void> => {
         for (;;) await chunks.next()
       }
-      const slow = expect(read()).rejects.toThrow('only 1 bytes a second came, at least 1024 must')
+      const slow = read().catch((error: unknown) => error)
       for (let second = 0; second < 61; second += 1) {
         body.write('x')
         await vi.advanceTimersByTimeAsync(1000)
       }
-      await slow
+      expect(String(await slow)).toContain('only 1 bytes a second came, at least 1024 must')
       expect(body.listenerCount('data')).toBe(0)
     } finally {
       vi.useRealTimers()
