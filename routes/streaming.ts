@@ -60,6 +60,8 @@ export const sendImage = async (
     outgoing.destroy()
     if (clientLeft) return 'client-left'
     throw error
+  } finally {
+    pool.close()
   }
 }
 

@@ -1,6 +1,9 @@
-// Buffers of one size that are used again and again: the bound on an import's memory.
+// Buffers of one size that are used again and again: the bound on a transfer's memory. What a transfer
+// leaves goes to the next one: as garbage it would pile up, for its bytes lie outside the heap that
+// makes the collector run.
 
 import { throwIfAborted } from '../disk/disk.ts'
+import { MiB } from '../units.ts'
 
 export interface PooledBuffer {
   readonly bytes: Uint8Array
@@ -13,20 +16,45 @@ export interface BufferPool {
   readonly bufferSize: number
   /** Waits until a buffer is free. Its content is undefined. */
   take(signal?: AbortSignal): Promise<PooledBuffer>
+  /** Nothing is taken any more; buffers that are still lent may come back later. Idempotent. */
+  close(): void
 }
 
-/** At most `count` buffers of `bufferSize` bytes, made when first needed. */
+/** Bytes of buffers kept for transfers to come. */
+const reserveLimit = 16 * MiB
+
+/** By size. */
+const reserve = new Map<number, Uint8Array[]>()
+let reserved = 0
+
+const fromReserve = (size: number): Uint8Array | undefined => {
+  const bytes = reserve.get(size)?.pop()
+  if (bytes !== undefined) reserved -= size
+  return bytes
+}
+
+const toReserve = (bytes: Uint8Array): void => {
+  if (reserved + bytes.length > reserveLimit) return
+  const sameSize = reserve.get(bytes.length)
+  if (sameSize === undefined) reserve.set(bytes.length, [bytes])
+  else sameSize.push(bytes)
+  reserved += bytes.length
+}
+
+/** At most `count` buffers of `bufferSize` bytes, found when first needed. */
 export const createBufferPool = (count: number, bufferSize: number): BufferPool => {
   const free: Uint8Array[] = []
   const waiting: (() => void)[] = []
   let made = 0
+  let isClosed = false
 
   const lend = (bytes: Uint8Array): PooledBuffer => {
     let lent = true
     const release = (): void => {
       if (!lent) return
       lent = false
-      free.push(bytes)
+      if (isClosed) toReserve(bytes)
+      else free.push(bytes)
       waiting.shift()?.()
     }
     return { bytes, release }
@@ -52,14 +80,19 @@ export const createBufferPool = (count: number, bufferSize: number): BufferPool 
     async take(signal) {
       for (;;) {
         throwIfAborted(signal)
+        if (isClosed) throw new Error('The buffer pool is closed')
         const bytes = free.pop()
         if (bytes !== undefined) return lend(bytes)
         if (made < count) {
           made += 1
-          return lend(Buffer.allocUnsafeSlow(bufferSize))
+          return lend(fromReserve(bufferSize) ?? Buffer.allocUnsafeSlow(bufferSize))
         }
         await turn(signal)
       }
+    },
+    close() {
+      isClosed = true
+      for (const bytes of free.splice(0)) toReserve(bytes)
     },
   }
 }

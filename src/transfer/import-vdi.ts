@@ -10,6 +10,7 @@ import { AppError } from '../errors.ts'
 import type { DecodedImage, ImageFormat } from '../formats/format.ts'
 import { decodeChunks } from '../formats/raw/decode-chunks.ts'
 import { requireFormat } from '../formats/registry.ts'
+import type { BufferPool } from '../image/buffer-pool.ts'
 import { createBufferPool } from '../image/buffer-pool.ts'
 import type { ForwardReader } from '../image/forward-reader.ts'
 import { createForwardReader } from '../image/forward-reader.ts'
@@ -68,10 +69,15 @@ export const importVdi = (
   context.transfers.run(task.ref, async (signal) => {
     const format = requireFormat(request.formatName)
     const { target } = request
-    const importing = { context, request, task, upload, format, signal }
-    return 'vdiUuid' in target
-      ? importInto(importing, target.vdiUuid)
-      : importNew(importing, target.srUuid, target.nameLabel)
+    const buffers = createBufferPool(pieceCount, pieceSize)
+    const importing = { context, request, task, upload, format, buffers, signal }
+    try {
+      return await ('vdiUuid' in target
+        ? importInto(importing, target.vdiUuid)
+        : importNew(importing, target.srUuid, target.nameLabel))
+    } finally {
+      buffers.close()
+    }
   })
 
 interface Importing {
@@ -80,6 +86,7 @@ interface Importing {
   readonly task: TaskHandle
   readonly upload: Upload
   readonly format: ImageFormat
+  readonly buffers: BufferPool
   readonly signal: AbortSignal
 }
 
@@ -174,7 +181,7 @@ const openStream = ({ upload, signal }: Importing): ForwardReader =>
 
 /** Reads the header, and checks what can be checked of the image before anything is written. */
 const decode = (
-  { format, request, context, upload, signal }: Importing,
+  { format, request, context, upload, buffers, signal }: Importing,
   stream: ForwardReader,
   srUuid: string,
   diskSize?: number,
@@ -182,7 +189,7 @@ const decode = (
   const isCutRaw = format.name === 'raw' && upload.endsWith === 'cut'
   const streamLength = upload.length ?? (isCutRaw ? diskSize : undefined)
   const decoding = {
-    buffers: createBufferPool(pieceCount, pieceSize),
+    buffers,
     openSpool: () => context.storage.store(srUuid).openSpool(),
     ...(streamLength === undefined ? {} : { streamLength }),
     ...(diskSize === undefined ? {} : { diskSize }),

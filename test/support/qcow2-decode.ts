@@ -21,6 +21,7 @@ export const createCountingPool = (count: number, bufferSize: number) => {
   let lent = 0
   const counting: BufferPool = {
     bufferSize,
+    close: () => pool.close(),
     async take(signal) {
       const { bytes, release } = await pool.take(signal)
       lent += 1

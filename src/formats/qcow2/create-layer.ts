@@ -28,7 +28,7 @@ const what = 'Cannot create a qcow2 layer'
 const backingFormats: Record<FormatName, string> = { raw: 'raw', vhd: 'vpc', qcow2: 'qcow2' }
 
 /**
- * See ImageFormat.createLayer. Memory: 32 MiB of L2 tables, and 8 bytes for each that the disk may
+ * See ImageFormat.createLayer. Memory: 8 MiB of L2 tables, and 8 bytes for each that the disk may
  * have (256 KiB for 16 TiB).
  */
 export const createQcow2Layer = async (

@@ -5,7 +5,7 @@ import type { Image } from '../../image/image.ts'
 import { MiB } from '../../units.ts'
 
 /** Bytes of tables that are kept: 8 GiB of guest for each MiB at 64 KiB clusters. */
-const capacity = 16 * MiB
+const capacity = 4 * MiB
 
 export interface L2Cache {
   /** The table with this number, which lies at `imageOffset`. Readers of one table share one read. */

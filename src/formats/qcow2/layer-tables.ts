@@ -6,8 +6,8 @@ import type { WritableImage } from '../../image/image.ts'
 import { MiB } from '../../units.ts'
 import { WRITTEN } from './constants.ts'
 
-/** 32 MiB of tables: 256 GiB of guest that can be written in any order without a table read twice. */
-const defaultCapacity = (32 * MiB) / WRITTEN.clusterSize
+/** 8 MiB of tables: 64 GiB of guest that can be written in any order without a table read twice. */
+const defaultCapacity = (8 * MiB) / WRITTEN.clusterSize
 
 interface Table {
   readonly view: DataView

@@ -39,3 +39,20 @@ test('a waiter that was aborted does not swallow the buffer of the next', async 
   lent.release()
   expect((await patient).bytes).toBe(lent.bytes)
 })
+
+test('what a closed pool leaves goes to the next one of the same size, as soon as it is back', async () => {
+  const size = 768
+  const pool = createBufferPool(2, size)
+  const first = await pool.take()
+  const second = await pool.take()
+  first.release()
+  pool.close()
+  await expect(pool.take()).rejects.toThrow('The buffer pool is closed')
+  const other = createBufferPool(3, size * 2)
+  expect((await other.take()).bytes.length).toBe(size * 2)
+  const next = createBufferPool(3, size)
+  expect((await next.take()).bytes).toBe(first.bytes)
+  expect((await next.take()).bytes).not.toBe(second.bytes)
+  second.release()
+  expect((await next.take()).bytes).toBe(second.bytes)
+})

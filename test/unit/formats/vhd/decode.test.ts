@@ -209,6 +209,7 @@ describe('buffers', () => {
     let lent = 0
     const buffers: BufferPool = {
       bufferSize: inner.bufferSize,
+      close: () => inner.close(),
       async take(signal) {
         const { bytes, release } = await inner.take(signal)
         lent += 1
