@@ -12,6 +12,19 @@ export interface L2Cache {
   get(table: number, imageOffset: number): Promise<DataView>
 }
 
+/**
+ * Reads tables one after the other into one buffer, for a look at all of them: each is valid until the
+ * next is asked for. As garbage, the tables of a large disk would take more memory than the cache.
+ */
+export const createL2Scan = (image: Image, tableSize: number): L2Cache['get'] => {
+  let bytes: Uint8Array | undefined
+  return async (_table, imageOffset) => {
+    bytes ??= Buffer.allocUnsafeSlow(tableSize)
+    await image.read(imageOffset, bytes)
+    return viewOf(bytes)
+  }
+}
+
 /** @param tableSize bytes in a table, that is in a cluster */
 export const createL2Cache = (image: Image, tableSize: number): L2Cache => {
   const maximum = capacity / tableSize

@@ -25,6 +25,8 @@ export class LayerTables {
   readonly #offsets: Float64Array
   /** In the order of last use. */
   readonly #tables = new Map<number, Table>()
+  /** Memory of tables that went, for those that come: as garbage it would pile up. */
+  readonly #spare: Uint8Array[] = []
 
   /**
    * @param count number of tables that the disk may have
@@ -84,9 +86,10 @@ export class LayerTables {
   }
 
   #open(number: number): Table {
-    const bytes = new Uint8Array(WRITTEN.clusterSize)
+    const bytes = this.#spare.pop() ?? new Uint8Array(WRITTEN.clusterSize)
     const offset = this.#offsets[number]!
     const isNew = offset === 0
+    if (isNew) bytes.fill(0)
     if (isNew) this.#offsets[number] = this.#allocate()
     const load = async (): Promise<void> => {
       await this.#makeRoom()
@@ -104,7 +107,9 @@ export class LayerTables {
       if (table.users > 0) continue
       await this.#write(number, table)
       // Meanwhile it may have been asked for, or changed.
-      if (table.users === 0 && !table.isDirty) this.#tables.delete(number)
+      if (table.users > 0 || table.isDirty || this.#tables.get(number) !== table) continue
+      this.#tables.delete(number)
+      this.#spare.push(bytesOf(table))
     }
   }
 
@@ -113,9 +118,7 @@ export class LayerTables {
     table.users += 1
     table.isDirty = false
     try {
-      const { buffer, byteOffset, byteLength } = table.view
-      const bytes = new Uint8Array(buffer, byteOffset, byteLength)
-      await this.#file.write(this.#offsets[number]!, bytes)
+      await this.#file.write(this.#offsets[number]!, bytesOf(table))
     } catch (error) {
       table.isDirty = true
       throw error
@@ -124,3 +127,6 @@ export class LayerTables {
     }
   }
 }
+
+const bytesOf = ({ view }: Table): Uint8Array =>
+  new Uint8Array(view.buffer, view.byteOffset, view.byteLength)

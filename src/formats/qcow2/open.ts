@@ -10,7 +10,8 @@ import type { Image } from '../../image/image.ts'
 import type { Header } from './header.ts'
 import { parseHeader, PREFIX_LENGTH, readClusterSize } from './header.ts'
 import { visitL2Tables } from './l1.ts'
-import { createL2Cache } from './l2-cache.ts'
+import type { L2Cache } from './l2-cache.ts'
+import { createL2Cache, createL2Scan } from './l2-cache.ts'
 import type { ClusterRun } from './tables.ts'
 import { clustersOfTable, readClusterRuns } from './tables.ts'
 
@@ -26,16 +27,20 @@ export const openQcow2 = async (image: Image): Promise<Disk> => {
     (offset, target) => image.read(offset, target),
     (table, offset) => (l1[table] = offset),
   )
-  const walk = createWalk(image, header, l1)
+  const walk = createWalk(header, l1)
+  const cache = createL2Cache(image, header.clusterSize)
+  const read = createReader((range) => walk(range, cache.get), header, image)
   return {
     size: header.virtualSize,
     async *extents(range) {
-      yield* readExtents(walk, header, rangeWithin(header.virtualSize, range))
+      const scan = createL2Scan(image, header.clusterSize)
+      const wanted = rangeWithin(header.virtualSize, range)
+      yield* readExtents(walk(wanted, scan), header, wanted)
     },
     async read(offset, target, signal) {
       throwIfAborted(signal)
       rangeWithin(header.virtualSize, { offset, length: target.length })
-      if (target.length > 0) await readBytes(walk, header, image, offset, target, signal)
+      if (target.length > 0) await read(offset, target, signal)
     },
     close: () => image.close(),
   }
@@ -57,14 +62,16 @@ const readHeader = async (image: Image): Promise<Header> => {
 }
 
 /** The runs of clusters that meet a range of the disk, ascending; without an L2 table one hole for many. */
-type Walk = (range: ByteRange) => AsyncGenerator<Iterable<ClusterRun>, void, undefined>
+type Walk = (
+  range: ByteRange,
+  getTable: L2Cache['get'],
+) => AsyncGenerator<Iterable<ClusterRun>, void, undefined>
 
-const createWalk = (image: Image, header: Header, l1: Float64Array): Walk => {
+const createWalk = (header: Header, l1: Float64Array): Walk => {
   const { clusterSize, l2Entries } = header
   const rules = { ...header, what }
-  const cache = createL2Cache(image, clusterSize)
 
-  return async function* walk({ offset, length }) {
+  return async function* walk({ offset, length }, getTable) {
     const end = Math.ceil((offset + length) / clusterSize)
     for (let cluster = Math.floor(offset / clusterSize); cluster < end;) {
       let table = Math.floor(cluster / l2Entries)
@@ -76,7 +83,7 @@ const createWalk = (image: Image, header: Header, l1: Float64Array): Walk => {
         continue
       }
       const to = Math.min(end, clustersOfTable(table, header).to)
-      const view = await cache.get(table, l1[table]!)
+      const view = await getTable(table, l1[table]!)
       yield readClusterRuns(view, table, cluster, to, rules)
       cluster = to
     }
@@ -85,13 +92,13 @@ const createWalk = (image: Image, header: Header, l1: Float64Array): Walk => {
 
 /** Joined by kind as they come: a walk over fragmented clusters waits once a table, not once a run. */
 async function* readExtents(
-  walk: Walk,
+  tables: AsyncIterable<Iterable<ClusterRun>>,
   { clusterSize }: Header,
   range: ByteRange,
 ): AsyncGenerator<Extent, void, undefined> {
   if (range.length === 0) return
   let last: Extent | undefined
-  for await (const runs of walk(range)) {
+  for await (const runs of tables) {
     for (const { kind, cluster, count } of runs) {
       const length = count * clusterSize
       if (last?.kind === kind) {
@@ -106,44 +113,43 @@ async function* readExtents(
 }
 
 /** Clusters that follow each other in the image are one read of it. */
-const readBytes = async (
-  walk: Walk,
-  { clusterSize }: Header,
-  image: Image,
-  offset: number,
-  target: Uint8Array,
-  signal: AbortSignal | undefined,
-): Promise<void> => {
-  const range = { offset, length: target.length }
-  let from = 0
-  let to = 0
-  let imageOffset = 0
-  const flush = async (): Promise<void> => {
-    if (to > from) await readClipped(image, imageOffset, target.subarray(from, to), signal)
-    from = to
-  }
-  for await (const runs of walk(range)) {
-    for (const run of runs) {
-      const part = clip(
-        { offset: run.cluster * clusterSize, length: run.count * clusterSize },
-        range,
-      )!
-      const start = part.offset - offset
-      if (run.kind !== 'data') {
-        target.fill(0, start, start + part.length)
-        continue
-      }
-      const partOffset = run.imageOffset + (part.offset - run.cluster * clusterSize)
-      if (start !== to || imageOffset + (to - from) !== partOffset) {
-        await flush()
-        from = start
-        imageOffset = partOffset
-      }
-      to = start + part.length
+const createReader =
+  (
+    walk: (range: ByteRange) => AsyncIterable<Iterable<ClusterRun>>,
+    { clusterSize }: Header,
+    image: Image,
+  ) =>
+  async (offset: number, target: Uint8Array, signal: AbortSignal | undefined): Promise<void> => {
+    const range = { offset, length: target.length }
+    let from = 0
+    let to = 0
+    let imageOffset = 0
+    const flush = async (): Promise<void> => {
+      if (to > from) await readClipped(image, imageOffset, target.subarray(from, to), signal)
+      from = to
     }
+    for await (const runs of walk(range)) {
+      for (const run of runs) {
+        const part = clip(
+          { offset: run.cluster * clusterSize, length: run.count * clusterSize },
+          range,
+        )!
+        const start = part.offset - offset
+        if (run.kind !== 'data') {
+          target.fill(0, start, start + part.length)
+          continue
+        }
+        const partOffset = run.imageOffset + (part.offset - run.cluster * clusterSize)
+        if (start !== to || imageOffset + (to - from) !== partOffset) {
+          await flush()
+          from = start
+          imageOffset = partOffset
+        }
+        to = start + part.length
+      }
+    }
+    await flush()
   }
-  await flush()
-}
 
 /** What a short last cluster leaves out is zeros. */
 const readClipped = async (
