@@ -1,15 +1,15 @@
-// L2 tables of an image at rest, read when they are needed and kept while there is room.
+// L2 tables of an image at rest, in pieces, read when they are needed and kept while there is room.
 
 import { viewOf } from '../../image/binary.ts'
 import type { Image } from '../../image/image.ts'
 import { MiB } from '../../units.ts'
 
-/** Bytes of tables that are kept: 8 GiB of guest for each MiB at 64 KiB clusters. */
+/** Bytes of pieces that are kept: 8 GiB of guest for each MiB at 64 KiB clusters. */
 const capacity = 4 * MiB
 
 export interface L2Cache {
-  /** The table with this number, which lies at `imageOffset`. Readers of one table share one read. */
-  get(table: number, imageOffset: number): Promise<DataView>
+  /** The piece with this number, which lies at `imageOffset`. Readers of one piece share one read. */
+  get(piece: number, imageOffset: number): Promise<DataView>
 }
 
 /**
@@ -25,34 +25,34 @@ export const createL2Scan = (image: Image, tableSize: number): L2Cache['get'] =>
   }
 }
 
-/** @param tableSize bytes in a table, that is in a cluster */
-export const createL2Cache = (image: Image, tableSize: number): L2Cache => {
-  const maximum = capacity / tableSize
+/** @param pieceSize bytes in a piece */
+export const createL2Cache = (image: Image, pieceSize: number): L2Cache => {
+  const maximum = capacity / pieceSize
   // In the order of last use: the first is the one to go.
-  const tables = new Map<number, Promise<DataView>>()
+  const pieces = new Map<number, Promise<DataView>>()
 
   const load = async (imageOffset: number): Promise<DataView> => {
     // No signal: others may wait for this read when the one that asked first is gone.
-    const bytes = Buffer.allocUnsafeSlow(tableSize)
+    const bytes = Buffer.allocUnsafeSlow(pieceSize)
     await image.read(imageOffset, bytes)
     return viewOf(bytes)
   }
   return {
-    get(table, imageOffset) {
-      const known = tables.get(table)
+    get(piece, imageOffset) {
+      const known = pieces.get(piece)
       if (known !== undefined) {
-        tables.delete(table)
-        tables.set(table, known)
+        pieces.delete(piece)
+        pieces.set(piece, known)
         return known
       }
       const loading = load(imageOffset)
-      tables.set(table, loading)
+      pieces.set(piece, loading)
       loading.catch(() => {
-        if (tables.get(table) === loading) tables.delete(table)
+        if (pieces.get(piece) === loading) pieces.delete(piece)
       })
-      for (const oldest of tables.keys()) {
-        if (tables.size <= maximum) break
-        tables.delete(oldest)
+      for (const oldest of pieces.keys()) {
+        if (pieces.size <= maximum) break
+        pieces.delete(oldest)
       }
       return loading
     },

@@ -7,15 +7,20 @@ import type { ByteRange, Extent } from '../../disk/extents.ts'
 import { clip } from '../../disk/extents.ts'
 import { imageError } from '../../errors.ts'
 import type { Image } from '../../image/image.ts'
+import { KiB } from '../../units.ts'
+import { TABLE_ENTRY_SIZE } from './constants.ts'
 import type { Header } from './header.ts'
 import { parseHeader, PREFIX_LENGTH, readClusterSize } from './header.ts'
 import { visitL2Tables } from './l1.ts'
 import type { L2Cache } from './l2-cache.ts'
 import { createL2Cache, createL2Scan } from './l2-cache.ts'
 import type { ClusterRun } from './tables.ts'
-import { clustersOfTable, readClusterRuns } from './tables.ts'
+import { readClusterRuns } from './tables.ts'
 
 const what = 'Cannot open qcow2'
+
+/** Bytes of an L2 table that are read and kept at once: a disk with data here and there needs little of each. */
+const cachedPieceSize = 4 * KiB
 
 /** See ImageFormat.open. Holds the L1 table (8 bytes an entry, at most 32 MiB) and the cache of L2 tables. */
 export const openQcow2 = async (image: Image): Promise<Disk> => {
@@ -27,15 +32,20 @@ export const openQcow2 = async (image: Image): Promise<Disk> => {
     (offset, target) => image.read(offset, target),
     (table, offset) => (l1[table] = offset),
   )
-  const walk = createWalk(header, l1)
-  const cache = createL2Cache(image, header.clusterSize)
-  const read = createReader((range) => walk(range, cache.get), header, image)
+  const { clusterSize } = header
+  const pieceSize = Math.min(clusterSize, cachedPieceSize)
+  const cache = createL2Cache(image, pieceSize)
+  const read = createReader(
+    createWalk(header, l1, pieceSize, (piece, at) => cache.get(piece, at)),
+    header,
+    image,
+  )
   return {
     size: header.virtualSize,
     async *extents(range) {
-      const scan = createL2Scan(image, header.clusterSize)
+      const walk = createWalk(header, l1, clusterSize, createL2Scan(image, clusterSize))
       const wanted = rangeWithin(header.virtualSize, range)
-      yield* readExtents(walk(wanted, scan), header, wanted)
+      yield* readExtents(walk(wanted), header, wanted)
     },
     async read(offset, target, signal) {
       throwIfAborted(signal)
@@ -62,16 +72,20 @@ const readHeader = async (image: Image): Promise<Header> => {
 }
 
 /** The runs of clusters that meet a range of the disk, ascending; without an L2 table one hole for many. */
-type Walk = (
-  range: ByteRange,
-  getTable: L2Cache['get'],
-) => AsyncGenerator<Iterable<ClusterRun>, void, undefined>
+type Walk = (range: ByteRange) => AsyncGenerator<Iterable<ClusterRun>, void, undefined>
 
-const createWalk = (header: Header, l1: Float64Array): Walk => {
-  const { clusterSize, l2Entries } = header
-  const rules = { ...header, what }
+/** Reads L2 tables in the pieces that `getPiece` gives, of `pieceSize` bytes: a whole table, or a part of one. */
+const createWalk = (
+  header: Header,
+  l1: Float64Array,
+  pieceSize: number,
+  getPiece: L2Cache['get'],
+): Walk => {
+  const { clusterSize, clusterCount, l2Entries } = header
+  const pieceEntries = pieceSize / TABLE_ENTRY_SIZE
+  const rules = { ...header, what, l2Entries: pieceEntries }
 
-  return async function* walk({ offset, length }, getTable) {
+  return async function* walk({ offset, length }) {
     const end = Math.ceil((offset + length) / clusterSize)
     for (let cluster = Math.floor(offset / clusterSize); cluster < end;) {
       let table = Math.floor(cluster / l2Entries)
@@ -82,9 +96,12 @@ const createWalk = (header: Header, l1: Float64Array): Walk => {
         cluster = to
         continue
       }
-      const to = Math.min(end, clustersOfTable(table, header).to)
-      const view = await getTable(table, l1[table]!)
-      yield readClusterRuns(view, table, cluster, to, rules)
+      const piece = Math.floor(cluster / pieceEntries)
+      const from = piece * pieceEntries
+      const to = Math.min(end, clusterCount, from + pieceEntries)
+      const inside = (from - table * l2Entries) * TABLE_ENTRY_SIZE
+      const view = await getPiece(piece, l1[table]! + inside)
+      yield readClusterRuns(view, piece, cluster, to, rules)
       cluster = to
     }
   }
@@ -114,11 +131,7 @@ async function* readExtents(
 
 /** Clusters that follow each other in the image are one read of it. */
 const createReader =
-  (
-    walk: (range: ByteRange) => AsyncIterable<Iterable<ClusterRun>>,
-    { clusterSize }: Header,
-    image: Image,
-  ) =>
+  (walk: Walk, { clusterSize }: Header, image: Image) =>
   async (offset: number, target: Uint8Array, signal: AbortSignal | undefined): Promise<void> => {
     const range = { offset, length: target.length }
     let from = 0

@@ -70,19 +70,19 @@ describe('reading', () => {
     ])
   })
 
-  test('readers of one L2 table share one read of it', async () => {
+  test('readers of one piece of an L2 table share one read of it', async () => {
     const image = await qcow2.plan(createPatternDisk([['data', 3 * MiB]]), testIdentity)
     const file = createMemoryImage(await readAll(image))
     const recording = createRecordingImage(file)
     const disk = await qcow2.open(recording.image)
     recording.reads.length = 0
     await Promise.all([0, 1, 2].map((index) => readRange(disk, index * MiB, MiB)))
-    expect(recording.reads.filter(({ length }) => length === 64 * KiB)).toHaveLength(1)
+    expect(recording.reads.filter(({ length }) => length === 4 * KiB)).toHaveLength(1)
     expect(recording.reads).toHaveLength(4)
   })
 
-  test('L2 tables are kept up to 4 MiB, the one least lately used goes first', async () => {
-    // Two tables of 2 MiB fit; here are three, of one cluster each.
+  test('pieces of L2 tables are kept up to 4 MiB, the one least lately used goes first', async () => {
+    // A table of 2 MiB has 512 pieces of 4 KiB, of which 1024 fit; here are three tables.
     const entries = (2 * MiB) / 8
     const clusters = new Map<number, ClusterContent>()
     for (let table = 0; table < 3; table += 1) clusters.set(table * entries, 'zero')
@@ -95,14 +95,16 @@ describe('reading', () => {
     view.setUint32(36, 3)
     const { image, reads } = createRecordingImage(createMemoryImage(bytes))
     const disk = await qcow2.open(image)
-    const touch = async (table: number): Promise<number> => {
+    const touch = async (piece: number): Promise<number> => {
       reads.length = 0
-      await readRange(disk, table * entries * 2 * MiB, 512)
-      return reads.filter(({ offset }) => offset === offsets.get(`l2:${table}`)).length
+      await readRange(disk, piece * 512 * 2 * MiB, 512)
+      const inside = (piece % 512) * 4 * KiB
+      const at = offsets.get(`l2:${Math.floor(piece / 512)}`)! + inside
+      return reads.filter(({ offset, length }) => offset === at && length === 4 * KiB).length
     }
-    for (let table = 0; table < 2; table += 1) expect(await touch(table)).toBe(1)
+    for (let piece = 0; piece < 1024; piece += 1) expect(await touch(piece)).toBe(1)
     expect(await touch(0)).toBe(0)
-    expect(await touch(2)).toBe(1)
+    expect(await touch(1024)).toBe(1)
     expect(await touch(0)).toBe(0)
     expect(await touch(1)).toBe(1)
   })
