@@ -60,12 +60,26 @@ const listenSchema = z.string().transform((text, context) => {
 /** Nothing, or a file. */
 const fileSchema = z.string().transform((path) => (path === '' ? undefined : resolve(path)))
 
+const dataSchema = z
+  .string()
+  .min(1, 'must name a folder')
+  .transform((path) => resolve(path))
+
+/** The data folder alone, for commands that need nothing else: its absolute path, or what is wrong with the setting. */
+export const readDataFolder = (
+  fromArgs: string | undefined,
+  environment: Readonly<Record<string, string | undefined>>,
+): { readonly path: string } | { readonly problem: string } => {
+  const value = fromArgs ?? environment[environmentName('data')] ?? options.data.fallback
+  const result = dataSchema.safeParse(value)
+  if (result.success) return { path: result.data }
+  const source = fromArgs === undefined ? environmentName('data') : '--data'
+  return { problem: `${source} is "${value}": ${result.error.issues[0]?.message}` }
+}
+
 const schema: Readonly<Record<OptionName, z.ZodType>> = {
   listen: listenSchema,
-  data: z
-    .string()
-    .min(1, 'must name a folder')
-    .transform((path) => resolve(path)),
+  data: dataSchema,
   'log-level': z.enum(logLevels, { error: () => `must be one of ${logLevels.join(', ')}` }),
   'max-transfers': z
     .string()
@@ -167,7 +181,8 @@ const helpText = (): string => {
   return [
     'diskport: streams virtual disk images in and out over HTTP',
     '',
-    'usage: diskport [options]',
+    'usage: diskport [options]                   runs the server',
+    '       diskport user list|add|passwd|...     manages who may log in: diskport user --help',
     '',
     ...lines,
     `  ${'--show-config'.padEnd(26)}print the settings and exit`,

@@ -10,7 +10,7 @@ import { createSocketImport } from '../routes/import-on-socket.ts'
 import { createRpcRoutes } from '../routes/rpc.ts'
 import { bootstrap } from './catalog/bootstrap.ts'
 import type { Catalog } from './catalog/catalog.ts'
-import { createCatalog } from './catalog/catalog.ts'
+import { catalogFile, createCatalog } from './catalog/catalog.ts'
 import { lockDataFolder } from './catalog/data-lock.ts'
 import type { ApiCaller } from './cli/session.ts'
 import { createCliRoute } from './cli/session.ts'
@@ -89,7 +89,7 @@ const start = async (
   await mkdir(config.data, { recursive: true, mode: 0o700 })
   onClose(lockDataFolder(join(config.data, 'lock')))
 
-  const catalog = await createCatalog(join(config.data, 'catalog.db'))
+  const catalog = await createCatalog(join(config.data, catalogFile))
   onClose(() => catalog.close())
   const { rootPassword } = config
   const { generatedPassword, hostUuid } = await bootstrap(catalog, {
