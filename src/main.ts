@@ -28,7 +28,11 @@ const serve = async (config: Config): Promise<void> => {
     process.stderr.write(`The password of the user root is ${server.generatedPassword}\n`)
     process.stderr.write('It is shown only now. Set another with: diskport user passwd root\n')
   }
-  process.stdout.write(`diskport listens on ${server.url}\n`)
+  for (const url of server.urls) process.stdout.write(`diskport listens on ${url}\n`)
+  if (server.selfSigned !== undefined) {
+    const { path, fingerprint } = server.selfSigned
+    process.stdout.write(`its certificate is ${path}, SHA-256 fingerprint ${fingerprint}\n`)
+  }
   let stopping = false
   const stop = (): void => {
     // Asked twice, somebody is in a hurry.
