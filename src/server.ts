@@ -127,8 +127,8 @@ const start = async (
     jsonRpc: createJsonRpc(dispatcher),
     xmlRpc: createXmlRpc(dispatcher),
   })
-  const call: ApiCaller = (method, params) =>
-    dispatcher.call({ method, params: params as readonly Wire[] })
+  const call: ApiCaller = (method, params, signal) =>
+    dispatcher.call({ method, params: params as readonly Wire[] }, signal)
   const routes: RouteContext = { transfer: context, authorize }
   const app = createApp(routes, log, [health, rpc])
   const listeners = await openListeners(
