@@ -175,6 +175,11 @@ describe('how xe is called', () => {
   test.each([
     [[...where, '-u', 'root', '-pw', 'no', 'sm-list'], 1, /^Authentication failed\n/],
     [[...where, 'sm-list'], 1, /^Authentication failed\n/],
+    [
+      [...where, '-pw', rootPassword, 'sm-lst'],
+      1,
+      /^Unknown command: sm-lst\nFor usage run: 'xe help'\n$/,
+    ],
     [['-p', '99999', 'sm-list'], 1, /^Port number must be an integer \(0-65535\), not "99999"\n/],
     [['-p'], 1, /^-p must be followed by a value\n/],
     [[], 0, /^Usage: xe /],
