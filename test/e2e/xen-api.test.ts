@@ -50,8 +50,12 @@ const createVdi = async (xapi: XenApi, virtualSize?: number): Promise<CachedReco
   return untilSeen(xapi, 'the new VDI', ({ $ref }) => $ref === ref)
 }
 
+/**
+ * Most of it is data, more than the buffers of a connection hold: where xen-api tells no length and has written its last
+ * byte before it sees the head of the answer, it cuts off what has not left its process yet.
+ */
 const createSource = async (folder: string, name = 'source.raw', seed = 0): Promise<string> =>
-  createRawSource(folder, name, { size, seed, parts: [[1 << 20, 3 << 20]] })
+  createRawSource(folder, name, { size, seed, parts: [[1 << 20, 20 << 20]] })
 
 /** Uploads a file as it is; what the task gives. */
 const importFile = async (
