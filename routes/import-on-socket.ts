@@ -11,7 +11,7 @@ import type { Upload } from '../src/transfer/import-vdi.ts'
 import type { RouteContext } from './environment.ts'
 import type { ErrorReply } from './error-response.ts'
 import { errorReply, logRefusal } from './error-response.ts'
-import { hasTask, importPath, importReply, runImport } from './import-request.ts'
+import { hasTask, importPath, importReply, isSurprise, runImport } from './import-request.ts'
 import { exactly, readBody, untilCut } from './read-body.ts'
 import { drain, linger, unknownLength } from './upload.ts'
 
@@ -43,17 +43,24 @@ const handleImport = async (
   socket: Socket,
 ): Promise<void> => {
   const answer = createAnswer(socket)
+  // From then on the task tells what goes wrong.
+  let hasBegun = false
   try {
-    const uuid = await runImport(context, head, () =>
-      readUpload(head, socket, () => answer.accept()),
-    )
+    const uuid = await runImport(context, head, () => {
+      hasBegun = true
+      return readUpload(head, socket, () => answer.accept())
+    })
     answer.end(importReply(uuid))
   } catch (error) {
     const reason = toAppError(error)
     const reply = errorReply(reason, head.headers.accept, 400)
     logRefusal(context.transfer.log, reply, reason, 'an import was refused')
+    const isWatched = hasTask(head) && reason.code !== 'TASK_CANCELLED'
+    // Who cuts the connection sends all without waiting.
+    const isComing = hasBegun && lengthOf(head) === unknownLength
+    if (isWatched && isComing && isSurprise(reason) && !answer.accepted) answer.accept()
     if (!answer.accepted) answer.end(reply)
-    else if (hasTask(head) && reason.code !== 'TASK_CANCELLED') {
+    else if (isWatched) {
       await drain(socket)
       answer.end(reply)
     } else {

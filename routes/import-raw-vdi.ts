@@ -10,7 +10,7 @@ import type { Upload } from '../src/transfer/import-vdi.ts'
 import type { NodeEnvironment, RouteContext } from './environment.ts'
 import type { ErrorReply } from './error-response.ts'
 import { errorReply, LengthRequiredError, logRefusal } from './error-response.ts'
-import { hasTask, importPath, importReply, runImport } from './import-request.ts'
+import { hasTask, importPath, importReply, isSurprise, runImport } from './import-request.ts'
 import { readBody, untilCut } from './read-body.ts'
 import { answer, drain, linger, unknownLength } from './upload.ts'
 
@@ -26,7 +26,7 @@ const handleImport = async (
   context: RouteContext,
   { env: { incoming, outgoing } }: Context<NodeEnvironment>,
 ): Promise<Response> => {
-  const upload = { accepted: false }
+  const upload = { accepted: false, isComing: false }
   try {
     const uuid = await runImport(context, incoming, () => readUpload(incoming, outgoing, upload))
     finish(incoming, outgoing, importReply(uuid))
@@ -34,9 +34,10 @@ const handleImport = async (
     const reason = toAppError(error)
     const reply = errorReply(reason, incoming.headers.accept, 400)
     logRefusal(context.transfer.log, reply, reason, 'an import was refused')
-    const isWatched = upload.accepted && hasTask(incoming) && reason.code !== 'TASK_CANCELLED'
-    if (isWatched) {
+    const isTaken = upload.accepted || (upload.isComing && isSurprise(reason))
+    if (isTaken && hasTask(incoming) && reason.code !== 'TASK_CANCELLED') {
       // Clients of tasks ask the task for the reason, but only if the upload itself ended well for them.
+      if (isUnknown(incoming) && !outgoing.headersSent) writeEarlyHead(outgoing)
       await drain(incoming)
       finish(incoming, outgoing, { ...reply, status: 200 })
     } else if (outgoing.headersSent) outgoing.destroy()
@@ -55,20 +56,26 @@ const finish = (incoming: IncomingMessage, outgoing: ServerResponse, reply: Erro
   void linger(incoming).then(() => outgoing.end())
 }
 
-/** @throws AppError INVALID_VALUE for a length that is no number */
+/**
+ * @param upload what is known of it: whether its first byte has been asked for, and whether it comes without being
+ *   asked for, because the client waits neither for 100 Continue nor for the head
+ * @throws AppError INVALID_VALUE for a length that is no number
+ */
 const readUpload = (
   incoming: IncomingMessage,
   outgoing: ServerResponse,
-  upload: { accepted: boolean },
+  upload: { accepted: boolean; isComing: boolean },
 ): Upload => {
   const { expect = '', 'content-length': announced, 'transfer-encoding': coding } = incoming.headers
   const length = readLength(announced)
-  const isCut = length === unknownLength
+  const isCut = isUnknown(incoming)
   // Who speaks HTTP/1.0 waits for the head before it sends the first byte.
   const isEarly = isCut || incoming.httpVersion === '1.0'
+  const hasBody = length !== undefined || coding !== undefined
+  upload.isComing = hasBody && expect === '' && incoming.httpVersion !== '1.0'
   const accept = (): AsyncIterable<Uint8Array> => {
     // The socket front takes such a request only where it is the first of its connection.
-    if (length === undefined && coding === undefined) throw new LengthRequiredError()
+    if (!hasBody) throw new LengthRequiredError()
     upload.accepted = true
     if (isEarly) writeEarlyHead(outgoing)
     else if (/100-continue/i.test(expect)) outgoing.writeContinue()
@@ -77,6 +84,9 @@ const readUpload = (
   if (isCut) return { accept, endsWith: 'cut' }
   return length === undefined ? { accept } : { accept, length }
 }
+
+const isUnknown = ({ headers }: IncomingMessage): boolean =>
+  headers['content-length'] === String(unknownLength)
 
 /** A head without a length and without chunks: the body ends with the connection. */
 const writeEarlyHead = (outgoing: ServerResponse): void => {

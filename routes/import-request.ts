@@ -70,6 +70,13 @@ export const importReply = (uuid: string | undefined): ErrorReply => ({
 export const hasTask = (request: RequestFacts): boolean =>
   readParameters(request)('task_id') !== undefined
 
+/**
+ * Whether an empty upload just before could not have shown this refusal. Orchestra sends one, takes any other status
+ * than 200 from it for the reason, and after that looks for the reason in the task, but only behind a 200.
+ */
+export const isSurprise = ({ code }: AppError): boolean =>
+  code === 'VDI_TOO_SMALL' || code === 'OTHER_OPERATION_IN_PROGRESS' || code === 'TOO_BUSY'
+
 const readRequest = (parameters: Parameters): ImportRequest => ({
   target: readTarget(parameters),
   formatName: parameters('format') ?? 'raw',

@@ -9,16 +9,23 @@ import type { LogLevel } from './log.ts'
 import { logLevels } from './log.ts'
 
 export interface Config {
-  readonly listen: { readonly host: string; readonly port: number }
+  readonly listen: ListenAddress
+  /** Where plain HTTP is spoken beside TLS: a loopback address. */
+  readonly listenPlain: ListenAddress | undefined
   /** Absolute path of the folder that holds everything. */
   readonly data: string
   readonly logLevel: LogLevel
   /** How many imports and exports may run at once. */
   readonly maxTransfers: number
-  /** Absolute paths of PEM files; undefined: HTTP without TLS. */
-  readonly tls: { readonly cert: string; readonly key: string } | undefined
+  /** Absolute paths of PEM files, or a certificate of our own making; undefined: HTTP without TLS. */
+  readonly tls: { readonly cert: string; readonly key: string } | 'self-signed' | undefined
   /** Sets the password of root at this start; undefined: it stays, or is generated at the first start. */
   readonly rootPassword: string | undefined
+}
+
+export interface ListenAddress {
+  readonly host: string
+  readonly port: number
 }
 
 /** What was asked for on the command line. */
@@ -26,6 +33,13 @@ export type Invocation =
   | { readonly kind: 'serve'; readonly config: Config }
   | { readonly kind: 'show'; readonly text: string }
   | { readonly kind: 'wrong'; readonly problems: readonly string[] }
+
+interface Option {
+  /** Of the value; without one the option is a switch, whose value in the environment is true or false. */
+  readonly metavar?: string
+  readonly help: string
+  readonly fallback: string
+}
 
 const options = {
   listen: { metavar: 'HOST:PORT', help: 'where to listen', fallback: '127.0.0.1:8080' },
@@ -38,7 +52,16 @@ const options = {
   },
   'tls-cert': { metavar: 'FILE', help: 'certificate in PEM: speak TLS only', fallback: '' },
   'tls-key': { metavar: 'FILE', help: 'its key in PEM; both read again on SIGHUP', fallback: '' },
-} as const
+  'tls-self-signed': {
+    help: 'speak TLS only, with a certificate of its own making, kept in DIR/tls',
+    fallback: 'false',
+  },
+  'listen-plain': {
+    metavar: 'HOST:PORT',
+    help: 'beside TLS: plain HTTP too, for this machine only',
+    fallback: '',
+  },
+} as const satisfies Record<string, Option>
 
 type OptionName = keyof typeof options
 
@@ -57,15 +80,40 @@ const listenSchema = z.string().transform((text, context) => {
   return { host: named === undefined ? '127.0.0.1' : named || '::', port }
 })
 
+/** Nothing, or an address that only this machine reaches. */
+const listenPlainSchema = z
+  .literal('')
+  .transform(() => undefined)
+  .or(
+    listenSchema.refine(
+      ({ host }) => host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host),
+      'must be localhost, ::1 or an address of 127.0.0.0/8: plain HTTP shows passwords to everybody on the way',
+    ),
+  )
+
 /** Nothing, or a file. */
 const fileSchema = z.string().transform((path) => (path === '' ? undefined : resolve(path)))
 
+const dataSchema = z
+  .string()
+  .min(1, 'must name a folder')
+  .transform((path) => resolve(path))
+
+/** The data folder alone, for commands that need nothing else: its absolute path, or what is wrong with the setting. */
+export const readDataFolder = (
+  fromArgs: string | undefined,
+  environment: Readonly<Record<string, string | undefined>>,
+): { readonly path: string } | { readonly problem: string } => {
+  const value = fromArgs ?? environment[environmentName('data')] ?? options.data.fallback
+  const result = dataSchema.safeParse(value)
+  if (result.success) return { path: result.data }
+  const source = fromArgs === undefined ? environmentName('data') : '--data'
+  return { problem: `${source} is "${value}": ${result.error.issues[0]?.message}` }
+}
+
 const schema: Readonly<Record<OptionName, z.ZodType>> = {
   listen: listenSchema,
-  data: z
-    .string()
-    .min(1, 'must name a folder')
-    .transform((path) => resolve(path)),
+  data: dataSchema,
   'log-level': z.enum(logLevels, { error: () => `must be one of ${logLevels.join(', ')}` }),
   'max-transfers': z
     .string()
@@ -74,6 +122,10 @@ const schema: Readonly<Record<OptionName, z.ZodType>> = {
     .refine((count) => count >= 1 && count <= 1000, 'must be a whole number from 1 to 1000'),
   'tls-cert': fileSchema,
   'tls-key': fileSchema,
+  'tls-self-signed': z
+    .enum(['true', 'false'], { error: () => 'must be true or false' })
+    .transform((value) => value === 'true'),
+  'listen-plain': listenPlainSchema,
 }
 
 const rootPasswordSchema = z
@@ -99,26 +151,25 @@ export const readInvocation = (
   const read = (name: OptionName): unknown => {
     const fromArgs = values[name]
     const fromEnvironment = environment[environmentName(name)]
-    const value = fromArgs ?? fromEnvironment ?? options[name].fallback
+    const value = String(fromArgs ?? fromEnvironment ?? options[name].fallback)
     const source = fromArgs === undefined ? environmentName(name) : `--${name}`
     const result = schema[name].safeParse(value)
     if (result.success) return result.data
-    problems.push(`${source} is "${String(value)}": ${result.error.issues[0]?.message}`)
+    problems.push(`${source} is "${value}": ${result.error.issues[0]?.message}`)
     return undefined
-  }
-  const cert = read('tls-cert') as string | undefined
-  const key = read('tls-key') as string | undefined
-  if ((cert === undefined) !== (key === undefined)) {
-    problems.push('--tls-cert and --tls-key must be given together')
   }
   const config = {
     listen: read('listen'),
     data: read('data'),
     logLevel: read('log-level'),
     maxTransfers: read('max-transfers'),
-    tls: cert === undefined || key === undefined ? undefined : { cert, key },
+    tls: readTls(read, problems),
+    listenPlain: read('listen-plain'),
     rootPassword: environment['DISKPORT_ROOT_PASSWORD'],
   } as Config
+  if (config.listenPlain !== undefined && config.tls === undefined) {
+    problems.push('--listen-plain goes beside TLS; without it --listen is plain HTTP already')
+  }
   const password = rootPasswordSchema.safeParse(config.rootPassword)
   if (!password.success) {
     problems.push(`DISKPORT_ROOT_PASSWORD ${password.error.issues[0]?.message}`)
@@ -128,46 +179,66 @@ export const readInvocation = (
   return { kind: 'serve', config }
 }
 
+const readTls = (read: (name: OptionName) => unknown, problems: string[]): Config['tls'] => {
+  const cert = read('tls-cert') as string | undefined
+  const key = read('tls-key') as string | undefined
+  const isSelfSigned = read('tls-self-signed') === true
+  if ((cert === undefined) !== (key === undefined)) {
+    problems.push('--tls-cert and --tls-key must be given together')
+  }
+  if (isSelfSigned && (cert ?? key) !== undefined) {
+    problems.push('--tls-self-signed makes its own certificate: not with --tls-cert and --tls-key')
+  }
+  if (isSelfSigned) return 'self-signed'
+  return cert === undefined || key === undefined ? undefined : { cert, key }
+}
+
 const parseCommandLine = (args: readonly string[]) =>
   parseArgs({
     args: [...args],
     strict: true,
     allowPositionals: false,
     options: {
-      listen: { type: 'string' },
-      data: { type: 'string' },
-      'log-level': { type: 'string' },
-      'max-transfers': { type: 'string' },
-      'tls-cert': { type: 'string' },
-      'tls-key': { type: 'string' },
+      ...Object.fromEntries(
+        Object.entries<Option>(options).map(([name, { metavar }]) => [
+          name,
+          { type: metavar === undefined ? 'boolean' : 'string' } as const,
+        ]),
+      ),
       'show-config': { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
     },
   }).values
 
 const configText = (config: Config): string => {
-  const { listen, data, logLevel, maxTransfers, tls, rootPassword } = config
-  const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host
+  const { listen, listenPlain, data, logLevel, maxTransfers, tls, rootPassword } = config
+  const files = tls === 'self-signed' ? undefined : tls
   return [
-    `listen = ${host}:${listen.port}`,
+    `listen = ${addressText(listen)}`,
+    `listen-plain = ${listenPlain === undefined ? '(none)' : addressText(listenPlain)}`,
     `data = ${data}`,
     `log-level = ${logLevel}`,
     `max-transfers = ${maxTransfers}`,
-    `tls-cert = ${tls?.cert ?? '(none: HTTP without TLS)'}`,
-    `tls-key = ${tls?.key ?? '(none)'}`,
+    `tls-self-signed = ${tls === 'self-signed'}`,
+    `tls-cert = ${files?.cert ?? (tls === undefined ? '(none: HTTP without TLS)' : '(none)')}`,
+    `tls-key = ${files?.key ?? '(none)'}`,
     `root-password = ${rootPassword === undefined ? '(as it is, or generated at the first start)' : '(set)'}`,
   ].join('\n')
 }
 
+const addressText = ({ host, port }: ListenAddress): string =>
+  `${host.includes(':') ? `[${host}]` : host}:${port}`
+
 const helpText = (): string => {
-  const lines = Object.entries(options).map(([name, { metavar, help, fallback }]) => {
+  const lines = Object.entries<Option>(options).map(([name, { metavar = '', help, fallback }]) => {
     const usage = `--${name} ${metavar}`.padEnd(26)
     return `  ${usage}${help} (${environmentName(name)}; default ${fallback || 'none'})`
   })
   return [
     'diskport: streams virtual disk images in and out over HTTP',
     '',
-    'usage: diskport [options]',
+    'usage: diskport [options]                   runs the server',
+    '       diskport user list|add|passwd|...     manages who may log in: diskport user --help',
     '',
     ...lines,
     `  ${'--show-config'.padEnd(26)}print the settings and exit`,

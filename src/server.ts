@@ -10,7 +10,7 @@ import { createSocketImport } from '../routes/import-on-socket.ts'
 import { createRpcRoutes } from '../routes/rpc.ts'
 import { bootstrap } from './catalog/bootstrap.ts'
 import type { Catalog } from './catalog/catalog.ts'
-import { createCatalog } from './catalog/catalog.ts'
+import { catalogFile, createCatalog } from './catalog/catalog.ts'
 import { lockDataFolder } from './catalog/data-lock.ts'
 import type { ApiCaller } from './cli/session.ts'
 import { createCliRoute } from './cli/session.ts'
@@ -18,16 +18,8 @@ import type { Config } from './config.ts'
 import { formats } from './formats/registry.ts'
 import type { Logger } from './log.ts'
 import { createLogger } from './log.ts'
-import type { TlsOptions } from './net/certificate.ts'
-import { readCertificate } from './net/certificate.ts'
-import { placeFront } from './net/front.ts'
-import {
-  createHttpServer,
-  endConnections,
-  headersTimeout,
-  listen,
-  stopAccepting,
-} from './net/http-server.ts'
+import type { Listeners } from './net/listeners.ts'
+import { openListeners } from './net/listeners.ts'
 import { openFileFolder } from './store/file-folder.ts'
 import { createLayerStore } from './store/layer-store.ts'
 import type { Storage } from './store/storage.ts'
@@ -51,16 +43,9 @@ const expiryInterval = 5 * 60_000
 /** How long running transfers may go on after SIGTERM, in milliseconds. */
 const drainTime = 30_000
 
-export interface RunningServer {
-  /** Where it listens: `http://127.0.0.1:8080`. */
-  readonly url: string
+export interface RunningServer extends Pick<Listeners, 'urls' | 'selfSigned' | 'reload'> {
   /** Of root, made at this start; shown once, stored nowhere. */
   readonly generatedPassword?: string
-  /**
-   * Reads the certificate again, for new connections; without TLS there is nothing to read.
-   * @throws AppError where it cannot be used: the old one stays
-   */
-  reload(): Promise<void>
   /** Lets running transfers finish for a while, then ends them, and closes everything. */
   stop(): Promise<void>
 }
@@ -88,7 +73,7 @@ const start = async (
   await mkdir(config.data, { recursive: true, mode: 0o700 })
   onClose(lockDataFolder(join(config.data, 'lock')))
 
-  const catalog = await createCatalog(join(config.data, 'catalog.db'))
+  const catalog = await createCatalog(join(config.data, catalogFile))
   onClose(() => catalog.close())
   const { rootPassword } = config
   const { generatedPassword, hostUuid } = await bootstrap(catalog, {
@@ -142,47 +127,34 @@ const start = async (
     jsonRpc: createJsonRpc(dispatcher),
     xmlRpc: createXmlRpc(dispatcher),
   })
-  const call: ApiCaller = (method, params) =>
-    dispatcher.call({ method, params: params as readonly Wire[] })
+  const call: ApiCaller = (method, params, signal) =>
+    dispatcher.call({ method, params: params as readonly Wire[] }, signal)
   const routes: RouteContext = { transfer: context, authorize }
   const app = createApp(routes, log, [health, rpc])
-  const tls = await readTls(config, log)
-  const server = createHttpServer(createListener(app), tls)
-  const front = placeFront(server, [createSocketImport(routes), createCliRoute({ call, log })], {
-    headTimeout: headersTimeout,
-    onError: (error) => log.error({ error }, 'a connection failed'),
-  })
-  const url = await listen(server, config.listen)
-  log.info({ url, version, data: config.data }, 'listening')
+  const listeners = await openListeners(
+    config,
+    createListener(app),
+    [createSocketImport(routes), createCliRoute({ call, log })],
+    log,
+  )
+  const { urls, selfSigned } = listeners
+  log.info({ urls, version, data: config.data }, 'listening')
 
   return {
-    url,
+    urls,
+    ...(selfSigned === undefined ? {} : { selfSigned }),
     ...(generatedPassword === undefined ? {} : { generatedPassword }),
-    async reload() {
-      const renewed = await readTls(config, log)
-      if (renewed !== undefined && 'setSecureContext' in server) server.setSecureContext(renewed)
-    },
+    reload: () => listeners.reload(),
     async stop() {
       log.info({ transfers: transfers.running }, 'stopping')
-      const closed = stopAccepting(server)
-      front.closeWaiting()
+      listeners.stopAccepting()
       await transfers.drain(drainTime)
       events.close()
-      await endConnections(server, closed, () => front.closeAll())
+      await listeners.end()
       await closeAll()
       log.info('stopped')
     },
   }
-}
-
-/** @throws AppError INVALID_VALUE for files that cannot be used */
-const readTls = async ({ tls }: Config, log: Logger): Promise<TlsOptions | undefined> => {
-  if (tls === undefined) return undefined
-  const { options, validTo, isRsa } = await readCertificate(tls)
-  log.info({ certificate: tls.cert, validTo }, 'TLS')
-  if (!isRsa) log.warn({ certificate: tls.cert }, 'the key is not RSA: xe will not connect')
-  if (validTo < new Date()) log.warn({ certificate: tls.cert, validTo }, 'has run out')
-  return options
 }
 
 /** A store for each storage repository that the catalog knows. */

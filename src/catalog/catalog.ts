@@ -10,7 +10,7 @@ import {
 } from './announce.ts'
 import type { Changes } from './changes.ts'
 import { createChanges } from './changes.ts'
-import type { Database } from './database.ts'
+import type { Database, TablesMode } from './database.ts'
 import { openDatabase } from './database.ts'
 import type { Hosts } from './hosts.ts'
 import { createHosts } from './hosts.ts'
@@ -51,23 +51,28 @@ export interface Catalog {
   close(): Promise<void>
 }
 
+/** Of the database, in the data folder. */
+export const catalogFile = 'catalog.db'
+
 export interface CatalogOptions {
   /** The clock. */
   readonly now?: () => Date
   /** Of new password hashes. */
   readonly passwordCost?: PasswordCost
+  /** Default: `migrate`. */
+  readonly tables?: TablesMode
 }
 
 /**
- * Opens the catalog, makes it where it is missing and brings it to this version's tables.
+ * Opens the catalog; unless told otherwise, makes it where it is missing and brings it to this version's tables.
  * @param path of the database file, or `:memory:`
- * @throws AppError INTERNAL_ERROR naming the path: not a database, unreadable, or of a newer version
+ * @throws AppError INTERNAL_ERROR naming the path: not a database, unreadable, or of another version
  */
 export const createCatalog = async (
   path: string,
-  { now = () => new Date(), passwordCost }: CatalogOptions = {},
+  { now = () => new Date(), passwordCost, tables }: CatalogOptions = {},
 ): Promise<Catalog> => {
-  const database: Database = await openDatabase(path)
+  const database: Database = await openDatabase(path, tables)
   const changes = createChanges()
   const { tasks, close } = createTasks(database, now)
   const announced = announceTasks(tasks, changes)

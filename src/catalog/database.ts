@@ -27,6 +27,12 @@ export interface Database {
   close(): Promise<void>
 }
 
+/**
+ * `migrate`: makes the file where it is missing and brings it to this version's tables. `keep`: opens only a file
+ * that has them, for a process beside the server, whose tables must not change under it.
+ */
+export type TablesMode = 'migrate' | 'keep'
+
 const MIGRATION_TABLE = 'schema_migrations'
 
 /** The migrations that the file has seen, by name; none for a new one. */
@@ -39,13 +45,22 @@ const appliedMigrations = async (db: Queries): Promise<string[]> => {
   return rows.map((row) => row.name)
 }
 
-const migrate = async (db: Queries): Promise<void> => {
-  const unknown = (await appliedMigrations(db)).filter((name) => !(name in migrations))
+const migrate = async (db: Queries, mode: TablesMode): Promise<void> => {
+  const applied = await appliedMigrations(db)
+  const unknown = applied.filter((name) => !(name in migrations))
   if (unknown.length > 0) {
     const known = Object.keys(migrations).at(-1)
     throw new Error(
       `a newer version of diskport wrote it: it has ${unknown.join(', ')}, ` +
         `this version knows nothing after ${known}`,
+    )
+  }
+  if (mode === 'keep') {
+    const missing = Object.keys(migrations).filter((name) => !applied.includes(name))
+    if (missing.length === 0) return
+    throw new Error(
+      `an older version of diskport wrote it: it lacks ${missing.join(', ')}, ` +
+        'which the server of this version adds when it starts',
     )
   }
   const migrator = new Migrator({
@@ -58,11 +73,11 @@ const migrate = async (db: Queries): Promise<void> => {
   if (error !== undefined) throw toAppError(error)
 }
 
-/**
- * Opens the file, makes it where it is missing and brings it to this version's tables.
- * @throws AppError INTERNAL_ERROR naming the path: not a database, unreadable, or of a newer version
- */
-export const openDatabase = async (path: string): Promise<Database> => {
+/** @throws AppError INTERNAL_ERROR naming the path: not a database, unreadable, or of another version */
+export const openDatabase = async (
+  path: string,
+  mode: TablesMode = 'migrate',
+): Promise<Database> => {
   let db: Queries | undefined
   try {
     const dialect = createSqliteDialect(openSqlite(path))
@@ -70,7 +85,7 @@ export const openDatabase = async (path: string): Promise<Database> => {
       dialect,
       plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true })],
     })
-    await migrate(db)
+    await migrate(db, mode)
   } catch (error) {
     await db?.destroy()
     const found = `Cannot open the catalog ${path}: ${toAppError(error).message}`

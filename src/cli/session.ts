@@ -19,8 +19,16 @@ import { ConnectionLostError, createMessageStream } from './message-stream.ts'
 import { createMinimalPrinter, createPrinter } from './printer.ts'
 import { ProtocolError } from './protocol.ts'
 
-/** Makes a call of XenAPI, the session first. @throws AppError */
-export type ApiCaller = (method: string, params: readonly unknown[]) => Promise<unknown>
+/**
+ * Makes a call of XenAPI, the session first.
+ * @param signal ends a call that waits
+ * @throws AppError
+ */
+export type ApiCaller = (
+  method: string,
+  params: readonly unknown[],
+  signal?: AbortSignal,
+) => Promise<unknown>
 
 export interface CliDependencies {
   readonly call: ApiCaller
@@ -135,7 +143,9 @@ const run = async (
   for (const name of command.required) params.required(name)
   await withSession(call, line, async (session) => {
     const api = (method: string, ...rest: unknown[]) => call(method, [session, ...rest])
-    await command.run({ params, print, api, session, client })
+    const apiUntil = (signal: AbortSignal, method: string, ...rest: unknown[]) =>
+      call(method, [session, ...rest], signal)
+    await command.run({ params, print, api, apiUntil, session, client })
   })
   print.flush()
 }

@@ -1,15 +1,19 @@
 // Waits for a task on behalf of an xe, draws its progress, and stops it when the xe has gone.
 
 import { setTimeout as delay } from 'node:timers/promises'
+import { AppError } from '../errors.ts'
 import { TaskFailedError } from './cli-error.ts'
 import type { CommandContext } from './commands/command.ts'
 import { createProgressBar } from './progress-bar.ts'
 
-/** How often a task is looked at, in milliseconds. */
-const interval = 200
+/** How long one call waits for the next change, in seconds; each call counts as a use of the session. */
+const longestWait = 300
 
-/** How long a task may still learn why its client failed, in milliseconds. */
+/** How long a task may still learn why its client failed, or how it ended while the server stops, in milliseconds. */
 const lastWords = 1000
+
+/** How often a task is looked at while the server stops and tells no changes any more, in milliseconds. */
+const lastLooks = 20
 
 export interface TaskRecord {
   readonly status: string
@@ -18,10 +22,65 @@ export interface TaskRecord {
   readonly error_info: readonly string[]
 }
 
-type Watched = Pick<CommandContext, 'api' | 'client' | 'params'>
+interface EventBatch {
+  readonly token: string
+  readonly events: readonly {
+    readonly operation: 'add' | 'mod' | 'del'
+    readonly snapshot?: TaskRecord
+  }[]
+}
+
+type Watched = Pick<CommandContext, 'api' | 'apiUntil' | 'client' | 'params'>
 
 const look = async ({ api }: Watched, task: string): Promise<TaskRecord> =>
   (await api('task.get_record', task)) as TaskRecord
+
+const isOver = ({ status }: TaskRecord): boolean => status !== 'pending' && status !== 'cancelling'
+
+/**
+ * The record of the task now, and again each time it has changed. Ends when `stop` is aborted.
+ * @throws AppError HANDLE_INVALID where there is no such task, or no more
+ */
+async function* recordsOf(
+  watched: Watched,
+  task: string,
+  stop: AbortSignal,
+): AsyncGenerator<TaskRecord, void, undefined> {
+  let token = ''
+  while (!stop.aborted) {
+    let batch: EventBatch
+    try {
+      const wait = token === '' ? 0 : longestWait
+      const answer = await watched.apiUntil(stop, 'event.from', [`task/${task}`], token, wait)
+      batch = answer as EventBatch
+    } catch (error) {
+      const code = error instanceof AppError ? error.code : undefined
+      if (code === 'HOST_IS_SHUTTING_DOWN') {
+        yield* lastRecordsOf(watched, task)
+        throw error
+      }
+      if (code !== 'EVENTS_LOST') throw error
+      token = ''
+      continue
+    }
+    const event = batch.events.at(-1)
+    const isGone = event === undefined ? token === '' : event.operation === 'del'
+    if (isGone) throw new AppError('HANDLE_INVALID', ['task', task])
+    token = batch.token
+    if (event?.snapshot !== undefined) yield event.snapshot
+  }
+}
+
+/** A stopping server lets transfers end, and then tells no changes: the last one is still worth a look. */
+async function* lastRecordsOf(
+  watched: Watched,
+  task: string,
+): AsyncGenerator<TaskRecord, void, undefined> {
+  for (let looks = 0; looks < lastLooks; looks += 1) {
+    yield await look(watched, task)
+    await delay(lastWords / lastLooks)
+  }
+}
 
 /** @param stop ends the waiting with what the task is then; a client that has gone ends it with a throw */
 const untilOver = async (
@@ -31,19 +90,16 @@ const untilOver = async (
 ): Promise<TaskRecord> => {
   const { client, params } = watched
   const bar = params.flag('progress') ? createProgressBar() : undefined
-  for (;;) {
-    client.gone.throwIfAborted()
-    const record = await look(watched, task)
+  const ending = AbortSignal.any([client.gone, ...(stop === undefined ? [] : [stop])])
+  for await (const record of recordsOf(watched, task, ending)) {
     const line = bar?.update(record.progress)
     if (line !== undefined) client.send({ kind: 'printStderr', text: `\r${line}` })
-    const isOver = record.status !== 'pending' && record.status !== 'cancelling'
-    if (isOver && bar !== undefined) {
-      client.send({ kind: 'printStderr', text: `\n${bar.summary()}` })
-    }
-    if (isOver || stop?.aborted === true) return record
-    const wake = AbortSignal.any([client.gone, ...(stop === undefined ? [] : [stop])])
-    await delay(interval, undefined, { signal: wake }).catch(() => {})
+    if (!isOver(record)) continue
+    if (bar !== undefined) client.send({ kind: 'printStderr', text: `\n${bar.summary()}` })
+    return record
   }
+  client.gone.throwIfAborted()
+  return look(watched, task)
 }
 
 /** @throws TaskFailedError unless the task has succeeded; its result else */

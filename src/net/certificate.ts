@@ -25,6 +25,8 @@ export interface Certificate {
   readonly validTo: Date
   /** xe cannot connect to a server whose key is of another kind. */
   readonly isRsa: boolean
+  /** SHA-256 of the certificate, in hexadecimal with colons, as clients show it. */
+  readonly fingerprint: string
 }
 
 /** @throws AppError INVALID_VALUE for a file that cannot be read, and for a key that is not that of the certificate */
@@ -34,8 +36,13 @@ export const readCertificate = async (files: CertificateFiles): Promise<Certific
   const options = { cert, key, minVersion: 'TLSv1.2' } as const
   try {
     createSecureContext(options)
-    const { validToDate, publicKey } = new X509Certificate(cert)
-    return { options, validTo: validToDate, isRsa: publicKey.asymmetricKeyType === 'rsa' }
+    const { validToDate, publicKey, fingerprint256 } = new X509Certificate(cert)
+    return {
+      options,
+      validTo: validToDate,
+      isRsa: publicKey.asymmetricKeyType === 'rsa',
+      fingerprint: fingerprint256,
+    }
   } catch (error) {
     throw unusable('tls-cert', files.cert, error)
   }

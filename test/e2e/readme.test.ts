@@ -1,5 +1,5 @@
 // The commands of README.md, run as they stand: every ```sh block that calls the server, in order, in
-// one shell and one folder, where disk.vhd lies. Host, port and password are put in.
+// one shell and one folder, where disk.vhd lies, and the one of xe in another. Host, port and password are put in.
 
 import { readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
@@ -14,10 +14,11 @@ import {
 } from '../support/sources.ts'
 import { createTestFolder, hasTool, run } from '../support/tools.ts'
 
-const readBlocks = async (): Promise<string[]> => {
+/** @param word that stands in the blocks which are wanted */
+const readBlocks = async (word: string): Promise<string[]> => {
   const text = await readFile(resolve(import.meta.dirname, '../../README.md'), 'utf8')
   const blocks = [...text.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => block!)
-  return blocks.filter((block) => block.includes('http://127.0.0.1:8080'))
+  return blocks.filter((block) => block.includes(word))
 }
 
 /** Puts disk.vhd into `folder`; the path of a raw file with the same content, elsewhere. */
@@ -35,7 +36,7 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('README.md', () => {
     const folder = await createTestFolder()
     const source = await createSource(folder)
 
-    const blocks = await readBlocks()
+    const blocks = await readBlocks('http://127.0.0.1:8080')
     expect(blocks.join('')).toContain('/import_raw_vdi')
     expect(blocks.join('')).toContain('/export_raw_vdi')
     const script = blocks
@@ -53,5 +54,27 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('README.md', () => {
       await expectSameGuest([join(folder, name), format], [source, 'raw'])
       await expectCleanImage(join(folder, name), format)
     }
+  })
+
+  test('xe brings in full.vhd, brings out the same disk, and shows the formats', async () => {
+    const server = await startServer()
+    const folder = await createTestFolder()
+    const parts = [
+      [0, 3 << 20],
+      [10 * 2 ** 30 - 4096, 4096],
+    ] as const
+    const raw = await createRawSource(folder, 'full.raw', { size: 10 * 2 ** 30, parts })
+    await convertSource(raw, 'vhd', '-o', 'force_size=on')
+    const [block] = await readBlocks('xe sr-list')
+    const place = `server=${server.host},port=${server.port},username=root,password=${rootPassword}`
+    const script = block!.replace(/(?<=XE_EXTRA_ARGS=).*/, place)
+    expect(script).toContain(place)
+    const xe = `xe() { '${process.execPath}' '${resolve(import.meta.dirname, '../../src/cli/xe.ts')}' "$@"; }`
+    await writeFile(join(folder, 'commands.sh'), `cd '${folder}'\n${xe}\n${script}`)
+    const { stdout, stderr } = await run('bash', ['-euo', 'pipefail', join(folder, 'commands.sh')])
+    expect(stdout).toMatch(/^ +supported-image-formats \(SRO\): .*\bqcow2\b/m)
+    expect(stderr.match(/\(100% ETA 00:00:00\) *\nTotal time: /g)).toHaveLength(2)
+    await expectSameGuest([join(folder, 'out.qcow2'), 'qcow2'], [join(folder, 'full.vhd'), 'vhd'])
+    await expectSameGuest([join(folder, 'out.qcow2'), 'qcow2'], [raw, 'raw'])
   })
 })

@@ -1,7 +1,8 @@
-// The real server over TLS, with certificates that openssl makes: curl, our xe, bare sockets, and a renewal.
+// The real server over TLS, with certificates that openssl makes and its own: curl, our xe, bare sockets, and a renewal.
 
 import { execFile } from 'node:child_process'
 import { copyFile } from 'node:fs/promises'
+import { connect as connectPlain } from 'node:net'
 import { join, resolve } from 'node:path'
 import { connect } from 'node:tls'
 import { describe, expect, test } from 'vitest'
@@ -45,6 +46,19 @@ const shakeHands = (port: number, options = {}): Promise<string> =>
     }),
   )
 
+const fingerprintAt = (port: number): Promise<string> =>
+  within(
+    'a handshake',
+    new Promise((resolve, reject) => {
+      const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false })
+      socket.once('error', reject)
+      socket.once('secureConnect', () => {
+        resolve(socket.getPeerCertificate().fingerprint256)
+        socket.destroy()
+      })
+    }),
+  )
+
 describe.skipIf(!hasTool('openssl') || !hasTool('qemu-img'))('TLS', () => {
   test('curl and xe bring an image in and out; plain HTTP gets nowhere', async () => {
     const { folder, first, server } = await startTls()
@@ -66,6 +80,74 @@ describe.skipIf(!hasTool('openssl') || !hasTool('qemu-img'))('TLS', () => {
     await expect(run('curl', ['-sS', `http://localhost:${server.port}/health`])).rejects.toThrow(
       'ended with',
     )
+  })
+
+  test('a self-signed one: curl and xe trust its file, people its fingerprint, and it stays', async () => {
+    const server = await startServer({ args: ['--tls-self-signed'] })
+    const line = /^its certificate is (.*), SHA-256 fingerprint ([0-9A-F:]{95})\n$/m
+    const [, file, fingerprint] = line.exec(server.standardOutput()) ?? []
+    expect(file).toBe(join(server.dataFolder, 'tls/self-signed.pem'))
+    expect(await fingerprintAt(server.port)).toBe(fingerprint)
+    expect(server.output()).toContain(`"fingerprint":"${fingerprint}"`)
+
+    const folder = await createTestFolder()
+    const source = await createRawSource(folder, 'source.raw', { size: 25 << 20 })
+    const to = `https://localhost:${server.port}/import_raw_vdi?sr_uuid=default`
+    const auth = ['-sSf', '--cacert', file!, '-u', `root:${rootPassword}`]
+    const uuid = (await run('curl', [...auth, '-T', source, to])).stdout.trim()
+    await run('curl', [...auth, `https://127.0.0.1:${server.port}/health`])
+    const place = ['-s', 'localhost', '-p', String(server.port), '--cacert', file!]
+    const out = join(folder, 'out.vhd')
+    const command = ['vdi-export', `uuid=${uuid}`, `filename=${out}`, 'format=vhd']
+    const user = ['-u', 'root', '-pw', rootPassword]
+    await run(process.execPath, [program, ...place, ...user, ...command])
+    await expectSameGuest([out, 'vhd'], [source, 'raw'])
+
+    await server.stop()
+    const second = await startServer({ dataFolder: server.dataFolder, args: ['--tls-self-signed'] })
+    expect(await fingerprintAt(second.port)).toBe(fingerprint)
+  })
+
+  test('plain HTTP on loopback beside it: the same server, and both end', async () => {
+    const plain = ['--listen-plain', '127.0.0.1:0']
+    const server = await startServer({ args: ['--tls-self-signed', ...plain] })
+    const urls = () =>
+      [...server.standardOutput().matchAll(/^diskport listens on (.*)$/gm)].map(([, url]) => url!)
+    const [secure, open] = await eventually('both addresses', async () =>
+      urls().length === 2 ? urls() : undefined,
+    )
+    expect(secure).toBe(server.url)
+    expect(open).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/)
+    const source = await createRawSource(await createTestFolder())
+    const auth = ['-sSf', '-k', '-u', `root:${rootPassword}`]
+    const to = `${open}/import_raw_vdi?sr_uuid=default`
+    const uuid = (await run('curl', [...auth, '-T', source, to])).stdout.trim()
+    const place = ['-s', '127.0.0.1', '-p', new URL(open!).port, '-u', 'root', '-pw', rootPassword]
+    const list = await run(process.execPath, [program, ...place, 'vdi-list', '--minimal'])
+    expect(list.stdout.trim()).toBe(uuid)
+    const query = `vdi=${uuid}&format=raw`
+    await run('bash', [
+      '-o',
+      'pipefail',
+      '-c',
+      `curl ${auth.join(' ')} '${secure}/export_raw_vdi?${query}' | cmp - '${source}'`,
+    ])
+    // One that says nothing must not keep the server.
+    const idle = connectPlain({ port: Number(new URL(open!).port), host: '127.0.0.1' })
+    idle.on('error', () => {})
+    await within('a connection', new Promise((resolve) => idle.once('connect', resolve)))
+    expect(await server.stop()).toBe(0)
+    await expect(run('curl', ['-sS', `${open}/health`])).rejects.toThrow('ended with')
+  })
+
+  test('a plain address that is taken ends the start; nothing is left listening', async () => {
+    const server = await startServer()
+    const folder = await createTestFolder()
+    const main = resolve(import.meta.dirname, '../../src/main.ts')
+    const listen = ['--listen', '127.0.0.1:0', '--listen-plain', `127.0.0.1:${server.port}`]
+    const args = [main, '--data', folder, '--tls-self-signed', ...listen]
+    const ended = run(process.execPath, args)
+    await expect(ended).rejects.toThrow(new RegExp(`ended with 69[^]*EADDRINUSE.*${server.port}`))
   })
 
   test('1.3, and 1.2 with what xe has; nothing older', async () => {

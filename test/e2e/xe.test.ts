@@ -1,14 +1,17 @@
 // Our xe as a process against the real server, the way a stranger would use it; and an upload by Python that
 // speaks HTTP/1.0 and tells no length.
 
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { formatNames } from '../../src/formats/format.ts'
-import { rootPassword, shareServer } from '../support/server.ts'
+import { createVdi as createVdiByRpc, login } from '../support/json-rpc.ts'
+import { rootPassword, shareServer, startServer } from '../support/server.ts'
 import { convertSource, createRawSource, expectSameGuest } from '../support/sources.ts'
 import { createTestFolder, hasTool, run } from '../support/tools.ts'
+import { eventually, within } from '../support/wait.ts'
 
 const program = resolve(import.meta.dirname, '../../src/cli/xe.ts')
 const server = await shareServer()
@@ -116,6 +119,37 @@ describe.skipIf(!hasTool('qemu-img'))('a stranger with xe', () => {
   })
 })
 
+test('a server that is told to stop lets an import of xe end well', async () => {
+  const stopping = await startServer()
+  const rpc = await login(stopping)
+  const vdi = await createVdiByRpc(rpc, 24 << 20)
+  const where = [
+    '-s',
+    stopping.host,
+    '-p',
+    String(stopping.port),
+    '-u',
+    'root',
+    '-pw',
+    rootPassword,
+  ]
+  const args = [program, ...where, 'vdi-import', `uuid=${vdi.uuid}`, 'filename=-', '--progress']
+  const child = spawn(process.execPath, args, { stdio: ['pipe', 'ignore', 'pipe'] })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
+  child.stdin.on('error', () => {})
+  const drawn = new Promise<void>((resolve) => child.stderr.once('data', () => resolve()))
+  child.stdin.write(randomBytes(16 << 20))
+  await within('some progress', drawn)
+  stopping.terminate()
+  await eventually('the server to take nobody new', async () =>
+    stopping.output().includes('"msg":"stopping"') ? true : undefined,
+  )
+  child.stdin.end(randomBytes(8 << 20))
+  expect(await within('xe to end', ended)).toBe(0)
+  expect(await within('the server to end', stopping.exited)).toBe(0)
+})
+
 describe('how xe is called', () => {
   const where = [`-s`, server.host, '-p', String(server.port)]
 
@@ -141,6 +175,11 @@ describe('how xe is called', () => {
   test.each([
     [[...where, '-u', 'root', '-pw', 'no', 'sm-list'], 1, /^Authentication failed\n/],
     [[...where, 'sm-list'], 1, /^Authentication failed\n/],
+    [
+      [...where, '-pw', rootPassword, 'sm-lst'],
+      1,
+      /^Unknown command: sm-lst\nFor usage run: 'xe help'\n$/,
+    ],
     [['-p', '99999', 'sm-list'], 1, /^Port number must be an integer \(0-65535\), not "99999"\n/],
     [['-p'], 1, /^-p must be followed by a value\n/],
     [[], 0, /^Usage: xe /],

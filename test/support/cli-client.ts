@@ -14,10 +14,14 @@ import { within } from './wait.ts'
 
 export type FakeApi = Readonly<Record<string, (...params: never[]) => unknown>>
 
-/** A method that the table lacks is unknown; logins succeed with the password `pw`. */
+/** A method gets its parameters and then the signal that ends its waiting; one that the table lacks is unknown. Logins succeed with the password `pw`. */
 export const startCliServer = async (methods: FakeApi = {}) => {
   const calls: (readonly [method: string, ...params: unknown[]])[] = []
-  const call = async (method: string, params: readonly unknown[]): Promise<unknown> => {
+  const call = async (
+    method: string,
+    params: readonly unknown[],
+    signal?: AbortSignal,
+  ): Promise<unknown> => {
     calls.push([method, ...params])
     if (method === 'session.login_with_password') {
       if (params[1] !== 'pw') throw new AppError('SESSION_AUTHENTICATION_FAILED', [])
@@ -26,7 +30,7 @@ export const startCliServer = async (methods: FakeApi = {}) => {
     if (method === 'session.logout') return ''
     const found = methods[method] as ((...params: unknown[]) => unknown) | undefined
     if (found === undefined) throw new AppError('MESSAGE_METHOD_UNKNOWN', [method])
-    return found(...params.slice(1))
+    return found(...params.slice(1), signal)
   }
   const errors: unknown[] = []
   const server = createHttpServer((_incoming, outgoing) => void outgoing.end('node'))
@@ -78,4 +82,43 @@ export const openCli = async (port: number, lines: readonly string[]) => {
       return { out: textOf('print', '\n'), err: textOf('printStderr', ''), code }
     },
   }
+}
+
+/** The fields of a task that commands look at. */
+interface FakeRecord {
+  readonly status: string
+  readonly progress: number
+  readonly result: string
+  readonly error_info: readonly string[]
+}
+
+/** A task that a test moves, and the methods that make, watch and end it. */
+export const createFakeTask = (ref: string) => {
+  let record: FakeRecord = { status: 'pending', progress: 0, result: '', error_info: [] }
+  let version = 1
+  const waiting = new Set<() => void>()
+  const changeOrEnd = (signal: AbortSignal): Promise<void> =>
+    new Promise((resolve) => {
+      waiting.add(resolve)
+      signal.addEventListener('abort', () => resolve())
+    })
+  const methods = {
+    'task.create': () => ref,
+    'task.get_record': () => ({ ...record }),
+    'task.cancel': () => '',
+    'task.destroy': () => '',
+    'event.from': async (_: string[], seen: string, _seconds: number, signal: AbortSignal) => {
+      if (seen === String(version) && !signal.aborted) await changeOrEnd(signal)
+      const token = String(version)
+      const events = seen === token ? [] : [{ operation: 'mod', snapshot: { ...record } }]
+      return { token, events, valid_ref_counts: {} }
+    },
+  }
+  const move = (change: Partial<FakeRecord>): void => {
+    record = { ...record, ...change }
+    version += 1
+    for (const wake of waiting) wake()
+    waiting.clear()
+  }
+  return { methods, move }
 }

@@ -49,6 +49,50 @@ describe('config', () => {
     })
   })
 
+  test('a certificate of its own making, not beside another', () => {
+    expect(configOf(['--tls-self-signed']).tls).toBe('self-signed')
+    expect(configOf([], { DISKPORT_TLS_SELF_SIGNED: 'true' }).tls).toBe('self-signed')
+    expect(configOf([], { DISKPORT_TLS_SELF_SIGNED: 'false' }).tls).toBeUndefined()
+    expect(read(['--tls-self-signed', '--tls-key', '/k'], { DISKPORT_LISTEN: 'x' })).toEqual({
+      kind: 'wrong',
+      problems: [
+        'DISKPORT_LISTEN is "x": must be HOST:PORT with a port from 0 to 65535',
+        '--tls-cert and --tls-key must be given together',
+        '--tls-self-signed makes its own certificate: not with --tls-cert and --tls-key',
+      ],
+    })
+    expect(read([], { DISKPORT_TLS_SELF_SIGNED: 'yes' })).toEqual({
+      kind: 'wrong',
+      problems: ['DISKPORT_TLS_SELF_SIGNED is "yes": must be true or false'],
+    })
+  })
+
+  test.each(['127.0.0.1', '127.1.2.3', '[::1]', 'localhost'])('plain HTTP on %s', (host) => {
+    const { listenPlain } = configOf(['--tls-self-signed', '--listen-plain', `${host}:80`])
+    expect(listenPlain).toEqual({ host: host.replaceAll(/[[\]]/g, ''), port: 80 })
+  })
+
+  test.each(['0.0.0.0:80', ':80', '10.0.0.1:80', 'example.org:80', '[::]:80', '128.0.0.1:1'])(
+    'plain HTTP on %s is refused',
+    (address) => {
+      expect(read(['--tls-self-signed', '--listen-plain', address])).toEqual({
+        kind: 'wrong',
+        problems: [
+          expect.stringMatching(
+            /^--listen-plain is ".*": must be localhost, ::1 or an address of /,
+          ),
+        ],
+      })
+    },
+  )
+
+  test('plain HTTP beside plain HTTP is refused', () => {
+    expect(read(['--listen-plain', '8081'])).toEqual({
+      kind: 'wrong',
+      problems: ['--listen-plain goes beside TLS; without it --listen is plain HTTP already'],
+    })
+  })
+
   test.each([
     ['[::1]:9000', '::1', 9000],
     [':9000', '::', 9000],

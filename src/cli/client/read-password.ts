@@ -1,9 +1,10 @@
 // Who the user says to be: from a file, from the options, or asked for at the terminal.
 
 import { readFile } from 'node:fs/promises'
-import { createInterface } from 'node:readline/promises'
+import type { Writable } from 'node:stream'
 import type { ReadStream } from 'node:tty'
-import { Writable } from 'node:stream'
+import { askUnseen } from './ask-unseen.ts'
+import { ClientSideError } from './files.ts'
 import type { XeOptions } from './options.ts'
 import { UsageError } from './usage.ts'
 
@@ -12,7 +13,7 @@ interface Credentials {
   readonly password: string
 }
 
-/** @throws UsageError for a password file that is not there, or without two lines */
+/** @throws UsageError for a password file that is not there, or without two lines; ClientSideError where the user broke off */
 export const readPassword = async (
   { username, password, passwordFile }: XeOptions,
   input: ReadStream,
@@ -22,9 +23,8 @@ export const readPassword = async (
   if (password !== undefined) return { username, password }
   // What the real xe sends; a server that wants a password refuses it.
   if (!input.isTTY) return { username, password: 'null' }
-  errors.write(`Password of ${username}: `)
-  const answer = await askUnseen(input)
-  errors.write('\n')
+  const answer = await askUnseen(`Password of ${username}: `, input, errors)
+  if (answer === undefined) throw new ClientSideError('No password was given')
   return { username, password: answer }
 }
 
@@ -38,14 +38,4 @@ const readPasswordFile = async (path: string): Promise<Credentials> => {
     throw new UsageError(`Error: password file format: ${expected}`)
   }
   return { username, password }
-}
-
-const askUnseen = async (input: ReadStream): Promise<string> => {
-  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
-  const terminal = createInterface({ input, output: nowhere, terminal: true })
-  try {
-    return await terminal.question('')
-  } finally {
-    terminal.close()
-  }
 }

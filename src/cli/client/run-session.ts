@@ -62,47 +62,77 @@ export const runSession = async (
 type Context = TransferContext & XeIo
 
 const obey = async (stream: MessageStream, context: Context): Promise<number> => {
-  const { output, errors, debug } = context
-  for (;;) {
-    const message = await stream.receive()
-    switch (message.kind) {
-      case 'exit':
-        return message.code
-      case 'print':
-        output.write(`${message.text}\n`)
-        break
-      case 'printStderr':
-        errors.write(message.text)
-        break
-      case 'debug':
-        debug(`debug from server: ${message.text}\n`)
-        break
-      case 'error':
-        errors.write(
-          `Error code: ${message.code}\nError parameters: ${message.params.join(', ')}\n`,
-        )
-        break
-      case 'httpGet':
-      case 'httpPut':
-        if (!(await transfer(stream, context, message))) return 1
-        break
-      case 'load':
-        await load(stream, context, message.fileName)
-        break
-      case 'prompt':
-        await prompt(stream, context)
-        break
-      case 'httpConnect':
-        errors.write('This xe shows no consoles\n')
-        stream.send({ kind: 'failed' })
-        break
-      case 'ok':
-      case 'failed':
-      case 'wait':
-      case 'chunk':
-      case 'end':
-        throw new ProtocolError(`Unexpected message from server: ${message.kind}`)
+  // Settles where a transfer failed by the user's mistake: that ends the session, whatever the server says of it.
+  const mistake = Promise.withResolvers<'mistake'>()
+  let transferring = Promise.resolve()
+  try {
+    for (;;) {
+      const message = await Promise.race([stream.receive(), mistake.promise])
+      if (message === 'mistake') return 1
+      switch (message.kind) {
+        case 'exit':
+          return message.code
+        case 'httpGet':
+        case 'httpPut':
+          await transferring
+          // Goes on while the server shows how far it is.
+          transferring = transfer(stream, context, message).then((isDone) => {
+            if (!isDone) mistake.resolve('mistake')
+          })
+          break
+        case 'load':
+          await load(stream, context, message.fileName)
+          break
+        case 'prompt':
+          await prompt(stream, context)
+          break
+        case 'print':
+        case 'printStderr':
+        case 'debug':
+        case 'error':
+        case 'httpConnect':
+        case 'ok':
+        case 'failed':
+        case 'wait':
+        case 'chunk':
+        case 'end':
+          show(stream, context, message)
+      }
     }
+  } finally {
+    await transferring
+  }
+}
+
+/** What needs no answer, or no more than a word. @throws ProtocolError for what a server never says */
+const show = (
+  stream: MessageStream,
+  { output, errors, debug }: Context,
+  message: Exclude<Message, { kind: 'exit' | 'httpGet' | 'httpPut' | 'load' | 'prompt' }>,
+): void => {
+  switch (message.kind) {
+    case 'print':
+      output.write(`${message.text}\n`)
+      break
+    case 'printStderr':
+      errors.write(message.text)
+      break
+    case 'debug':
+      debug(`debug from server: ${message.text}\n`)
+      break
+    case 'error':
+      errors.write(`Error code: ${message.code}\nError parameters: ${message.params.join(', ')}\n`)
+      break
+    case 'httpConnect':
+      errors.write('This xe shows no consoles\n')
+      stream.send({ kind: 'failed' })
+      break
+    case 'ok':
+    case 'failed':
+    case 'wait':
+    case 'chunk':
+    case 'end':
+      throw new ProtocolError(`Unexpected message from server: ${message.kind}`)
   }
 }
 

@@ -22,6 +22,8 @@ export interface CommandContext {
   readonly print: Printer
   /** Makes a call of XenAPI with the session of whoever runs the command. */
   readonly api: (method: string, ...params: unknown[]) => Promise<unknown>
+  /** The same for a call that waits, and ends when the signal is aborted. */
+  readonly apiUntil: (signal: AbortSignal, method: string, ...params: unknown[]) => Promise<unknown>
   readonly session: string
   readonly client: CliClient
 }

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { AppError } from '../../../src/errors.ts'
-import { openCli, startCliServer } from '../../support/cli-client.ts'
+import { createFakeTask, openCli, startCliServer } from '../../support/cli-client.ts'
 import { connectRaw } from '../../support/raw-client.ts'
 import { eventually, within } from '../../support/wait.ts'
 
@@ -257,22 +257,17 @@ describe('transfers', () => {
 
   /** A XenAPI with one task that a test moves. */
   const startTransfer = async (...lines: string[]) => {
-    const record = { status: 'pending', progress: 0, result: '', error_info: [] as string[] }
-    const server = await startCliServer({
-      'VDI.get_by_uuid': (uuid: string) => `OpaqueRef:${uuid}`,
-      'task.create': () => task,
-      'task.get_record': () => ({ ...record }),
-      'task.cancel': () => '',
-      'task.destroy': () => '',
-    })
+    const { methods, move } = createFakeTask(task)
+    const getByUuid = (uuid: string) => `OpaqueRef:${uuid}`
+    const server = await startCliServer({ 'VDI.get_by_uuid': getByUuid, ...methods })
     const client = await openCli(server.port, [...lines, ...root])
-    return { ...server, client, record }
+    return { ...server, client, move }
   }
   const destroyed = (calls: readonly (readonly unknown[])[]) =>
     calls.some(([method, , ref]) => method === 'task.destroy' && ref === task)
 
   test('vdi-export: the URL, heartbeats, then task and client agree', async () => {
-    const { client, record, calls } = await startTransfer(
+    const { client, move, calls } = await startTransfer(
       'vdi-export',
       'uuid=v',
       'filename=/tmp/a b',
@@ -285,7 +280,7 @@ describe('transfers', () => {
       url: '/export_raw_vdi?session_id=OpaqueRef%3Asession&task_id=OpaqueRef%3At&vdi=OpaqueRef%3Av&format=vhd&base=OpaqueRef%3Aw',
     })
     for (let beat = 0; beat < 50; beat += 1) client.send({ kind: 'wait' })
-    record.status = 'success'
+    move({ status: 'success' })
     client.send({ kind: 'ok' })
     expect(await client.shown()).toEqual({ out: '', err: '', code: 0 })
     expect(destroyed(calls)).toBe(true)
@@ -297,14 +292,13 @@ describe('transfers', () => {
   })
 
   test('vdi-import: the error of the task, though the client is content', async () => {
-    const { client, record, calls } = await startTransfer('vdi-import', 'uuid=v', 'filename=/x')
+    const { client, move, calls } = await startTransfer('vdi-import', 'uuid=v', 'filename=/x')
     expect(await client.receive()).toMatchObject({
       kind: 'httpPut',
       fileName: '/x',
       url: expect.stringMatching(/^\/import_raw_vdi\?.*&format=raw$/) as unknown,
     })
-    record.status = 'failure'
-    record.error_info = ['VDI_IO_ERROR', 'the stream ends']
+    move({ status: 'failure', error_info: ['VDI_IO_ERROR', 'the stream ends'] })
     client.send({ kind: 'ok' })
     expect(await client.shown()).toEqual({
       out: '',
@@ -315,10 +309,9 @@ describe('transfers', () => {
   })
 
   test('an error that the table does not know goes as a message of its own', async () => {
-    const { client, record } = await startTransfer('vdi-import', 'uuid=v', 'filename=/x')
+    const { client, move } = await startTransfer('vdi-import', 'uuid=v', 'filename=/x')
     await client.receive()
-    record.status = 'failure'
-    record.error_info = ['SR_BACKEND_FAILURE_46', '', 'x']
+    move({ status: 'failure', error_info: ['SR_BACKEND_FAILURE_46', '', 'x'] })
     client.send({ kind: 'ok' })
     expect(await client.finish()).toEqual({
       messages: [{ kind: 'error', code: 'SR_BACKEND_FAILURE_46', params: ['', 'x'] }],
@@ -336,14 +329,14 @@ describe('transfers', () => {
   })
 
   test('--progress draws on standard error', async () => {
-    const { client, record } = await startTransfer(
+    const { client, move } = await startTransfer(
       'vdi-import',
       'uuid=v',
       'filename=/x',
       '--progress',
     )
     await client.receive()
-    record.progress = 0.5
+    move({ progress: 0.5 })
     const drawn = await client.receive()
     expect(drawn).toMatchObject({
       kind: 'printStderr',
@@ -351,12 +344,80 @@ describe('transfers', () => {
         /^\r\[-\] #{26}> {28} {2}\( 50% ETA \d\d:\d\d:\d\d\) *$/,
       ) as unknown,
     })
-    record.status = 'success'
-    record.progress = 1
+    move({ status: 'success', progress: 1 })
     client.send({ kind: 'ok' })
     const { err, code } = await client.shown()
     expect(code).toBe(0)
     expect(err).toMatch(/^\r\[\\\] #+> {2}\(100% ETA 00:00:00\) *\nTotal time: \d+\.\d s\n$/)
+  })
+
+  test('while nothing happens, nothing is asked', async () => {
+    const { client, calls, move } = await startTransfer('vdi-import', 'uuid=v', 'filename=/x')
+    await client.receive()
+    const watching = () => calls.filter(([method]) => method === 'event.from')
+    await eventually('the second look', async () => (watching().length === 2 ? true : undefined))
+    expect(watching().map(([, , classes]) => classes)).toEqual([[`task/${task}`], [`task/${task}`]])
+    client.send({ kind: 'ok' })
+    move({ status: 'success' })
+    expect(await client.shown()).toMatchObject({ code: 0 })
+    expect(watching()).toHaveLength(2)
+  })
+
+  test('a task that somebody takes away ends the command', async () => {
+    const methods = { ...createFakeTask(task).methods }
+    const gone = { token: '1', events: [], valid_ref_counts: {} }
+    const { open } = await startCliServer({
+      'VDI.get_by_uuid': () => 'OpaqueRef:v',
+      ...methods,
+      'event.from': () => gone,
+    })
+    const client = await open('vdi-import', 'uuid=v', 'filename=/x', ...root)
+    await client.receive()
+    client.send({ kind: 'ok' })
+    expect(await client.shown()).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('task') as unknown,
+    })
+  })
+
+  test('events that were lost are begun anew', async () => {
+    const { methods, move } = createFakeTask(task)
+    let isLost = true
+    const from = (...params: Parameters<(typeof methods)['event.from']>) => {
+      if (params[1] === '' || !isLost) return methods['event.from'](...params)
+      isLost = false
+      move({ status: 'success' })
+      throw new AppError('EVENTS_LOST', [])
+    }
+    const getByUuid = () => 'OpaqueRef:v'
+    const { open } = await startCliServer({
+      'VDI.get_by_uuid': getByUuid,
+      ...methods,
+      'event.from': from,
+    })
+    const client = await open('vdi-import', 'uuid=v', 'filename=/x', ...root)
+    await client.receive()
+    client.send({ kind: 'ok' })
+    expect(await client.shown()).toMatchObject({ code: 0 })
+  })
+
+  test('a server that stops still tells how the task ended', async () => {
+    const { methods, move } = createFakeTask(task)
+    const from = (...params: Parameters<(typeof methods)['event.from']>) => {
+      if (params[1] === '') return methods['event.from'](...params)
+      setImmediate(() => move({ status: 'success' }))
+      throw new AppError('HOST_IS_SHUTTING_DOWN', [])
+    }
+    const getByUuid = () => 'OpaqueRef:v'
+    const { open } = await startCliServer({
+      'VDI.get_by_uuid': getByUuid,
+      ...methods,
+      'event.from': from,
+    })
+    const client = await open('vdi-import', 'uuid=v', 'filename=/x', ...root)
+    await client.receive()
+    client.send({ kind: 'ok' })
+    expect(await client.shown()).toMatchObject({ code: 0 })
   })
 
   test.each([
