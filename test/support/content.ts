@@ -59,7 +59,7 @@ export const createTestContent = async ({
       (await catalog.vdis.create({ srUuid, virtualSize: diskSize, format, ...more })).uuid,
 
     /** Writes a pattern as an import does, by default 64 KiB. */
-    async write(uuid: string, offset: number, seed: number, length = 64 * KiB): Promise<void> {
+    write: async (uuid: string, offset: number, seed: number, length = 64 * KiB): Promise<void> => {
       const bytes = new Uint8Array(length)
       fillPattern(offset, bytes, seed)
       await writeContent(context, await get(uuid), { keepsContent: true }, (writer) =>
@@ -74,7 +74,7 @@ export const createTestContent = async ({
       ),
 
     /** All that the disk shows. */
-    async read(uuid: string): Promise<Uint8Array> {
+    read: async (uuid: string): Promise<Uint8Array> => {
       const { disk } = await storage.openVdi(await get(uuid))
       try {
         return await readAll(disk)
@@ -84,7 +84,7 @@ export const createTestContent = async ({
     },
 
     /** How many bytes a delta export of the disk on `base` would have to send. */
-    async deltaBytes(uuid: string, base: string): Promise<number> {
+    deltaBytes: async (uuid: string, base: string): Promise<number> => {
       const { disk } = await storage.openVdi(await get(uuid), await get(base))
       let bytes = 0
       for await (const { kind, length } of disk.extents()) if (kind !== 'hole') bytes += length
@@ -93,14 +93,14 @@ export const createTestContent = async ({
     },
 
     /** The formats of the layers that the disk lies in, top first. */
-    async formats(uuid: string): Promise<FormatName[]> {
+    formats: async (uuid: string): Promise<FormatName[]> => {
       const { layerUuid } = await get(uuid)
       if (layerUuid === null) return []
       return (await catalog.layers.chain(layerUuid)).map((layer) => layer.format)
     },
 
     /** What is left of layers in both repositories once nothing runs in the background. */
-    async layers(): Promise<{ here: number; there: number }> {
+    layers: async (): Promise<{ here: number; there: number }> => {
       await storage.settled()
       const count = async (uuid: string) => (await catalog.layers.list(uuid)).length
       return { here: await count(srUuid), there: await count(otherSrUuid) }
@@ -109,3 +109,26 @@ export const createTestContent = async ({
 }
 
 export type TestContent = Awaited<ReturnType<typeof createTestContent>>
+
+/** Stores in which `act` comes before each write into a layer. */
+export const wrapWriting =
+  (act: () => Promise<void>) =>
+  (store: Store): Store => ({
+    createLayer: async (layer, options) => {
+      const draft = await store.createLayer(layer, options)
+      return {
+        size: draft.size,
+        write: async (offset, source, signal) => {
+          await act()
+          await draft.write(offset, source, signal)
+        },
+        zero: (offset, length, signal) => draft.zero(offset, length, signal),
+        seal: () => draft.seal(),
+        abort: () => draft.abort(),
+      }
+    },
+    openLayer: (layer) => store.openLayer(layer),
+    removeLayer: (layer) => store.removeLayer(layer),
+    openSpool: () => store.openSpool(),
+    usage: () => store.usage(),
+  })

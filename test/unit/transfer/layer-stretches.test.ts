@@ -5,7 +5,7 @@ import type { LayerRow } from '../../../src/catalog/layers.ts'
 import { stretchesOf } from '../../../src/transfer/layer-stretches.ts'
 
 /** A chain from its names, top first: `cba` is c on b on a. */
-const chain = (names: string): LayerRow[] => [...names].map((uuid) => ({ uuid }) as LayerRow)
+const chain = (names: string): LayerRow[] => names.split('').map((uuid) => ({ uuid }) as LayerRow)
 
 /** `dc on b`: one stretch of d and c, which lies on the one that ends with b. */
 const show = (...chains: string[]): string[] =>
