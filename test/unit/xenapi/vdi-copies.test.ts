@@ -5,9 +5,11 @@ import { describe, expect, it } from 'vitest'
 import { METADATA_ONLY } from '../../../src/catalog/schema.ts'
 import { createLayerStore } from '../../../src/store/layer-store.ts'
 import { createMemoryFolder } from '../../../src/store/memory-folder.ts'
+import { writeContent } from '../../../src/transfer/write-layer.ts'
 import { GiB, MiB } from '../../../src/units.ts'
 import type { Wire, WireMap } from '../../../src/xenapi/values.ts'
 import { createTestSr } from '../../support/catalogs.ts'
+import { wrapWriting } from '../../support/content.ts'
 import type { TestApi } from '../../support/xenapi.ts'
 import { asMap, createTestApi, createVdi } from '../../support/xenapi.ts'
 
@@ -105,6 +107,32 @@ describe('VDI.copy', () => {
       progress: 1,
       result: `<value>OpaqueRef:${copy!.uuid}</value>`,
     })
+  })
+})
+
+describe('a task that is cancelled', () => {
+  it.each(['VDI.copy', 'VDI.pool_migrate'])('stops %s, and all stays as it was', async (method) => {
+    const api = await start()
+    const { call, vdi, catalog, transfer, srUuid } = api
+    const row = (await catalog.vdis.get(uuidOf(vdi)))!
+    await writeContent(transfer, row, { keepsContent: true }, (writer) =>
+      writer.write(0, new Uint8Array(MiB).fill(1)),
+    )
+    const other = await createTestSr(catalog)
+    // The store's first write is where the client changes its mind.
+    const cancel = async (): Promise<void> => {
+      const [task] = await catalog.tasks.list()
+      transfer.transfers.cancel(`OpaqueRef:${task!.uuid}`)
+    }
+    const store = createLayerStore(createMemoryFolder())
+    transfer.storage.attach(other, wrapWriting(cancel)(store))
+    const more = method === 'VDI.copy' ? [] : [{}]
+    const task = await runAsync(api, method, vdi, `OpaqueRef:${other}`, ...more)
+    expect(task).toMatchObject({ status: 'cancelled', error_info: [] })
+    expect(await call('VDI.get_all')).toEqual([vdi])
+    expect(await call('VDI.get_SR', vdi)).toBe(`OpaqueRef:${srUuid}`)
+    await transfer.storage.settled()
+    expect(await catalog.layers.list(other)).toEqual([])
   })
 })
 
