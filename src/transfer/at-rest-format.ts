@@ -8,6 +8,7 @@ import { AppError } from '../errors.ts'
 import type { FormatName } from '../formats/format.ts'
 import { formats } from '../formats/registry.ts'
 import { formatBytes, MAXIMUM_DISK_SIZE } from '../units.ts'
+import type { TransferContext } from './context.ts'
 
 /**
  * @param name as the client wrote it
@@ -43,8 +44,16 @@ export const requireSizeAllowed = (size: number, format: FormatName, ref: string
   throw new AppError('VDI_TOO_LARGE', [ref, String(maximum)], { message })
 }
 
-/** @throws AppError OPERATION_NOT_ALLOWED for a storage repository that nothing is written to */
-export const requireWritableSr = ({ uuid, readOnly }: SrRow): void => {
-  if (!readOnly) return
-  throw new AppError('OPERATION_NOT_ALLOWED', [`The storage repository ${uuid} is read-only`])
+/**
+ * @throws AppError OPERATION_NOT_ALLOWED for a storage repository that nothing is written to, HANDLE_INVALID for
+ *   one that has no store now
+ */
+export const requireWritableSr = (
+  { storage }: TransferContext,
+  { uuid, readOnly }: SrRow,
+): void => {
+  if (readOnly) {
+    throw new AppError('OPERATION_NOT_ALLOWED', [`The storage repository ${uuid} is read-only`])
+  }
+  storage.store(uuid)
 }

@@ -13,6 +13,7 @@ import { formatFor, requireSizeAllowed, requireWritableSr } from './at-rest-form
 import type { TransferContext } from './context.ts'
 import { copyDisk, countData, progressOf } from './copy-disk.ts'
 import { findSr, findVdi, requireData, requireWritable } from './find.ts'
+import { openNow } from './open-now.ts'
 import { notASnapshot } from './snapshot-vdi.ts'
 import type { TaskHandle } from './with-task.ts'
 import { writeContent, writeLayer } from './write-layer.ts'
@@ -39,27 +40,36 @@ export const copyVdi = (
   task: TaskHandle,
 ): Promise<string> =>
   context.transfers.run(task.ref, async (signal) => {
-    const vdi = await findVdi(context, request.vdiUuid)
-    requireData(vdi)
-    const copying = { context, request, task, signal, vdi }
-    if (request.intoUuid !== null) return copyInto(copying, request.intoUuid)
-    if (request.srUuid !== null) return copyNew(copying, await findSr(context, request.srUuid))
-    const message = 'A copy needs a storage repository for a new VDI, or a VDI to write into'
-    throw new AppError('INVALID_VALUE', ['sr', NULL_REF], { message })
+    requireData(await findVdi(context, request.vdiUuid))
+    const { disk, vdi } = await openNow(context, request.vdiUuid, request.baseUuid ?? undefined)
+    try {
+      const onProgress = progressOf(await countData(disk), task)
+      const write = (writer: DiskWriter) => copyDisk(disk, writer, { signal, onProgress })
+      const copying = { context, request, task, vdi, write }
+      if (request.intoUuid !== null) return await copyInto(copying, request.intoUuid)
+      if (request.srUuid !== null) {
+        return await copyNew(copying, await findSr(context, request.srUuid))
+      }
+      const message = 'A copy needs a storage repository for a new VDI, or a VDI to write into'
+      throw new AppError('INVALID_VALUE', ['sr', NULL_REF], { message })
+    } finally {
+      await disk.close()
+    }
   })
 
 interface Copying {
   readonly context: TransferContext
   readonly request: CopyRequest
   readonly task: TaskHandle
-  readonly signal: AbortSignal
   readonly vdi: VdiRow
+  /** Puts the content in. */
+  readonly write: (writer: DiskWriter) => Promise<void>
 }
 
 /** Makes a VDI, which appears together with its content. */
 const copyNew = async (copying: Copying, sr: SrRow): Promise<string> => {
-  const { context, vdi } = copying
-  requireWritableSr(sr)
+  const { context, vdi, write } = copying
+  requireWritableSr(context, sr)
   const chosen = formatFor(vdi, sr)
   requireSizeAllowed(vdi.virtualSize, chosen.format, toRef(vdi.uuid))
   const { createdAt: _createdAt, ...rest } = vdi
@@ -74,12 +84,12 @@ const copyNew = async (copying: Copying, sr: SrRow): Promise<string> => {
     contentAt: null,
   }
   const commit = (sealed: SealedLayer) => context.catalog.layers.commitNew(sealed, copy)
-  await withContent(copying, (write) => writeLayer(context, { ...copy, commit }, write))
+  await writeLayer(context, { ...copy, commit }, write)
   return copy.uuid
 }
 
 const copyInto = async (copying: Copying, intoUuid: string): Promise<string> => {
-  const { context, request, task, vdi } = copying
+  const { context, request, task, vdi, write } = copying
   const { srUuid, baseUuid } = request
   if (intoUuid === vdi.uuid) {
     const message = `The VDI ${vdi.uuid} cannot be copied into itself`
@@ -95,9 +105,9 @@ const copyInto = async (copying: Copying, intoUuid: string): Promise<string> => 
       const message = `The VDI ${intoUuid} lies in the SR ${into.srUuid}, not in ${srUuid}`
       throw new AppError('INVALID_VALUE', ['sr', toRef(srUuid)], { message })
     }
-    requireWritableSr(await findSr(context, into.srUuid))
+    requireWritableSr(context, await findSr(context, into.srUuid))
     const keepsContent = baseUuid !== null
-    await withContent(copying, (write) => writeContent(context, into, { keepsContent }, write))
+    await writeContent(context, into, { keepsContent }, write)
     return intoUuid
   } finally {
     release()
@@ -111,20 +121,4 @@ const requireTakes = (into: VdiRow, { uuid, virtualSize }: VdiRow): void => {
   const found = `The VDI ${uuid} has ${formatBytes(virtualSize)}`
   const message = `${found}, the VDI ${into.uuid} has ${formatBytes(into.virtualSize)}`
   throw new AppError('VDI_TOO_SMALL', [into.uuid, String(virtualSize)], { message })
-}
-
-/** Calls `store` with what writes the content, which is kept from being deleted until then. */
-const withContent = async (
-  { context, request, task, signal, vdi }: Copying,
-  store: (write: (writer: DiskWriter) => Promise<void>) => Promise<void>,
-): Promise<void> => {
-  const { baseUuid } = request
-  const base = baseUuid === null ? undefined : await findVdi(context, baseUuid)
-  const { disk } = await context.storage.openVdi(vdi, base)
-  try {
-    const onProgress = progressOf(await countData(disk), task)
-    await store((writer) => copyDisk(disk, writer, { signal, onProgress }))
-  } finally {
-    await disk.close()
-  }
 }

@@ -44,7 +44,7 @@ export const migrateVdi = (
     const family = await findFamily(context, vdi)
     if (family.every((member) => isThere(member, target)))
       return keepFormat(context, family, target)
-    requireWritableSr(sr)
+    requireWritableSr(context, sr)
     const release = takeAll(context, family, task.ref ?? 'a migration')
     try {
       await moveFamily(context, family, target, { signal, task })

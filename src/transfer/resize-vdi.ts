@@ -23,7 +23,7 @@ export const resizeVdi = async (
     const vdi = await findVdi(context, vdiUuid)
     requireData(vdi)
     requireWritable(vdi)
-    requireWritableSr(await findSr(context, vdi.srUuid))
+    requireWritableSr(context, await findSr(context, vdi.srUuid))
     const virtualSize = alignUp(size, SECTOR_SIZE)
     requireSizeAllowed(virtualSize, vdi.format, toRef(vdiUuid))
     await context.catalog.vdis.resize(vdiUuid, virtualSize)

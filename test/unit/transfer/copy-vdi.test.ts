@@ -4,6 +4,8 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { METADATA_ONLY } from '../../../src/catalog/schema.ts'
+import { createLayerStore } from '../../../src/store/layer-store.ts'
+import { createMemoryFolder } from '../../../src/store/memory-folder.ts'
 import type { CopyRequest } from '../../../src/transfer/copy-vdi.ts'
 import { copyVdi } from '../../../src/transfer/copy-vdi.ts'
 import { snapshotVdi } from '../../../src/transfer/snapshot-vdi.ts'
@@ -172,12 +174,17 @@ describe('refused before anything is made', () => {
       'OPERATION_NOT_ALLOWED',
       async ({ catalog }) => ({ srUuid: await createTestSr(catalog, { readOnly: true }) }),
     ],
+    'a place that has no store now': [
+      'HANDLE_INVALID',
+      async ({ catalog }) => ({ srUuid: await createTestSr(catalog) }),
+    ],
     'a disk that the format there does not hold': [
       'VDI_TOO_LARGE',
-      async ({ catalog, create }) => ({
-        vdiUuid: await create({ virtualSize: 2041 * GiB }),
-        srUuid: await createTestSr(catalog, { defaultFormat: 'vhd' }),
-      }),
+      async ({ catalog, create, storage }) => {
+        const srUuid = await createTestSr(catalog, { defaultFormat: 'vhd' })
+        storage.attach(srUuid, createLayerStore(createMemoryFolder()))
+        return { vdiUuid: await create({ virtualSize: 2041 * GiB }), srUuid }
+      },
     ],
     'a disk whose data was destroyed': [
       'VDI_INCOMPATIBLE_TYPE',

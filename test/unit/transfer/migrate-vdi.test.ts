@@ -311,6 +311,10 @@ describe('refused before anything is made', () => {
       'OPERATION_NOT_ALLOWED',
       async ({ catalog }) => ({ srUuid: await createTestSr(catalog, { readOnly: true }) }),
     ],
+    'a place that has no store now': [
+      'HANDLE_INVALID',
+      async ({ catalog }) => ({ srUuid: await createTestSr(catalog) }),
+    ],
     'a disk that the format does not hold': [
       'VDI_TOO_LARGE',
       async ({ create }) => ({ vdi: await create({ virtualSize: 2041 * GiB }), format: 'vhd' }),
