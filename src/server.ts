@@ -15,7 +15,6 @@ import { lockDataFolder } from './catalog/data-lock.ts'
 import type { ApiCaller } from './cli/session.ts'
 import { createCliRoute } from './cli/session.ts'
 import type { Config } from './config.ts'
-import { formats } from './formats/registry.ts'
 import type { Logger } from './log.ts'
 import { createLogger } from './log.ts'
 import type { Listeners } from './net/listeners.ts'
@@ -109,7 +108,6 @@ const start = async (
       collect: (srUuid) => storage.collect(srUuid),
     },
     transfers,
-    formats,
     version,
     log,
   }
@@ -166,10 +164,8 @@ const attachStores = async (catalog: Catalog, storage: Storage, data: string): P
 }
 
 const usageOf = async (catalog: Catalog, storage: Storage, srUuid: string): Promise<SrUsage> => {
-  const { size, used } = await storage.store(srUuid).usage()
-  const vdis = (await catalog.vdis.list()).filter((vdi) => vdi.srUuid === srUuid)
-  const virtualAllocation = vdis.reduce((sum, vdi) => sum + vdi.virtualSize, 0)
-  return { physicalSize: size, physicalUtilisation: used, virtualAllocation }
+  const { size } = await storage.store(srUuid).usage()
+  return { physicalSize: size, ...(await catalog.utilisation.ofSr(srUuid)) }
 }
 
 /** What a crash left: half-written layers go, tasks whose transfers died with it end. */

@@ -9,7 +9,7 @@ import { createNewsInterval } from './news-interval.ts'
 import { refToUuid } from './refs.ts'
 import type { Tasks } from './tasks.ts'
 import type { Users } from './users.ts'
-import type { Vdis } from './vdis.ts'
+import type { VdiRow, Vdis } from './vdis.ts'
 
 /** Between two news of the progress of one task, in milliseconds. */
 const PROGRESS_INTERVAL = 1000
@@ -38,12 +38,19 @@ export const announceNamed = <
 
 export const announceVdis = (vdis: Vdis, { emit }: Changes): Vdis => ({
   ...vdis,
-  async create(vdi) {
-    const row = await vdis.create(vdi)
-    emit('VDI', row.uuid, 'add')
-    emit('SR', row.srUuid, 'mod')
-    if (row.snapshotOfUuid !== null) emit('VDI', row.snapshotOfUuid, 'mod')
-    return row
+  create: async (vdi) => announceNew(await vdis.create(vdi), emit),
+  derive: async (uuid, rowOf) => announceNew(await vdis.derive(uuid, rowOf), emit),
+  async resize(uuid, virtualSize) {
+    await vdis.resize(uuid, virtualSize)
+    emit('VDI', uuid, 'mod')
+    const row = await vdis.get(uuid)
+    if (row !== undefined) emit('SR', row.srUuid, 'mod')
+  },
+  async move(move) {
+    await vdis.move(move)
+    for (const { vdi } of move.vdis) emit('VDI', vdi.uuid, 'mod')
+    const srUuids = move.vdis.map(({ vdi }) => vdi.srUuid)
+    for (const srUuid of new Set([...srUuids, move.srUuid])) emit('SR', srUuid, 'mod')
   },
   async update(uuid, change) {
     await vdis.update(uuid, change)
@@ -60,6 +67,13 @@ export const announceVdis = (vdis: Vdis, { emit }: Changes): Vdis => ({
     if (row.snapshotOfUuid !== null) emit('VDI', row.snapshotOfUuid, 'mod')
   },
 })
+
+const announceNew = (row: VdiRow, emit: Changes['emit']): VdiRow => {
+  emit('VDI', row.uuid, 'add')
+  emit('SR', row.srUuid, 'mod')
+  if (row.snapshotOfUuid !== null) emit('VDI', row.snapshotOfUuid, 'mod')
+  return row
+}
 
 export const announceLayers = (layers: Layers, vdis: Vdis, { emit }: Changes): Layers => ({
   ...layers,

@@ -30,6 +30,8 @@ import type { Tasks } from './tasks.ts'
 import { createTasks } from './tasks.ts'
 import type { Users } from './users.ts'
 import { createUsers } from './users.ts'
+import type { Utilisation } from './utilisation.ts'
+import { createUtilisation } from './utilisation.ts'
 import type { Vdis } from './vdis.ts'
 import { createVdis } from './vdis.ts'
 
@@ -43,6 +45,7 @@ export interface Catalog {
   readonly users: Users
   readonly sessions: Sessions
   readonly tasks: Tasks
+  readonly utilisation: Utilisation
 
   /** Of all objects but sessions and layers. */
   readonly changes: Changes
@@ -94,6 +97,7 @@ export const createCatalog = async (
     users: announceUsers(users, changes),
     sessions: createSessions(database, now),
     tasks: announced.tasks,
+    utilisation: createUtilisation(database),
     changes,
     close: () => (closing ??= closeAll()),
   }

@@ -27,10 +27,16 @@ export interface Layers {
   commit(commit: LayerCommit): Promise<void>
 
   /**
+   * The layer becomes sealed, and no VDI's yet: it must be held until it is one's.
+   * @throws AppError INTERNAL_ERROR unless it is being written
+   */
+  seal(sealed: SealedLayer): Promise<void>
+
+  /**
    * The same for a VDI that appears with its content: row, layer and pointer, all or none.
    * @throws AppError HANDLE_INVALID for an unknown SR
    */
-  commitNew(commit: Omit<LayerCommit, 'vdiUuid' | 'expectedLayerUuid'>, vdi: NewVdi): Promise<void>
+  commitNew(sealed: SealedLayer, vdi: NewVdi): Promise<void>
 
   /**
    * The layer and all below it, top first.
@@ -70,15 +76,19 @@ export interface NewLayer {
   readonly createdAt: Date
 }
 
-export interface LayerCommit {
+/** A file that is complete and synced. */
+export interface SealedLayer {
   readonly uuid: string
-  readonly vdiUuid: string
-  /** The VDI's top layer when the layer was begun; null: it had none. */
-  readonly expectedLayerUuid: string | null
   /** The final parent: it may have been dropped while writing. */
   readonly parentUuid: string | null
   /** In bytes. */
   readonly fileSize: number
+}
+
+export interface LayerCommit extends SealedLayer {
+  readonly vdiUuid: string
+  /** The VDI's top layer when the layer was begun; null: it had none. */
+  readonly expectedLayerUuid: string | null
 }
 
 /** A file that diskport writes: its name follows from the row, and nobody else changes it. */
@@ -96,6 +106,11 @@ export const createLayers = (database: Database, now: () => Date): Layers => {
           .execute()
       }),
     commit: (commit) => database.transaction((db) => commitLayer(db, commit)),
+    seal: (sealed) =>
+      database.transaction(async (db) => {
+        const layer = await requireWriting(db, sealed.uuid)
+        await sealLayer(db, sealed, layer.srUuid)
+      }),
     commitNew: (commit, vdi) =>
       database.transaction(async (db) => {
         const { uuid } = await insertVdi(db, vdi, now)
@@ -145,17 +160,30 @@ const requireParent = async (
   ])
 }
 
-const commitLayer = async (db: Queries, commit: LayerCommit): Promise<void> => {
-  const { uuid, vdiUuid, expectedLayerUuid, parentUuid, fileSize } = commit
+const requireWriting = async (db: Queries, uuid: string) => {
   const layer = await db
     .selectFrom('layers')
     .select(['state', 'srUuid', 'createdAt'])
     .where('uuid', '=', uuid)
     .executeTakeFirst()
-  if (layer?.state !== 'writing') {
-    const found = layer?.state ?? 'unknown'
-    throw new AppError('INTERNAL_ERROR', [`Cannot commit the layer ${uuid}, which is ${found}`])
-  }
+  if (layer?.state === 'writing') return layer
+  const found = layer?.state ?? 'unknown'
+  throw new AppError('INTERNAL_ERROR', [`Cannot commit the layer ${uuid}, which is ${found}`])
+}
+
+const sealLayer = async (db: Queries, sealed: SealedLayer, srUuid: string): Promise<void> => {
+  const { uuid, parentUuid, fileSize } = sealed
+  await requireParent(db, uuid, srUuid, parentUuid)
+  await db
+    .updateTable('layers')
+    .set({ state: 'sealed', parentUuid, fileSize })
+    .where('uuid', '=', uuid)
+    .execute()
+}
+
+const commitLayer = async (db: Queries, commit: LayerCommit): Promise<void> => {
+  const { uuid, vdiUuid, expectedLayerUuid } = commit
+  const layer = await requireWriting(db, uuid)
   const vdi = await db
     .selectFrom('vdis')
     .select(['layerUuid', 'srUuid'])
@@ -174,12 +202,7 @@ const commitLayer = async (db: Queries, commit: LayerCommit): Promise<void> => {
       `The layer ${uuid} of the SR ${layer.srUuid} cannot become the VDI ${vdiUuid} of ${vdi.srUuid}`,
     ])
   }
-  await requireParent(db, uuid, layer.srUuid, parentUuid)
-  await db
-    .updateTable('layers')
-    .set({ state: 'sealed', parentUuid, fileSize })
-    .where('uuid', '=', uuid)
-    .execute()
+  await sealLayer(db, commit, layer.srUuid)
   await db
     .updateTable('vdis')
     .set({ layerUuid: uuid, contentUuid: uuid, contentAt: layer.createdAt })
@@ -187,7 +210,8 @@ const commitLayer = async (db: Queries, commit: LayerCommit): Promise<void> => {
     .execute()
 }
 
-const readChain = async (db: Queries, uuid: string): Promise<LayerRow[]> => {
+/** As Layers.chain. */
+export const readChain = async (db: Queries, uuid: string): Promise<LayerRow[]> => {
   const rows = await db
     .withRecursive('chain(uuid, parentUuid, depth)', (db) =>
       db

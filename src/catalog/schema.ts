@@ -8,6 +8,9 @@ export type FormatName = 'raw' | 'vhd' | 'qcow2'
 export type Role =
   'pool-admin' | 'pool-operator' | 'vm-power-admin' | 'vm-admin' | 'vm-operator' | 'read-only'
 
+/** The type of a VDI whose data was destroyed: only what has changed is still known. */
+export const METADATA_ONLY = 'cbt_metadata'
+
 /** XenAPI's `(string → string) map`. */
 export type StringMap = Readonly<Record<string, string>>
 

@@ -1,17 +1,19 @@
-// VDIs: a name, a size and the layer that holds the content. Their content moves only through
+// VDIs: a name, a size and the layer that holds the content. New content comes only through
 // layers.commit.
 
 import { randomUUID } from 'node:crypto'
+import { AppError } from '../errors.ts'
+import { formatBytes } from '../units.ts'
 import type { Database, Queries } from './database.ts'
+import type { MoveVdis } from './move-vdis.ts'
+import { moveVdis } from './move-vdis.ts'
 import { handleInvalid } from './refs.ts'
 import type { FormatName, VdiTable } from './schema.ts'
+import { requireStorage } from './vdi-storage.ts'
 
-export interface VdiRow extends Readonly<VdiTable> {
-  /** Bytes of the top layer's file, 0 without one. */
-  readonly physicalUtilisation: number
-}
+export type VdiRow = Readonly<VdiTable>
 
-/** What a client may change of a VDI. */
+/** What may change of a VDI beside its content and its size. */
 export type VdiChanges = Partial<
   Pick<
     VdiRow,
@@ -21,6 +23,7 @@ export type VdiChanges = Partial<
     | 'sharable'
     | 'readOnly'
     | 'smConfig'
+    | 'requestedFormat'
     | 'xenstoreData'
     | 'tags'
   >
@@ -39,6 +42,12 @@ export interface Vdis {
   /** @throws AppError HANDLE_INVALID for an unknown SR, or a layer that is not there to stay */
   create(vdi: NewVdi): Promise<VdiRow>
 
+  /**
+   * Makes a VDI out of another as it is at this moment: with nothing in between reads the row and writes the new one.
+   * @throws AppError HANDLE_INVALID if the source has gone; what `rowOf` throws
+   */
+  derive(sourceUuid: string, rowOf: (source: VdiRow) => NewVdi): Promise<VdiRow>
+
   get(uuid: string): Promise<VdiRow | undefined>
 
   /** In the order they were made. */
@@ -53,26 +62,45 @@ export interface Vdis {
    */
   update(uuid: string, change: (vdi: VdiRow) => VdiChanges): Promise<void>
 
+  /**
+   * Makes the VDI larger; no layer is touched, what is new reads as zeros.
+   * @param virtualSize in bytes
+   * @throws AppError HANDLE_INVALID if the VDI has gone; INVALID_VALUE for less than it has
+   */
+  resize(uuid: string, virtualSize: number): Promise<void>
+
+  /**
+   * All of the VDIs lie in another storage repository or format from now on, or none does.
+   * @throws AppError HANDLE_INVALID for one that has gone, or a layer that is not there to stay;
+   *   OTHER_OPERATION_IN_PROGRESS if one is not what it was, or has a snapshot that is not among them
+   */
+  move(move: MoveVdis): Promise<void>
+
   /** Its layers stay until they are claimed. @throws AppError HANDLE_INVALID if it has gone */
   destroy(uuid: string): Promise<void>
 }
 
 export const createVdis = (database: Database, now: () => Date): Vdis => ({
   create: (vdi) => database.transaction((db) => insertVdi(db, vdi, now)),
-  get: (uuid) => selectVdis(database.db).where('vdis.uuid', '=', uuid).executeTakeFirst(),
-  list: () => selectVdis(database.db).orderBy('vdis.createdAt').orderBy('vdis.uuid').execute(),
-  snapshotsOf: (uuid) =>
-    selectVdis(database.db)
-      .where('vdis.snapshotOfUuid', '=', uuid)
-      .orderBy('vdis.createdAt')
-      .orderBy('vdis.uuid')
-      .execute(),
+  derive: (sourceUuid, rowOf) =>
+    database.transaction(async (db) => insertVdi(db, rowOf(await requireVdi(db, sourceUuid)), now)),
+  get: (uuid) =>
+    database.db.selectFrom('vdis').selectAll().where('uuid', '=', uuid).executeTakeFirst(),
+  list: () => inOrder(database.db).execute(),
+  snapshotsOf: (uuid) => inOrder(database.db).where('snapshotOfUuid', '=', uuid).execute(),
   update: (uuid, change) =>
     database.transaction(async (db) => {
       const changes = change(await requireVdi(db, uuid))
       if (Object.keys(changes).length === 0) return
       await db.updateTable('vdis').set(changes).where('uuid', '=', uuid).execute()
     }),
+  resize: (uuid, virtualSize) =>
+    database.transaction(async (db) => {
+      const vdi = await requireVdi(db, uuid)
+      if (virtualSize < vdi.virtualSize) throw wouldShrink(vdi, virtualSize)
+      await db.updateTable('vdis').set({ virtualSize }).where('uuid', '=', uuid).execute()
+    }),
+  move: (move) => database.transaction((db) => moveVdis(db, move)),
   async destroy(uuid) {
     const { numDeletedRows } = await database.db
       .deleteFrom('vdis')
@@ -113,27 +141,17 @@ const defaults = {
   snapshotTime: null,
 }
 
-const selectVdis = (db: Queries) =>
-  db
-    .selectFrom('vdis')
-    .leftJoin('layers', 'layers.uuid', 'vdis.layerUuid')
-    .selectAll('vdis')
-    .select((eb) => eb.fn.coalesce('layers.fileSize', eb.lit(0)).as('physicalUtilisation'))
+const inOrder = (db: Queries) =>
+  db.selectFrom('vdis').selectAll().orderBy('createdAt').orderBy('uuid')
 
-const requireVdi = async (db: Queries, uuid: string): Promise<VdiRow> => {
-  const vdi = await selectVdis(db).where('vdis.uuid', '=', uuid).executeTakeFirst()
-  if (vdi === undefined) throw handleInvalid('VDI', uuid)
-  return vdi
+const wouldShrink = ({ uuid, virtualSize }: VdiRow, asked: number): AppError => {
+  const found = `it has ${formatBytes(virtualSize)}, ${formatBytes(asked)} were asked for`
+  const message = `The VDI ${uuid} cannot be made smaller: ${found}`
+  return new AppError('INVALID_VALUE', ['size', String(asked)], { message })
 }
 
-const requireStorage = async (db: Queries, { srUuid, layerUuid }: NewVdi): Promise<void> => {
-  const sr = await db.selectFrom('srs').select('uuid').where('uuid', '=', srUuid).executeTakeFirst()
-  if (sr === undefined) throw handleInvalid('SR', srUuid)
-  if (layerUuid === undefined || layerUuid === null) return
-  const layer = await db
-    .selectFrom('layers')
-    .select(['state', 'srUuid'])
-    .where('uuid', '=', layerUuid)
-    .executeTakeFirst()
-  if (layer?.state !== 'sealed' || layer.srUuid !== srUuid) throw handleInvalid('layer', layerUuid)
+const requireVdi = async (db: Queries, uuid: string): Promise<VdiRow> => {
+  const vdi = await db.selectFrom('vdis').selectAll().where('uuid', '=', uuid).executeTakeFirst()
+  if (vdi === undefined) throw handleInvalid('VDI', uuid)
+  return vdi
 }

@@ -4,6 +4,7 @@
 import pLimit from 'p-limit'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { LayerRow } from '../catalog/layers.ts'
+import { handleInvalid } from '../catalog/refs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import type { PathLayer } from '../disk/delta-disk.ts'
 import { createDeltaDisk } from '../disk/delta-disk.ts'
@@ -33,6 +34,22 @@ export interface Storage {
   /** What each layer of the VDI holds, top first, at this moment. No data is read and nothing stays open. */
   readPath(vdi: VdiRow): Promise<ReadPath>
 
+  /**
+   * The rows of these VDIs at this moment, whose layers are kept until `release` is called.
+   * @throws AppError HANDLE_INVALID for one that is not there
+   */
+  holdVdis(uuids: readonly string[]): Promise<HeldVdis>
+
+  /** Keeps layers, with all below them, until the returned function is called; they need not be there yet. */
+  holdLayers(uuids: readonly string[]): Promise<() => void>
+
+  /**
+   * A stretch of a chain as one disk: what it does not hold is a hole. The caller holds the layers, and closes the disk.
+   * @param layers top first, at least one
+   * @param size virtual size of the disk, in bytes
+   */
+  openLayers(layers: readonly LayerRow[], size: number): Promise<Disk>
+
   /** Deletes in the background the layers of the repository that no VDI reaches and nobody reads. */
   collect(srUuid: string): void
 
@@ -52,6 +69,13 @@ export interface OpenedVdi {
 export interface ReadPath {
   readonly chain: readonly LayerRow[]
   readonly path: readonly PathLayer[]
+}
+
+export interface HeldVdis {
+  /** In the order of the uuids. */
+  readonly vdis: readonly VdiRow[]
+  /** Idempotent. */
+  readonly release: () => void
 }
 
 interface StorageOptions {
@@ -120,9 +144,24 @@ export const createStorage = ({ catalog, onError }: StorageOptions): Storage => 
     }
   }
 
+  const requireVdi = async (uuid: string): Promise<VdiRow> => {
+    const vdi = await catalog.vdis.get(uuid)
+    if (vdi === undefined) throw handleInvalid('VDI', uuid)
+    return vdi
+  }
+
   return {
     store,
     collect,
+    holdVdis: (uuids) =>
+      oneAtATime(async () => {
+        const vdis = await Promise.all(uuids.map(requireVdi))
+        const release = pins.pin(vdis.flatMap(({ layerUuid }) => layerUuid ?? []))
+        return { vdis, release }
+      }),
+    holdLayers: (uuids) => oneAtATime(() => pins.pin(uuids)),
+    openLayers: async (layers, size) =>
+      (await openChain(store(layers[0]!.srUuid), maps, layers, size)).disk,
     readPath: readPinnedPath,
     attach: (srUuid, store) => void stores.set(srUuid, store),
     detach: (srUuid) => void stores.delete(srUuid),

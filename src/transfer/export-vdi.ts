@@ -8,7 +8,7 @@ import { requireFormat } from '../formats/registry.ts'
 import type { Image } from '../image/image.ts'
 import type { OpenedVdi } from '../store/storage.ts'
 import type { TransferContext } from './context.ts'
-import { findVdi } from './find.ts'
+import { openNow } from './open-now.ts'
 import type { TaskHandle } from './with-task.ts'
 
 /** Part of every ETag: raised when a plan lays out its bytes differently than before. */
@@ -48,11 +48,10 @@ export const exportVdi = (
   deliver: Deliver,
 ): Promise<void> =>
   context.transfers.run(task.ref, async (signal) => {
-    const { baseUuid, options } = request
+    const { options } = request
     const format = requireFormat(request.formatName)
-    const vdi = await findVdi(context, request.vdiUuid)
-    const base = baseUuid === undefined ? undefined : await findVdi(context, baseUuid)
-    const opened = await context.storage.openVdi(vdi, base)
+    const opened = await openNow(context, request.vdiUuid, request.baseUuid)
+    const { vdi, base } = opened
     const image = await planOrClose(opened, () =>
       format.plan(opened.disk, identityOf(vdi, base), options),
     )

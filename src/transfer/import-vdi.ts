@@ -2,9 +2,11 @@
 // stream into a new layer, and makes it the VDI's content in one step. Knows no HTTP.
 
 import { randomUUID } from 'node:crypto'
+import type { SealedLayer } from '../catalog/layers.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import { clipWrites } from '../disk/clip-writes.ts'
 import { copyWrites } from '../disk/copy-writes.ts'
+import type { DiskWriter } from '../disk/disk.ts'
 import { throwIfAborted } from '../disk/disk.ts'
 import { AppError } from '../errors.ts'
 import type { DecodedImage, ImageFormat } from '../formats/format.ts'
@@ -16,9 +18,8 @@ import type { ForwardReader } from '../image/forward-reader.ts'
 import { createForwardReader } from '../image/forward-reader.ts'
 import { formatBytes, MiB } from '../units.ts'
 import type { TransferContext } from './context.ts'
-import { findSr, findVdi } from './find.ts'
-import type { NewLayer } from './write-layer.ts'
-import { writeLayer } from './write-layer.ts'
+import { findSr, findVdi, requireWritable } from './find.ts'
+import { writeContent, writeLayer } from './write-layer.ts'
 import type { TaskHandle } from './with-task.ts'
 
 /** How much larger than the VDI an image may be if nothing but zeros lies there: rounding by the sender. */
@@ -94,7 +95,7 @@ interface Importing {
 const importInto = async (importing: Importing, vdiUuid: string): Promise<string> => {
   const { context, request, task, upload, format } = importing
   const asked = await findVdi(context, vdiUuid)
-  if (asked.readOnly) throw new AppError('VDI_READONLY', [vdiUuid])
+  requireWritable(asked)
   // The length of a raw image is its header.
   if (format.name === 'raw' && !request.chunked) requireFits(upload.length ?? 0, asked)
   if (upload.length === 0) return vdiUuid
@@ -111,23 +112,9 @@ const importInto = async (importing: Importing, vdiUuid: string): Promise<string
     requireFits(decoded.virtualSize, vdi)
     const holdsAll = format.name === 'raw' && !decoded.isDelta
     const isWhole = holdsAll && decoded.virtualSize >= vdi.virtualSize
-    const keepsContent = !request.replace && !isWhole && vdi.layerUuid !== null
-    const below = keepsContent ? await context.storage.openVdi(vdi) : undefined
-    try {
-      await store(importing, stream, decoded, {
-        ...vdi,
-        ...(below === undefined ? {} : { below }),
-        commit: (sealed) =>
-          context.catalog.layers.commit({
-            ...sealed,
-            vdiUuid,
-            expectedLayerUuid: vdi.layerUuid,
-          }),
-      })
-    } finally {
-      await below?.disk.close()
-    }
-    context.storage.collect(vdi.srUuid)
+    const keepsContent = !request.replace && !isWhole
+    const write = writerOf(importing, stream, decoded)
+    await writeContent(context, vdi, { keepsContent }, write)
     return vdiUuid
   } finally {
     release()
@@ -161,10 +148,8 @@ const importNew = async (
     virtualSize: decoded.virtualSize,
     format: sr.defaultFormat,
   }
-  await store(importing, stream, decoded, {
-    ...vdi,
-    commit: (sealed) => context.catalog.layers.commitNew(sealed, vdi),
-  })
+  const commit = (sealed: SealedLayer) => context.catalog.layers.commitNew(sealed, vdi)
+  await writeLayer(context, { ...vdi, commit }, writerOf(importing, stream, decoded))
   return vdi.uuid
 }
 
@@ -208,27 +193,26 @@ const requireFits = (virtualSize: number, vdi: VdiRow): void => {
   throw new AppError('VDI_TOO_SMALL', [vdi.uuid, String(virtualSize)], { message })
 }
 
-/** Brings the decoded writes into a new layer. What was announced must arrive too: a cut upload is never committed. */
-const store = async (
-  { context, request, task, upload, format, signal }: Importing,
+/** What brings the decoded writes into a layer. What was announced must arrive too: a cut upload is never committed. */
+const writerOf = (
+  { request, task, upload, format, signal }: Importing,
   stream: ForwardReader,
   decoded: DecodedImage,
-  layer: NewLayer,
-): Promise<void> => {
+): ((writer: DiskWriter) => Promise<void>) => {
   let guestBytes = 0
   const onProgress = (bytes: number): void => {
     guestBytes += bytes
     const { length } = upload
     task.report(length === undefined ? guestBytes / decoded.virtualSize : stream.offset / length)
   }
-  await writeLayer(context, layer, async (writer) => {
+  return async (writer) => {
     await copyWrites(clipWrites(decoded.writes(), writer.size), writer, { signal, onProgress })
     if (upload.endsWith === undefined) await stream.drain()
     else if (upload.endsWith === 'cut' && format.name === 'raw' && !request.chunked) {
       await requireEnd(stream, decoded.virtualSize)
     }
     throwIfAborted(signal)
-  })
+  }
 }
 
 /** @throws AppError VDI_IO_ERROR where bytes follow */

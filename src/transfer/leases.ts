@@ -1,39 +1,52 @@
-// Who writes into which VDI: one import at a time.
+// Who writes into which VDI, or moves it: one at a time.
 
 import { AppError } from '../errors.ts'
+
+/** What a VDI is taken for; all but the import are XenAPI's words. */
+export type LeaseOperation = 'import' | 'copy' | 'mirror' | 'resize'
 
 export interface Leases {
   /**
    * Takes the VDI for writing; the returned function gives it back (idempotent).
-   * @param holder what a person is told who finds it taken
+   * @param holder what a person is told who finds it taken: the reference of a task, or words
    * @throws AppError OTHER_OPERATION_IN_PROGRESS while another holds it
    */
-  take(vdiUuid: string, holder: string): () => void
+  take(vdiUuid: string, holder: string, operation?: LeaseOperation): () => void
   /** Who holds the VDI; undefined for nobody. */
   holder(vdiUuid: string): string | undefined
+  /** What it is held for; undefined for nothing. */
+  operation(vdiUuid: string): LeaseOperation | undefined
+}
+
+const doing: Readonly<Record<LeaseOperation, string>> = {
+  import: 'written',
+  copy: 'written',
+  mirror: 'moved',
+  resize: 'resized',
 }
 
 /** @param changed told when the VDI is taken and when it is given back */
 export const createLeases = (changed: (vdiUuid: string) => void = () => {}): Leases => {
-  const holders = new Map<string, string>()
+  const leases = new Map<string, { holder: string; operation: LeaseOperation }>()
   return {
-    take(vdiUuid, holder) {
-      const other = holders.get(vdiUuid)
+    take(vdiUuid, holder, operation = 'import') {
+      const other = leases.get(vdiUuid)
       if (other !== undefined) {
         throw new AppError('OTHER_OPERATION_IN_PROGRESS', ['VDI', vdiUuid], {
-          message: `The VDI ${vdiUuid} is being written by ${other}`,
+          message: `The VDI ${vdiUuid} is being ${doing[other.operation]} by ${other.holder}`,
         })
       }
-      holders.set(vdiUuid, holder)
+      leases.set(vdiUuid, { holder, operation })
       changed(vdiUuid)
       let released = false
       return () => {
         if (released) return
         released = true
-        holders.delete(vdiUuid)
+        leases.delete(vdiUuid)
         changed(vdiUuid)
       }
     },
-    holder: (vdiUuid) => holders.get(vdiUuid),
+    holder: (vdiUuid) => leases.get(vdiUuid)?.holder,
+    operation: (vdiUuid) => leases.get(vdiUuid)?.operation,
   }
 }

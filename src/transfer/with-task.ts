@@ -11,6 +11,8 @@ export interface TaskHandle {
   report(fraction: number): void
 }
 
+export const noTask: TaskHandle = { report: () => {} }
+
 /**
  * Runs `work` on behalf of the task, which then ends: `success` with what `work` returns as result,
  * `cancelled` or `failure` with the error that it throws, which is passed on.
@@ -23,7 +25,7 @@ export const withTask = async <T>(
   work: (task: TaskHandle) => Promise<T>,
   resultOf: (value: T) => string,
 ): Promise<T> => {
-  if (taskRef === undefined) return work({ report: () => {} })
+  if (taskRef === undefined) return work(noTask)
   await catalog.tasks.take(taskRef)
   const report = (fraction: number): void => catalog.tasks.setProgress(taskRef, fraction)
   try {

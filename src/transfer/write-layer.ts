@@ -1,8 +1,9 @@
-// Turns an import's writes into a sealed layer and the layer into the VDI's content: the one place
+// Turns writes into a sealed layer and the layer into the VDI's content: the one place
 // where content changes. A crash at any point leaves the old content, and a row that names what to remove.
 
 import { randomUUID } from 'node:crypto'
-import type { LayerRow } from '../catalog/layers.ts'
+import type { LayerRow, SealedLayer } from '../catalog/layers.ts'
+import type { VdiRow } from '../catalog/vdis.ts'
 import type { DiskWriter } from '../disk/disk.ts'
 import type { FormatName } from '../formats/format.ts'
 import type { OpenedVdi } from '../store/storage.ts'
@@ -15,6 +16,8 @@ import type { TransferContext } from './context.ts'
 const maximumChain = 64
 
 export interface NewLayer {
+  /** Of the layer; default: a new one. */
+  readonly newUuid?: string
   readonly srUuid: string
   /** The format at rest that the VDI asks for. */
   readonly format: FormatName
@@ -23,7 +26,7 @@ export interface NewLayer {
   /** What stays where nothing is written: the VDI's present content. Absent: zeros. */
   readonly below?: OpenedVdi
   /** Moves the VDI to the sealed layer, in one transaction. */
-  commit(sealed: { uuid: string; parentUuid: string | null; fileSize: number }): Promise<void>
+  commit(sealed: SealedLayer): Promise<void>
 }
 
 /**
@@ -39,7 +42,7 @@ export const writeLayer = async (
   const parent = below?.chain[0]
   const isWhole = parent === undefined || (below?.chain.length ?? 0) >= maximumChain
   const row = {
-    uuid: randomUUID(),
+    uuid: layer.newUuid ?? randomUUID(),
     srUuid,
     parentUuid: isWhole ? null : parent.uuid,
     // A raw file cannot say which of its blocks it does not hold.
@@ -73,6 +76,35 @@ export const writeLayer = async (
     await catalog.layers.remove(row.uuid)
     throw error
   }
+}
+
+/**
+ * Writes the new content of a VDI, whose lease the caller holds. On a throw it keeps the old.
+ * @param vdi as it is while the lease is held
+ * @param options `keepsContent`: what is not written stays as it is; else it becomes zeros
+ */
+export const writeContent = async (
+  context: TransferContext,
+  vdi: VdiRow,
+  { keepsContent }: { readonly keepsContent: boolean },
+  write: (writer: DiskWriter) => Promise<void>,
+): Promise<void> => {
+  const { catalog, storage } = context
+  const { uuid: vdiUuid, srUuid, layerUuid: expectedLayerUuid } = vdi
+  const keepsLayers = keepsContent && expectedLayerUuid !== null
+  const below = keepsLayers ? await storage.openVdi(vdi) : undefined
+  try {
+    const layer = {
+      ...vdi,
+      ...(below === undefined ? {} : { below }),
+      commit: (sealed: SealedLayer) =>
+        catalog.layers.commit({ ...sealed, vdiUuid, expectedLayerUuid }),
+    }
+    await writeLayer(context, layer, write)
+  } finally {
+    await below?.disk.close()
+  }
+  storage.collect(srUuid)
 }
 
 const parentOf = (parent: LayerRow, below: OpenedVdi) => ({

@@ -1,7 +1,6 @@
 // What the calls need of the rest of the server. server.ts wires it.
 
 import type { Catalog } from '../catalog/catalog.ts'
-import type { FormatName } from '../catalog/schema.ts'
 import type { TransferContext } from '../transfer/context.ts'
 import type { Authenticate } from './authenticate.ts'
 import type { EventFeed } from './event-feed.ts'
@@ -34,9 +33,6 @@ export interface ObjectContext {
     cancel(taskRef: string): boolean
   }
 
-  /** The largest virtual size of each format at rest, in bytes; the table of formats fits. */
-  readonly formats: Readonly<Record<FormatName, { readonly maximumSize: number }>>
-
   /** Of diskport: `0.1.0`. */
   readonly version: string
 
@@ -56,7 +52,8 @@ export interface XenApiContext extends ObjectContext {
 /** All in bytes. */
 export interface SrUsage {
   readonly physicalSize: number
+  /** Of our layers; what others keep on the same device is not ours to tell. */
   readonly physicalUtilisation: number
-  /** Sum of the virtual sizes of the VDIs. */
+  /** Sum of the virtual sizes of the VDIs, snapshots included. */
   readonly virtualAllocation: number
 }

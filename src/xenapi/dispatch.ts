@@ -2,7 +2,7 @@
 // it, at once or, for `Async.…`, behind a task. Both wire protocols end here.
 
 import { AppError, toAppError } from '../errors.ts'
-import { withTask } from '../transfer/with-task.ts'
+import { noTask, withTask } from '../transfer/with-task.ts'
 import { withAudit } from './audit.ts'
 import type { XenApiContext } from './context.ts'
 import type { Call, Method, SessionMethod } from './method.ts'
@@ -47,7 +47,7 @@ export const createDispatcher = (
     const { catalog } = context
     const ref = await catalog.tasks.create({ nameLabel: name, userUuid: call.identity.user.uuid })
     const resultOf = (result: Wire): string => (result === '' ? '' : toXmlValue(result))
-    const running = withTask(catalog, ref, () => run(call), resultOf)
+    const running = withTask(catalog, ref, (task) => run({ ...call, task }), resultOf)
       .then(
         () => {},
         (error: unknown) => void ours(error, name),
@@ -77,7 +77,7 @@ export const createDispatcher = (
     }
     const bound = method.bind(args)
     const run = (call: Call): Promise<Wire> => audited(() => bound(call))
-    const call: Call = { context, identity, ...(signal && { signal }) }
+    const call: Call = { context, identity, task: noTask, ...(signal && { signal }) }
     return isAsync ? runBehindTask(`${ASYNC}${method.name}`, call, run) : run(call)
   }
 

@@ -2,9 +2,9 @@
 
 import type { FormatName, StringMap } from '../catalog/schema.ts'
 import type { SrRow } from '../catalog/srs.ts'
-import { toRef } from '../catalog/refs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import { AppError } from '../errors.ts'
+import { requireSupported } from '../transfer/at-rest-format.ts'
 import { KiB, TiB } from '../units.ts'
 
 /** Clients export what this says, and VHD without it. */
@@ -58,13 +58,7 @@ export const chooseFormat = (smConfig: StringMap, sr: SrRow): ChosenFormat => {
   if (asked === undefined || asked === '') {
     return { format: sr.defaultFormat, requestedFormat: null, smConfig: rest }
   }
-  const format = sr.supportedFormats.find((name) => name === asked.toLowerCase())
-  if (format === undefined) {
-    throw new AppError('VDI_INCOMPATIBLE_TYPE', [
-      toRef(sr.uuid),
-      `Image format ${asked.slice(0, 64)} is not supported by ${sr.uuid}`,
-    ])
-  }
+  const format = requireSupported(asked, sr)
   return { format, requestedFormat: format, smConfig: rest }
 }
 

@@ -4,6 +4,7 @@
 import type { Role } from '../catalog/schema.ts'
 import { AppError } from '../errors.ts'
 import type { Identity } from './authenticate.ts'
+import type { TaskHandle } from '../transfer/with-task.ts'
 import type { XenApiContext } from './context.ts'
 import type { ValueType, Wire } from './values.ts'
 
@@ -23,6 +24,8 @@ type Arguments<P extends Parameters> = {
 export interface Call {
   readonly context: XenApiContext
   readonly identity: Identity
+  /** Of an `Async.` call; else nobody is told. */
+  readonly task: TaskHandle
   /** Aborted when the client has left, where that can be known. */
   readonly signal?: AbortSignal
 }

@@ -1,10 +1,10 @@
 // Our xe as a process against the real server, the way a stranger would use it; and an upload by Python that
 // speaks HTTP/1.0 and tells no length.
 
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { readFile, stat, writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { formatNames } from '../../src/formats/format.ts'
 import { createVdi as createVdiByRpc, login } from '../support/json-rpc.ts'
@@ -12,38 +12,11 @@ import { rootPassword, shareServer, startServer } from '../support/server.ts'
 import { convertSource, createRawSource, expectSameGuest } from '../support/sources.ts'
 import { createTestFolder, hasTool, run } from '../support/tools.ts'
 import { eventually, within } from '../support/wait.ts'
+import { createXe, runXe, xeOptions, xeProgram } from '../support/xe-program.ts'
 
-const program = resolve(import.meta.dirname, '../../src/cli/xe.ts')
 const server = await shareServer()
-
-interface Outcome {
-  readonly code: number
-  readonly out: string
-  readonly err: string
-}
-
-/** Runs xe with nothing in its environment but what is told. */
-const runXe = (args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Outcome> =>
-  new Promise((resolve) => {
-    const child = execFile(
-      process.execPath,
-      [program, ...args],
-      { env: { PATH: process.env['PATH'], HOME: '/nowhere', ...env }, timeout: 60_000 },
-      (error, out, err) => resolve({ code: error === null ? 0 : Number(error.code), out, err }),
-    )
-    child.stdin?.end()
-  })
-
-const options = ['-s', server.host, '-p', String(server.port), '-u', 'root', '-pw', rootPassword]
-
-const xe = (...args: string[]): Promise<Outcome> => runXe([...options, ...args])
-
-/** What xe prints, one word; throws where it fails. */
-const ask = async (...args: string[]): Promise<string> => {
-  const { code, out, err } = await xe(...args)
-  if (code !== 0) throw new Error(`xe ${args.join(' ')} ended with ${code}: ${err}`)
-  return out.trim()
-}
+const options = xeOptions(server)
+const { xe, ask } = createXe(server)
 
 const createVdi = async (size = '25MiB'): Promise<string> => {
   const sr = await ask('sr-list', '--minimal')
@@ -78,7 +51,7 @@ describe.skipIf(!hasTool('qemu-img'))('a stranger with xe', () => {
     const raw = await createRawSource(await createTestFolder(), 'source.raw', { size: 25 << 20 })
     const vhd = await convertSource(raw, 'vhd')
     const vdi = await createVdi()
-    const call = [process.execPath, program, ...options].map((word) => `'${word}'`).join(' ')
+    const call = [process.execPath, xeProgram, ...options].map((word) => `'${word}'`).join(' ')
     const into = `cat '${vhd}' | ${call} vdi-import uuid=${vdi} filename=- format=vhd`
     const back = `${call} vdi-export uuid=${vdi} filename=- | cmp - '${raw}'`
     const { stdout } = await run('bash', ['-o', 'pipefail', '-c', `${into} && ${back}`])
@@ -133,7 +106,7 @@ test('a server that is told to stop lets an import of xe end well', async () => 
     '-pw',
     rootPassword,
   ]
-  const args = [program, ...where, 'vdi-import', `uuid=${vdi.uuid}`, 'filename=-', '--progress']
+  const args = [xeProgram, ...where, 'vdi-import', `uuid=${vdi.uuid}`, 'filename=-', '--progress']
   const child = spawn(process.execPath, args, { stdio: ['pipe', 'ignore', 'pipe'] })
   onTestFinished(() => void child.kill('SIGKILL'))
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve))

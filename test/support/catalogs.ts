@@ -7,6 +7,7 @@ import { bootstrap } from '../../src/catalog/bootstrap.ts'
 import type { Catalog } from '../../src/catalog/catalog.ts'
 import { createCatalog } from '../../src/catalog/catalog.ts'
 import type { NewLayer } from '../../src/catalog/layers.ts'
+import type { SrTable } from '../../src/catalog/schema.ts'
 import { GiB, MiB } from '../../src/units.ts'
 import { createTestFolder } from './tools.ts'
 
@@ -51,6 +52,25 @@ export const createStartedCatalog = async (path?: string, clock?: TestClock) => 
   const catalog = await createTestCatalog(path, clock)
   const started = await bootstrap(catalog, { hostname: 'testhost', rootPassword: ROOT_PASSWORD })
   return { catalog, ...started }
+}
+
+/** A second storage repository, whose default format is raw. */
+export const createTestSr = async (
+  catalog: Catalog,
+  more: Partial<SrTable> = {},
+): Promise<string> => {
+  const fixed = {
+    type: 'file',
+    contentType: 'user',
+    shared: false,
+    path: '',
+    defaultFormat: 'raw',
+    smConfig: {},
+    deviceConfig: {},
+    readOnly: false,
+    tags: [],
+  } as const
+  return (await catalog.srs.create({ ...fixed, ...more })).uuid
 }
 
 /** A layer that is being written, of 1 GiB. */

@@ -10,7 +10,7 @@ import { createStorage } from '../../src/store/storage.ts'
 import type { TransferContext } from '../../src/transfer/context.ts'
 import { createLeases } from '../../src/transfer/leases.ts'
 import { createTransfers } from '../../src/transfer/transfers.ts'
-import { GiB, MAXIMUM_DISK_SIZE, MiB } from '../../src/units.ts'
+import { GiB, MiB } from '../../src/units.ts'
 import { createAuthenticate } from '../../src/xenapi/authenticate.ts'
 import type { ObjectContext, XenApiContext } from '../../src/xenapi/context.ts'
 import { createDispatcher } from '../../src/xenapi/dispatch.ts'
@@ -63,7 +63,7 @@ export const createTestApi = async (clock: TestClock = createTestClock()) => {
         physicalUtilisation: 7 * MiB,
         virtualAllocation: 3 * GiB,
       }),
-      busy: (vdiUuid) => busy.get(vdiUuid),
+      busy: (vdiUuid) => busy.get(vdiUuid) ?? transfer.leases.holder(vdiUuid),
       collect: (srUuid) => void collected.push(srUuid),
     },
     transfers: {
@@ -72,11 +72,6 @@ export const createTestApi = async (clock: TestClock = createTestClock()) => {
         cancelled.push(taskRef)
         return true
       },
-    },
-    formats: {
-      raw: { maximumSize: MAXIMUM_DISK_SIZE },
-      vhd: { maximumSize: MAXIMUM_VHD_SIZE },
-      qcow2: { maximumSize: MAXIMUM_DISK_SIZE },
     },
     version: '1.2.3',
     log,

@@ -5,34 +5,53 @@ import { defineClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
 import type { ObjectContext } from '../context.ts'
 import { changedSmConfig, shownSmConfig } from '../image-format.ts'
+import type { VdiUse } from '../vdi-operations.ts'
+import { allowedOperations, currentOperations } from '../vdi-operations.ts'
 import { bool, datetime, int, mapOf, optionalRefTo, refTo, setOf, string } from '../values.ts'
 import { nameDescriptionType, nameLabelType } from './names.ts'
 
 interface Row extends VdiRow {
-  readonly isBusy: boolean
+  readonly use: VdiUse | undefined
   readonly snapshotUuids: readonly string[]
+  readonly physicalUtilisation: number
 }
 
 const { field, constant, map, set } = fieldsFor<Row, VdiRow, VdiChanges>()
 
-const toRow = ({ storage }: ObjectContext, vdi: VdiRow, snapshots: readonly VdiRow[]): Row => ({
+const useOf = ({ storage, transfer }: ObjectContext, uuid: string): VdiUse | undefined => {
+  const holder = storage.busy(uuid)
+  if (holder === undefined) return undefined
+  return { holder, operation: transfer.leases.operation(uuid) ?? 'import' }
+}
+
+const toRow = (
+  context: ObjectContext,
+  vdi: VdiRow,
+  snapshots: readonly VdiRow[],
+  physicalUtilisation: number,
+): Row => ({
   ...vdi,
-  isBusy: storage.busy(vdi.uuid) !== undefined,
+  use: useOf(context, vdi.uuid),
   snapshotUuids: snapshots.map((snapshot) => snapshot.uuid),
+  physicalUtilisation,
 })
 
 export const vdiClass = defineClass<Row, VdiRow, VdiChanges>({
   name: 'VDI',
   writeRole: 'vm-admin',
   find: async (context, uuid) => {
-    const { vdis } = context.catalog
+    const { vdis, utilisation } = context.catalog
     const vdi = await vdis.get(uuid)
-    return vdi && toRow(context, vdi, await vdis.snapshotsOf(uuid))
+    if (vdi === undefined) return undefined
+    return toRow(context, vdi, await vdis.snapshotsOf(uuid), await utilisation.ofVdi(vdi))
   },
   list: async (context) => {
     const vdis = await context.catalog.vdis.list()
     const snapshots = Map.groupBy(vdis, (vdi) => vdi.snapshotOfUuid)
-    return vdis.map((vdi) => toRow(context, vdi, snapshots.get(vdi.uuid) ?? []))
+    const bytes = await context.catalog.utilisation.ofVdis()
+    return vdis.map((vdi) =>
+      toRow(context, vdi, snapshots.get(vdi.uuid) ?? [], bytes.get(vdi.uuid) ?? 0),
+    )
   },
   update: ({ catalog }, uuid, change) => catalog.vdis.update(uuid, change),
   fields: [
@@ -49,8 +68,8 @@ export const vdiClass = defineClass<Row, VdiRow, VdiChanges>({
       (vdi) => vdi.nameDescription,
       (nameDescription) => ({ nameDescription }),
     ),
-    field('allowed_operations', setOf(string), (vdi) => (vdi.isBusy ? [] : ['destroy'])),
-    constant('current_operations', mapOf(string, string), {}),
+    field('allowed_operations', setOf(string), (vdi) => allowedOperations(vdi, vdi.use)),
+    field('current_operations', mapOf(string, string), (vdi) => currentOperations(vdi.use)),
     field('SR', refTo('SR'), (vdi) => vdi.srUuid),
     constant('VBDs', setOf(refTo('VBD')), []),
     constant('crash_dumps', setOf(refTo('crashdump')), []),
@@ -74,7 +93,7 @@ export const vdiClass = defineClass<Row, VdiRow, VdiChanges>({
       (vdi) => vdi.otherConfig,
       (otherConfig) => ({ otherConfig }),
     ),
-    field('storage_lock', bool, (vdi) => vdi.isBusy),
+    field('storage_lock', bool, (vdi) => vdi.use !== undefined),
     field('location', string, (vdi) => vdi.uuid),
     constant('managed', bool, true),
     constant('missing', bool, false),

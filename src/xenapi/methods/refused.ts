@@ -12,18 +12,12 @@ const names = [
   'SR.forget',
   'SR.introduce',
   'SR.probe',
-  'VDI.clone',
-  'VDI.copy',
   'VDI.data_destroy',
   'VDI.disable_cbt',
   'VDI.enable_cbt',
   'VDI.forget',
   'VDI.introduce',
   'VDI.list_changed_blocks',
-  'VDI.pool_migrate',
-  'VDI.resize',
-  'VDI.resize_online',
-  'VDI.snapshot',
 ]
 
 /** More than any of them takes: what is refused is the call, not its form. */

@@ -1,8 +1,11 @@
-// VDI.create and VDI.destroy. Content comes and goes by import and export.
+// VDIs come, grow and go. Their content comes by import; vdi-copies.ts makes more of it.
 
 import { NULL_REF, toRef } from '../../catalog/refs.ts'
+import type { FormatName } from '../../catalog/schema.ts'
 import { AppError } from '../../errors.ts'
-import { alignUp, formatBytes, MAXIMUM_DISK_SIZE, SECTOR_SIZE } from '../../units.ts'
+import { requireSizeAllowed } from '../../transfer/at-rest-format.ts'
+import { resizeVdi } from '../../transfer/resize-vdi.ts'
+import { alignUp, SECTOR_SIZE } from '../../units.ts'
 import { nameDescriptionType, nameLabelType } from '../classes/names.ts'
 import { chooseFormat } from '../image-format.ts'
 import type { SessionMethod } from '../method.ts'
@@ -43,17 +46,25 @@ const newVdi = recordOf('VDI', {
  * The size asked for, in whole sectors.
  * @throws AppError INVALID_VALUE unless it is above 0; VDI_TOO_LARGE [no VDI yet, maximum]
  */
-const requireSize = (asked: number, maximum: number, kind: string): number => {
+const requireSize = (asked: number, format: FormatName): number => {
   if (asked <= 0) {
     const message = `A VDI has more than 0 bytes, not ${asked}`
     throw new AppError('INVALID_VALUE', ['virtual_size', String(asked)], { message })
   }
   const size = alignUp(asked, SECTOR_SIZE)
-  if (size <= maximum) return size
-  throw new AppError('VDI_TOO_LARGE', [NULL_REF, String(maximum)], {
-    message: `${kind} has at most ${formatBytes(maximum)}, ${formatBytes(size)} were asked for`,
-  })
+  requireSizeAllowed(size, format, NULL_REF)
+  return size
 }
+
+const resize = (name: string): SessionMethod =>
+  defineMethod({
+    name,
+    role: 'vm-admin',
+    isAsync: true,
+    parameters: { vdi: parameter(refTo('VDI')), size: parameter(int) },
+    result: voidType,
+    run: ({ context }, { vdi, size }) => resizeVdi(context.transfer, vdi, size),
+  })
 
 export const vdiMethods: readonly SessionMethod[] = [
   defineMethod({
@@ -63,15 +74,13 @@ export const vdiMethods: readonly SessionMethod[] = [
     parameters: { args: parameter(newVdi) },
     result: refTo('VDI'),
     async run({ context }, { args }) {
-      const { catalog, formats } = context
+      const { catalog } = context
       const sr = requireObject('SR', args.SR, await catalog.srs.get(args.SR))
       const chosen = chooseFormat(args.sm_config, sr)
-      const { maximumSize } = formats[chosen.format]
-      const maximum = Math.min(MAXIMUM_DISK_SIZE, maximumSize)
       const vdi = await catalog.vdis.create({
         ...chosen,
         srUuid: sr.uuid,
-        virtualSize: requireSize(args.virtual_size, maximum, `A VDI in ${chosen.format}`),
+        virtualSize: requireSize(args.virtual_size, chosen.format),
         nameLabel: args.name_label,
         nameDescription: args.name_description,
         type: args.type,
@@ -99,6 +108,9 @@ export const vdiMethods: readonly SessionMethod[] = [
       storage.collect(vdi.srUuid)
     },
   }),
+  resize('VDI.resize'),
+  // No guest runs here: every VDI is at rest.
+  resize('VDI.resize_online'),
   defineMethod({
     name: 'VDI.get_nbd_info',
     role: 'vm-admin',

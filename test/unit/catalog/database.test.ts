@@ -64,7 +64,7 @@ describe('the catalog file', () => {
     })
     await catalog.close()
     const reopened = await createTestCatalog(path)
-    expect(await reopened.vdis.get(created.uuid)).toEqual({ ...created, physicalUtilisation: 0 })
+    expect(await reopened.vdis.get(created.uuid)).toEqual(created)
     expect(created).toMatchObject({
       nameLabel: 'Größe "9" 💾',
       virtualSize: 16 * 1024 ** 4 - 512,
@@ -132,6 +132,48 @@ describe('the catalog file', () => {
 })
 
 describe('a migration', () => {
+  it('0002 names the content of the VDIs that are there after their layers', async () => {
+    const path = await testCatalogPath()
+    const db = new Kysely<unknown>({ dialect: createSqliteDialect(new DatabaseSync(path)) })
+    const first = '0001-initial'
+    const { error } = await new Migrator({
+      db,
+      provider: { getMigrations: async () => ({ [first]: migrations[first]! }) },
+      migrationTableName: 'schema_migrations',
+      migrationLockTableName: 'schema_migrations_lock',
+    }).migrateToLatest()
+    expect(error).toBeUndefined()
+    await db.destroy()
+    const beside = openBeside(path)
+    const sealedAt = '2025-01-02T03:04:05.678Z'
+    beside.exec(`
+      insert into sms values ('m', '', '', '{}', '${sealedAt}', 'file', '["qcow2"]');
+      insert into srs values ('s', '', '', '{}', '${sealedAt}', 'file', 'user', 0, '', 'qcow2', '{}', '[]');
+      insert into layers values ('below', 's', null, 'qcow2', 'sealed', 512, 9, '2024-01-01T00:00:00.000Z');
+      insert into layers values ('top', 's', 'below', 'qcow2', 'sealed', 512, 9, '${sealedAt}');`)
+    for (const [uuid, layer] of [
+      ['empty', 'null'],
+      ['written', `'top'`],
+    ]) {
+      beside.exec(`insert into vdis values ('${uuid}', '', '', '{}', '${sealedAt}', 's', 512, ${layer}, 'qcow2',
+        null, 'user', 0, 0, '{}', '{}', '[]', 0, null, null)`)
+    }
+    const catalog = await createTestCatalog(path)
+    expect(await catalog.vdis.get('written')).toMatchObject({
+      layerUuid: 'top',
+      contentUuid: 'top',
+      contentAt: new Date(sealedAt),
+      cbtEnabled: false,
+    })
+    expect(await catalog.vdis.get('empty')).toMatchObject({ contentUuid: null, contentAt: null })
+    expect(await catalog.layers.get('top')).toMatchObject({
+      hasData: true,
+      fileName: null,
+      fileStamp: null,
+    })
+    expect(await catalog.srs.get('s')).toMatchObject({ deviceConfig: {}, readOnly: false })
+  })
+
   it('that fails midway leaves no trace', async () => {
     const db = new Kysely<unknown>({
       dialect: createSqliteDialect(new DatabaseSync(':memory:')),

@@ -9,6 +9,7 @@ import {
   addLayer,
   beginLayer,
   createStartedCatalog,
+  createTestSr,
   createTestVdi,
   testCatalogPath,
 } from '../../support/catalogs.ts'
@@ -21,21 +22,6 @@ const start = async (path?: string) => {
 
 const topLayer = async (catalog: Catalog, vdiUuid: string) =>
   (await catalog.vdis.get(vdiUuid))?.layerUuid
-
-/** A second storage repository. */
-const createOtherSr = async (catalog: Catalog): Promise<string> => {
-  const fixed = {
-    type: 'file',
-    contentType: 'user',
-    shared: false,
-    path: '',
-    tags: [],
-    deviceConfig: {},
-    readOnly: false,
-  }
-  const sr = await catalog.srs.create({ ...fixed, defaultFormat: 'raw', smConfig: {} })
-  return sr.uuid
-}
 
 describe('commit', () => {
   it('seals the layer and moves the VDI to it', async () => {
@@ -55,7 +41,7 @@ describe('commit', () => {
       fileSize,
     })
     const vdi = await catalog.vdis.get(vdiUuid)
-    expect(vdi).toMatchObject({ layerUuid: uuid, physicalUtilisation: fileSize })
+    expect(vdi).toMatchObject({ layerUuid: uuid, contentUuid: uuid })
   })
 
   it('makes a VDI together with its content, or neither', async () => {
@@ -163,7 +149,7 @@ describe('commit', () => {
 
   it('refuses a layer of another storage repository', async () => {
     const { catalog, vdiUuid } = await start()
-    const uuid = await beginLayer(catalog, await createOtherSr(catalog))
+    const uuid = await beginLayer(catalog, await createTestSr(catalog))
     const commit = { uuid, vdiUuid, expectedLayerUuid: null, parentUuid: null, fileSize: MiB }
     await expect(catalog.layers.commit(commit)).rejects.toMatchObject({ code: 'INTERNAL_ERROR' })
     expect(await topLayer(catalog, vdiUuid)).toBeNull()
@@ -176,7 +162,7 @@ describe('begin', () => {
     const unknown = randomUUID()
     const writing = await beginLayer(catalog, srUuid)
     const sealed = await addLayer(catalog, vdiUuid)
-    const otherSr = await createOtherSr(catalog)
+    const otherSr = await createTestSr(catalog)
     await expect(beginLayer(catalog, srUuid, { parentUuid: unknown })).rejects.toThrow('unknown')
     await expect(beginLayer(catalog, srUuid, { parentUuid: writing })).rejects.toThrow('writing')
     await expect(beginLayer(catalog, otherSr, { parentUuid: sealed })).rejects.toThrow(
@@ -307,7 +293,7 @@ describe('claimUnreachable', () => {
     const { catalog, srUuid, vdiUuid } = await start()
     const layer = await addLayer(catalog, vdiUuid)
     await catalog.vdis.destroy(vdiUuid)
-    expect(await claim(catalog, await createOtherSr(catalog))).toEqual([])
+    expect(await claim(catalog, await createTestSr(catalog))).toEqual([])
     expect(await claim(catalog, srUuid)).toEqual([layer])
   })
 })

@@ -40,7 +40,6 @@ describe('vdis', () => {
       snapshotOfUuid: null,
       snapshotTime: null,
       createdAt: clock.now(),
-      physicalUtilisation: 0,
     })
     expect(await catalog.vdis.get(vdi.uuid)).toEqual(vdi)
     expect(await catalog.vdis.get(randomUUID())).toBeUndefined()

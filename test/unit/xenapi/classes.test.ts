@@ -100,7 +100,7 @@ describe('SR', () => {
 describe('calls that diskport cannot make', () => {
   it.each([
     'VDI.list_changed_blocks',
-    'VDI.pool_migrate',
+    'VDI.introduce',
     'VDI.data_destroy',
     'SR.create',
     'SR.destroy',

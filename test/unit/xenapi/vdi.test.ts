@@ -16,7 +16,15 @@ describe('VDI.create', () => {
       uuid: vdi?.uuid,
       name_label: '',
       name_description: '',
-      allowed_operations: ['destroy'],
+      allowed_operations: [
+        'snapshot',
+        'clone',
+        'copy',
+        'resize',
+        'resize_online',
+        'mirror',
+        'destroy',
+      ],
       current_operations: {},
       SR: `OpaqueRef:${srUuid}`,
       VBDs: [],
@@ -226,7 +234,8 @@ describe('VDI.destroy', () => {
     const ref = await createVdi(api)
     api.busy.set(ref.slice('OpaqueRef:'.length), 'OpaqueRef:task')
     expect(await api.call('VDI.get_record', ref)).toMatchObject({
-      allowed_operations: [],
+      allowed_operations: ['snapshot', 'clone', 'copy'],
+      current_operations: {},
       storage_lock: true,
     })
     await expect(api.call('VDI.destroy', ref)).rejects.toMatchObject({

@@ -1,0 +1,59 @@
+// The format that a VDI lies in: what a storage repository holds, and how large a disk each format
+// can be. Asked before anything is made.
+
+import { toRef } from '../catalog/refs.ts'
+import type { SrRow } from '../catalog/srs.ts'
+import type { VdiRow } from '../catalog/vdis.ts'
+import { AppError } from '../errors.ts'
+import type { FormatName } from '../formats/format.ts'
+import { formats } from '../formats/registry.ts'
+import { formatBytes, MAXIMUM_DISK_SIZE } from '../units.ts'
+import type { TransferContext } from './context.ts'
+
+/**
+ * @param name as the client wrote it
+ * @throws AppError VDI_INCOMPATIBLE_TYPE [SR, sentence] for one that the storage repository does not hold
+ */
+export const requireSupported = (name: string, sr: SrRow): FormatName => {
+  const format = sr.supportedFormats.find((known) => known === name.toLowerCase())
+  if (format !== undefined) return format
+  throw new AppError('VDI_INCOMPATIBLE_TYPE', [
+    toRef(sr.uuid),
+    `Image format ${name.slice(0, 64)} is not supported by ${sr.uuid}`,
+  ])
+}
+
+/** What a VDI that comes from elsewhere lies in: what it once asked for where that is held, else the default. */
+export const formatFor = (
+  { requestedFormat }: VdiRow,
+  sr: SrRow,
+): Pick<VdiRow, 'format' | 'requestedFormat'> =>
+  requestedFormat !== null && sr.supportedFormats.includes(requestedFormat)
+    ? { format: requestedFormat, requestedFormat }
+    : { format: sr.defaultFormat, requestedFormat: null }
+
+/**
+ * @param size virtual, in bytes
+ * @param ref of the VDI, null where there is none yet
+ * @throws AppError VDI_TOO_LARGE [VDI, maximum]
+ */
+export const requireSizeAllowed = (size: number, format: FormatName, ref: string): void => {
+  const maximum = Math.min(MAXIMUM_DISK_SIZE, formats[format].maximumSize)
+  if (size <= maximum) return
+  const message = `A VDI in ${format} has at most ${formatBytes(maximum)}, not ${formatBytes(size)}`
+  throw new AppError('VDI_TOO_LARGE', [ref, String(maximum)], { message })
+}
+
+/**
+ * @throws AppError OPERATION_NOT_ALLOWED for a storage repository that nothing is written to, HANDLE_INVALID for
+ *   one that has no store now
+ */
+export const requireWritableSr = (
+  { storage }: TransferContext,
+  { uuid, readOnly }: SrRow,
+): void => {
+  if (readOnly) {
+    throw new AppError('OPERATION_NOT_ALLOWED', [`The storage repository ${uuid} is read-only`])
+  }
+  storage.store(uuid)
+}

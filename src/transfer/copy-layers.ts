@@ -1,0 +1,119 @@
+// Copies the layers below some VDIs into another storage repository or format. What they share is
+// copied once and stays shared, so that deltas between them stay as small as they were.
+
+import { randomUUID } from 'node:crypto'
+import type { LayerRow, SealedLayer } from '../catalog/layers.ts'
+import type { Disk } from '../disk/disk.ts'
+import type { FormatName } from '../formats/format.ts'
+import type { TransferContext } from './context.ts'
+import { copyDisk, countData, progressOf } from './copy-disk.ts'
+import type { Stretch } from './layer-stretches.ts'
+import { stretchesOf } from './layer-stretches.ts'
+import type { TaskHandle } from './with-task.ts'
+import { writeLayer } from './write-layer.ts'
+
+export interface LayerCopies {
+  /** The copy of a top layer, by the uuid of the layer. */
+  readonly copyOf: ReadonlyMap<string, string>
+  /** Lets go of the copies: what no VDI has taken until then is deleted. Idempotent. */
+  readonly release: () => void
+}
+
+interface CopyLayersOptions {
+  readonly srUuid: string
+  /** At rest; a raw layer that lies on another becomes QCOW2. */
+  readonly format: FormatName
+  readonly signal: AbortSignal
+  /** Told how far the copying is. */
+  readonly task: TaskHandle
+}
+
+/**
+ * On a throw the copies that were made are let go of.
+ * @param tops the caller holds them
+ */
+export const copyLayers = async (
+  context: TransferContext,
+  tops: readonly string[],
+  options: CopyLayersOptions,
+): Promise<LayerCopies> => {
+  const { catalog, storage } = context
+  const chains = await Promise.all([...new Set(tops)].map((top) => catalog.layers.chain(top)))
+  const stretches = stretchesOf(chains)
+  const copyOf = new Map(stretches.map(({ top }) => [top.uuid, randomUUID()]))
+  // A sealed layer that no VDI has taken yet is one that nobody needs, unless somebody holds it.
+  const release = await storage.holdLayers([...copyOf.values()])
+  try {
+    const onProgress = progressOf(await countAll(context, stretches), options.task)
+    for (const stretch of stretches) {
+      await copyStretch(context, stretch, copyOf, { ...options, onProgress })
+    }
+    return { copyOf, release }
+  } catch (error) {
+    release()
+    throw error
+  }
+}
+
+const withStretch = async <T>(
+  { storage }: TransferContext,
+  { top, layers }: Stretch,
+  work: (disk: Disk) => Promise<T>,
+): Promise<T> => {
+  const disk = await storage.openLayers(layers, top.virtualSize)
+  try {
+    return await work(disk)
+  } finally {
+    await disk.close()
+  }
+}
+
+/** How many bytes of data all stretches hold. */
+const countAll = async (
+  context: TransferContext,
+  stretches: readonly Stretch[],
+): Promise<number> => {
+  let bytes = 0
+  for (const stretch of stretches) bytes += await withStretch(context, stretch, countData)
+  return bytes
+}
+
+interface CopyStretchOptions extends CopyLayersOptions {
+  readonly onProgress: (bytes: number) => void
+}
+
+const copyStretch = async (
+  context: TransferContext,
+  stretch: Stretch,
+  copyOf: ReadonlyMap<string, string>,
+  { srUuid, format, signal, onProgress }: CopyStretchOptions,
+): Promise<void> => {
+  const { catalog } = context
+  const { top, below } = stretch
+  const parent = below && (await openCopy(context, below.top, copyOf))
+  const layer = {
+    newUuid: copyOf.get(top.uuid)!,
+    srUuid,
+    format,
+    virtualSize: top.virtualSize,
+    ...(parent === undefined ? {} : { below: parent }),
+    commit: (sealed: SealedLayer) => catalog.layers.seal(sealed),
+  }
+  try {
+    await withStretch(context, stretch, (disk) =>
+      writeLayer(context, layer, (writer) => copyDisk(disk, writer, { signal, onProgress })),
+    )
+  } finally {
+    await parent?.disk.close()
+  }
+}
+
+/** What has been copied of a layer and all below it. */
+const openCopy = async (
+  { catalog, storage }: TransferContext,
+  { uuid, virtualSize }: LayerRow,
+  copyOf: ReadonlyMap<string, string>,
+): Promise<{ disk: Disk; chain: readonly LayerRow[] }> => {
+  const chain = await catalog.layers.chain(copyOf.get(uuid)!)
+  return { disk: await storage.openLayers(chain, virtualSize), chain }
+}

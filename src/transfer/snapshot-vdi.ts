@@ -1,0 +1,62 @@
+// Snapshots and clones: a new row that names the same top layer. Costs the same for any disk, waits
+// for nobody, and copies nothing.
+
+import type { VdiRow } from '../catalog/vdis.ts'
+import { AppError } from '../errors.ts'
+import type { TransferContext } from './context.ts'
+import { requireData } from './find.ts'
+
+/**
+ * What the VDI shows at this moment, which an import that is under way does not change.
+ * @returns the uuid of the snapshot
+ * @throws AppError HANDLE_INVALID, VDI_INCOMPATIBLE_TYPE; OTHER_OPERATION_IN_PROGRESS while the VDI moves
+ */
+export const snapshotVdi = async (
+  { catalog, leases }: TransferContext,
+  vdiUuid: string,
+): Promise<string> => {
+  // A snapshot moves with its disk: one more, in the middle of it, would be left behind.
+  if (leases.operation(vdiUuid) === 'mirror') {
+    throw new AppError('OTHER_OPERATION_IN_PROGRESS', ['VDI', vdiUuid], {
+      message: `The VDI ${vdiUuid} is being moved by ${leases.holder(vdiUuid)}`,
+    })
+  }
+  const snapshot = await catalog.vdis.derive(vdiUuid, (source) => ({
+    ...sameContent(source),
+    readOnly: true,
+    isSnapshot: true,
+    snapshotOfUuid: source.uuid,
+    snapshotTime: new Date(),
+  }))
+  return snapshot.uuid
+}
+
+/**
+ * A VDI of its own that begins with the content of another, also of a snapshot.
+ * @returns its uuid
+ * @throws AppError HANDLE_INVALID, VDI_INCOMPATIBLE_TYPE
+ */
+export const cloneVdi = async ({ catalog }: TransferContext, vdiUuid: string): Promise<string> => {
+  const clone = await catalog.vdis.derive(vdiUuid, (source) => ({
+    ...sameContent(source),
+    ...notASnapshot(source),
+  }))
+  return clone.uuid
+}
+
+/** All of a row that is not its own. */
+const sameContent = (source: VdiRow): Omit<VdiRow, 'uuid' | 'createdAt'> => {
+  requireData(source)
+  const { uuid: _uuid, createdAt: _createdAt, ...rest } = source
+  return rest
+}
+
+/** For a VDI that is made from this one, and can be written to unless this one was made read-only. */
+export const notASnapshot = ({ isSnapshot, readOnly }: VdiRow) => ({
+  readOnly: readOnly && !isSnapshot,
+  isSnapshot: false,
+  snapshotOfUuid: null,
+  snapshotTime: null,
+  // Clients ask for it anew: what they remember is the other disk.
+  cbtEnabled: false,
+})

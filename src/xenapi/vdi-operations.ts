@@ -1,0 +1,36 @@
+// What may be done with a VDI now, and what is being done with it, in XenAPI's words.
+
+import { toRef } from '../catalog/refs.ts'
+import { METADATA_ONLY } from '../catalog/schema.ts'
+import type { VdiRow } from '../catalog/vdis.ts'
+import type { LeaseOperation } from '../transfer/leases.ts'
+import { refToUuid } from './refs.ts'
+
+/** Who writes into a VDI or moves it. */
+export interface VdiUse {
+  /** The reference of a task, or words. */
+  readonly holder: string
+  readonly operation: LeaseOperation
+}
+
+/** Reading and taking a snapshot wait for nobody; whatever else needs the VDI for itself. */
+export const allowedOperations = (vdi: VdiRow, use: VdiUse | undefined): string[] => {
+  if (vdi.type === METADATA_ONLY) return use === undefined ? ['destroy'] : []
+  const always = use?.operation === 'mirror' ? ['clone', 'copy'] : ['snapshot', 'clone', 'copy']
+  if (use !== undefined) return always
+  const isWritable = !vdi.readOnly && !vdi.isSnapshot
+  return [
+    ...always,
+    ...(isWritable ? ['resize', 'resize_online'] : []),
+    // A snapshot moves with its disk.
+    ...(vdi.snapshotOfUuid === null ? ['mirror'] : []),
+    'destroy',
+  ]
+}
+
+/** By task. XenAPI has no word for an import. */
+export const currentOperations = (use: VdiUse | undefined): Record<string, string> => {
+  if (use === undefined || use.operation === 'import') return {}
+  const task = refToUuid(use.holder)
+  return task === undefined ? {} : { [toRef(task)]: use.operation }
+}
