@@ -28,11 +28,13 @@ const serve = async (config: Config): Promise<void> => {
     process.stderr.write(`The password of the user root is ${server.generatedPassword}\n`)
     process.stderr.write('It is shown only now. Set another with: diskport user passwd root\n')
   }
-  for (const url of server.urls) process.stdout.write(`diskport listens on ${url}\n`)
+  const lines = server.urls.map((url) => `diskport listens on ${url}\n`)
   if (server.selfSigned !== undefined) {
     const { path, fingerprint } = server.selfSigned
-    process.stdout.write(`its certificate is ${path}, SHA-256 fingerprint ${fingerprint}\n`)
+    lines.push(`its certificate is ${path}, SHA-256 fingerprint ${fingerprint}\n`)
   }
+  // In one piece: whoever reads the first line has all of them.
+  process.stdout.write(lines.join(''))
   let stopping = false
   const stop = (): void => {
     // Asked twice, somebody is in a hurry.
