@@ -59,6 +59,18 @@ const startWithTwo = async (): Promise<{ server: TestServer; other: string }> =>
   return { server: await startServer({ dataFolder }), other }
 }
 
+/** Returns when the first layer is being written there, or lies there: one that is quick may not be seen before. */
+const untilCopied = (
+  dataFolder: string,
+  srUuid: string,
+  moment: 'staged' | 'sealed',
+): Promise<true> =>
+  eventually(`a copy that is ${moment}`, async () => {
+    const staged = moment === 'staged' ? await listStaging(dataFolder) : []
+    const found = [...staged, ...(await listLayers(dataFolder))]
+    return found.some((path) => path.startsWith(`sr/${srUuid}/`)) ? true : undefined
+  })
+
 /** All layers below the data folder are whole, with all that they name. */
 const expectCleanLayers = async (dataFolder: string): Promise<readonly string[]> => {
   const layers = await listLayers(dataFolder)
@@ -222,17 +234,12 @@ describe.skipIf(lacksTools)('between two storage repositories', () => {
     await change(first, vdi, 6)
     const before = [await rawOf(first, vdi), await rawOf(first, snapshot)] as const
     let server = first
-    for (const moment of ['staged', 'sealed', 'staged']) {
+    for (const moment of ['staged', 'sealed'] as const) {
       const call = await login(server)
       await call('Async.VDI.pool_migrate', `OpaqueRef:${vdi}`, `OpaqueRef:${other}`, {
         'dest-img-format': 'vhd',
       })
-      await eventually(`a copy that is ${moment}`, async () => {
-        const found =
-          moment === 'staged' ? await listStaging(dataFolder) : await listLayers(dataFolder)
-        const isThere = found.some((path) => path.startsWith(`sr/${other}/`))
-        return isThere ? true : undefined
-      })
+      await untilCopied(dataFolder, other, moment)
       await server.kill()
       server = await startServer({ dataFolder })
       const again = await login(server)
@@ -257,9 +264,7 @@ describe.skipIf(lacksTools)('between two storage repositories', () => {
     const rpc = await login(first)
     const layers = await listLayers(dataFolder)
     await rpc('Async.VDI.copy', `OpaqueRef:${vdi}`, `OpaqueRef:${other}`)
-    await eventually('a copy in staging', async () =>
-      (await listStaging(dataFolder)).length > 0 ? true : undefined,
-    )
+    await untilCopied(dataFolder, other, 'staged')
     await first.kill()
     const server = await startServer({ dataFolder })
     const vdis = await (await login(server))<string[]>('VDI.get_all')
