@@ -4,6 +4,7 @@
 import type { ServerResponse } from 'node:http'
 import { throwIfAborted } from '../src/disk/disk.ts'
 import type { ByteRange } from '../src/disk/extents.ts'
+import { AppError } from '../src/errors.ts'
 import type { BufferPool, PooledBuffer } from '../src/image/buffer-pool.ts'
 import { createBufferPool } from '../src/image/buffer-pool.ts'
 import type { Image } from '../src/image/image.ts'
@@ -61,6 +62,18 @@ export const sendImage = async (
     if (clientLeft) return 'client-left'
     throw error
   }
+}
+
+/** Aborted when the connection closes: for work that comes before the first byte. */
+export const leavingOf = (outgoing: ServerResponse): AbortSignal => {
+  const left = new AbortController()
+  const leave = (): void =>
+    left.abort(
+      new AppError('TASK_CANCELLED', [''], { message: 'The client left before the first byte' }),
+    )
+  outgoing.once('close', leave)
+  if (outgoing.destroyed) leave()
+  return left.signal
 }
 
 /** The pieces of `range` in order, each already read. */
