@@ -15,6 +15,7 @@ export interface VdiRow extends Readonly<VdiTable> {
 export type VdiChanges = Partial<
   Pick<
     VdiRow,
+    | 'cbtEnabled'
     | 'nameLabel'
     | 'nameDescription'
     | 'otherConfig'

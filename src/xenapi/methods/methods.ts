@@ -13,6 +13,7 @@ import { srMethods } from './sr.ts'
 import { taskMethods } from './task.ts'
 import { userMethods } from './user.ts'
 import { vdiMethods } from './vdi.ts'
+import { vdiChangedBlocksMethods } from './vdi-changed-blocks.ts'
 
 const ownMethods: readonly Method[] = [
   ...classes.flatMap(genericMethods),
@@ -22,6 +23,7 @@ const ownMethods: readonly Method[] = [
   ...taskMethods,
   ...userMethods,
   ...vdiMethods,
+  ...vdiChangedBlocksMethods,
 ]
 
 const listMethods = defineOpenMethod({
