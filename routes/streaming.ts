@@ -18,7 +18,7 @@ const pieceCount = 4
 const readsAhead = 2
 
 /** How long a client may take nothing at all before it counts as gone, in milliseconds. */
-const stallLimit = 15 * 60_000
+export const stallLimit = 15 * 60_000
 
 interface SendOptions {
   /** Aborted: the connection is destroyed and the reason thrown. */

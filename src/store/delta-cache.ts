@@ -109,7 +109,7 @@ const untilAborted = async <T>(
       try {
         throwIfAborted(signal)
       } catch (error) {
-        reject(error as Error)
+        reject(error)
       }
     }
     signal.addEventListener('abort', leave, { once: true })

@@ -39,7 +39,7 @@ export interface ReadyExport {
   /** Aborted when the task is cancelled or the server stops. */
   readonly signal: AbortSignal
   /** Takes the fraction of the image that has been sent, 0 to 1, for the task. */
-  report(fraction: number): void
+  readonly report: (fraction: number) => void
 }
 
 /** Sends the image. Throws where a part could not be read, and TASK_CANCELLED where the client left. */

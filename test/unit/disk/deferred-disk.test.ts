@@ -34,8 +34,13 @@ describe('deferred disk', () => {
   })
 
   test('one that nobody read was never opened', async () => {
-    const deferred = createDeferredDisk(512, () => Promise.reject(new Error('opened')))
+    let opened = 0
+    const deferred = createDeferredDisk(512, async () => {
+      opened += 1
+      return pattern()
+    })
     await deferred.close()
+    expect(opened).toBe(0)
   })
 
   test('one that cannot be opened says so, and closes', async () => {

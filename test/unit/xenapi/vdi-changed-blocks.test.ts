@@ -83,9 +83,10 @@ describe('VDI.list_changed_blocks', () => {
     const base = (await api.catalog.vdis.get(uuidOf(other)))!
     // Into the cache, from where they are read when the file is only a map.
     await storage.deltas.changes(row, base, { narrow: 'never' })
-    const { chain } = api.catalog.layers
-    api.catalog.layers.chain = async (uuid) =>
-      (await chain.call(api.catalog.layers, uuid)).map((layer) => ({ ...layer, hasData: false }))
+    const { layers } = api.catalog
+    const withData = layers.chain.bind(layers)
+    layers.chain = async (uuid) =>
+      (await withData(uuid)).map((layer) => ({ ...layer, hasData: false }))
     expect(await changed(api, one, other)).toBe('e000000000000000')
     const compared = storage.deltas.changes(row, base, { narrow: 'always' })
     await expect(compared).rejects.toMatchObject({
