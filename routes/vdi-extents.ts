@@ -4,7 +4,7 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Context } from 'hono'
 import { Hono } from 'hono'
-import { writeMapEntries } from '../src/disk/block-map-json.ts'
+import { writeRunsJson } from '../src/disk/block-map-json.ts'
 import { AppError, toAppError } from '../src/errors.ts'
 import type { ExtentsRequest, ReadyExtents } from '../src/transfer/vdi-extents.ts'
 import { listExtents } from '../src/transfer/vdi-extents.ts'
@@ -79,7 +79,7 @@ const readBytes = (parameters: Parameters, name: string): number | undefined => 
 
 const deliverTo =
   (c: Context<NodeEnvironment>) =>
-  async ({ entries, etag, signal }: ReadyExtents): Promise<void> => {
+  async ({ runs, entryOf, etag, signal }: ReadyExtents): Promise<void> => {
     const { outgoing } = c.env
     const head = { etag, 'content-type': 'application/json', 'cache-control': 'no-cache, no-store' }
     if (c.req.method === 'HEAD') {
@@ -87,7 +87,7 @@ const deliverTo =
       outgoing.end()
       return
     }
-    const pieces = writeMapEntries(entries, pieceLength)
+    const pieces = writeRunsJson(runs, entryOf, pieceLength)
     // What fails before the first piece is still a refusal.
     const first = await pieces.next()
     outgoing.writeHead(200, head)

@@ -42,23 +42,35 @@ export function* writeBlockMapJson(map: BlockMap): Generator<string, void, undef
 }
 
 /**
- * The same text of entries as they come, in pieces of about `pieceLength` characters. Where the entries
- * fail, it ends without the bracket.
+ * The same text of runs as they come, neighbours that are alike joined, in pieces of about `pieceLength`
+ * characters. Where the runs fail, it ends without the bracket.
  */
-export async function* writeMapEntries(
-  entries: AsyncIterable<MapEntry>,
+export async function* writeRunsJson(
+  runs: AsyncIterable<MapRun> | Iterable<MapRun>,
+  entryOf: (run: MapRun) => MapEntry,
   pieceLength: number,
 ): AsyncGenerator<string, void, undefined> {
-  let piece = '['
-  let before = ''
-  for await (const entry of entries) {
-    piece += before + JSON.stringify(entry)
+  let piece = ''
+  let before = '['
+  let last: MapRun | undefined
+  const end = (): void => {
+    if (last === undefined) return
+    piece += before + JSON.stringify(entryOf(last))
     before = ',\n'
+  }
+  for await (const run of runs) {
+    if (last?.kind === run.kind && last.depth === run.depth) {
+      last = { ...last, length: last.length + run.length }
+      continue
+    }
+    end()
+    last = run
     if (piece.length < pieceLength) continue
     yield piece
     piece = ''
   }
-  yield `${piece}]\n`
+  end()
+  yield before === '[' ? '[]\n' : `${piece}]\n`
 }
 
 /**

@@ -16,16 +16,15 @@ export interface ChainLayer {
   readonly map: BlockMap
 }
 
-/** One layer, open; its map where that is known. */
+/** One layer, open; where its map is known, its disk tells its extents from that. */
 export interface LayerOnDemand {
   readonly disk: Disk
-  readonly map?: BlockMap | undefined
 }
 
 /** A disk that tells from which layer each stretch comes. */
 export interface ChainDisk extends Disk {
   /** What lies in a range of the disk, as `extents`, with the depth of the layer that answers; neighbours may be alike. */
-  runs(range: ByteRange): AsyncIterable<MapRun> | Iterable<MapRun>
+  runs(range?: ByteRange): AsyncIterable<MapRun> | Iterable<MapRun>
 }
 
 /**
@@ -42,19 +41,17 @@ export const createChainDisk = (layers: readonly ChainLayer[], size: number): Ch
 
 /** The same disk, without a map of the whole: a range costs what its layers' extents there cost. */
 export const createChainOnDemand = (layers: readonly LayerOnDemand[], size: number): ChainDisk =>
-  chainDisk(layers, size, (range) => runsBelow(layers, 0, range))
+  chainDisk(layers, size, (range) => runsBelow(layers, 0, size, range))
 
 const chainDisk = (
   layers: readonly LayerOnDemand[],
   size: number,
-  runs: (range: ByteRange) => AsyncIterable<MapRun> | Iterable<MapRun>,
+  runs: (range?: ByteRange) => AsyncIterable<MapRun> | Iterable<MapRun>,
 ): ChainDisk => ({
   size,
   runs,
-  async *extents(range) {
-    // Neighbours of one kind may come from different layers.
-    yield* coalesce(runs(rangeWithin(size, range)))
-  },
+  // Neighbours of one kind may come from different layers.
+  extents: (range) => coalesce(runs(range)),
   async read(offset, target, signal) {
     throwIfAborted(signal)
     const steps: Promise<void>[] = []
@@ -71,20 +68,29 @@ const chainDisk = (
   },
 })
 
-/** What the layers from `depth` down show in `range`: what one does not hold, the next is asked for. */
+/** What the layers from `depth` down show in a range: what one does not hold, the next is asked for. */
 async function* runsBelow(
   layers: readonly LayerOnDemand[],
   depth: number,
-  { offset, length }: ByteRange,
+  size: number,
+  range?: ByteRange,
 ): AsyncGenerator<MapRun, void, undefined> {
+  const { offset, length } = rangeWithin(size, range)
   const layer = layers[depth]
+  const isLast = depth >= layers.length - 1
   // Beyond the end of a layer nothing of those below it is seen.
   const held = Math.max(0, Math.min(length, (layer?.disk.size ?? 0) - offset))
   if (layer !== undefined && held > 0) {
-    const range = { offset, length: held }
-    for await (const extent of layer.map?.runs(range) ?? layer.disk.extents(range)) {
-      if (extent.kind === 'hole') yield* runsBelow(layers, depth + 1, extent)
-      else yield { ...extent, depth }
+    for await (const extent of layer.disk.extents({ offset, length: held })) {
+      const { kind } = extent
+      if (kind === 'hole' && !isLast) yield* runsBelow(layers, depth + 1, size, extent)
+      else
+        yield {
+          offset: extent.offset,
+          length: extent.length,
+          kind,
+          depth: kind === 'hole' ? 0 : depth,
+        }
     }
   }
   if (held < length) yield { offset: offset + held, length: length - held, kind: 'hole', depth: 0 }

@@ -11,7 +11,6 @@ import {
   unionBlockMap,
 } from './block-map-sets.ts'
 import type { Disk } from './disk.ts'
-import { rangeWithin } from './disk.ts'
 import { coalesce } from './extents.ts'
 
 /**
@@ -20,9 +19,7 @@ import { coalesce } from './extents.ts'
  */
 export const createDeltaDisk = (disk: Disk, map: BlockMap): Disk => ({
   size: disk.size,
-  async *extents(range) {
-    yield* coalesce(map.runs(rangeWithin(disk.size, range)))
-  },
+  extents: (range) => coalesce(map.runs(range)),
   read: (offset, target, signal) => disk.read(offset, target, signal),
   close: () => disk.close(),
 })

@@ -7,6 +7,7 @@ import { createChainDisk, createChainOnDemand } from '../disk/chain-disk.ts'
 import type { Disk } from '../disk/disk.ts'
 import { settleAll } from '../disk/settle.ts'
 import type { MapCache } from './map-cache.ts'
+import { openWithMap } from './raw-sidecar.ts'
 import type { LayerId, Store } from './store.ts'
 
 /** What each of the layers holds, without any of them staying open. */
@@ -55,10 +56,10 @@ export const openChainOnDemand = async (
   chain: readonly LayerId[],
   size: number,
 ): Promise<ChainDisk> => {
-  const layers = await openLayers(store, chain, async (disk, { uuid }) => ({
-    disk,
-    map: maps.peek(uuid),
-  }))
+  const layers = await openLayers(store, chain, async (disk, { uuid }) => {
+    const map = maps.peek(uuid)
+    return { disk: map === undefined ? disk : openWithMap(disk, map) }
+  })
   return createChainOnDemand(layers, size)
 }
 

@@ -5,7 +5,6 @@ import type { VdiRow } from '../catalog/vdis.ts'
 import type { MapRun } from '../disk/block-map.ts'
 import type { MapEntry } from '../disk/block-map-json.ts'
 import { mapEntryOf } from '../disk/block-map-json.ts'
-import { throwIfAborted } from '../disk/disk.ts'
 import type { ByteRange, Extent } from '../disk/extents.ts'
 import { AppError } from '../errors.ts'
 import type { Narrowing } from '../store/deltas.ts'
@@ -30,8 +29,10 @@ export interface ExtentsRequest {
 
 /** Extents on loan: valid until `deliver` returns. */
 export interface ReadyExtents {
-  /** Ascending, gap-free, coalesced, clipped to the range; to be iterated once. */
-  readonly entries: AsyncIterable<MapEntry>
+  /** Ascending, gap-free, clipped to the range; neighbours may be alike. To be iterated once. */
+  readonly runs: AsyncIterable<MapRun> | Iterable<MapRun>
+  /** How one is shown. */
+  readonly entryOf: (run: MapRun) => MapEntry
   /** Strong: the same tag means the same entries. Quoted, as HTTP wants it. */
   readonly etag: string
   /** Aborted when the client has left or the server stops. */
@@ -60,7 +61,8 @@ export const listExtents = (
     try {
       const disks = [vdi, base].map((disk) => [disk?.uuid, disk?.contentUuid, disk?.virtualSize])
       await deliver({
-        entries: untilAborted(listed.entries, signal),
+        runs: listed.runs,
+        entryOf: listed.entryOf,
         etag: strongTag(['extents', disks, listed.basis, range.offset, range.length]),
         signal,
       })
@@ -81,8 +83,7 @@ const rangeOf = (
   })
 }
 
-interface Listed {
-  readonly entries: AsyncIterable<MapEntry>
+interface Listed extends Pick<ReadyExtents, 'runs' | 'entryOf'> {
   /** What the entries depend on beside the content. */
   readonly basis: string
   close(): Promise<void>
@@ -96,8 +97,11 @@ const openWhole = async (
 ): Promise<Listed> => {
   const opened = await storage.openRuns(vdi)
   const { chain } = opened
+  // Of a hole all layers have been asked.
+  const bottom = Math.max(0, chain.length - 1)
   return {
-    entries: chainEntries(opened.runs(range), Math.max(0, chain.length - 1)),
+    runs: opened.runs(range),
+    entryOf: (run) => mapEntryOf(run.kind === 'hole' ? { ...run, depth: bottom } : run),
     basis: chain.map(({ uuid }) => uuid).join(' '),
     close: () => opened.close(),
   }
@@ -117,44 +121,16 @@ const openDelta = async (
   range: ByteRange,
 ): Promise<Listed> => {
   const { disk, basis } = await storage.deltas.open(vdi, base, { narrow, signal })
-  return { entries: deltaEntries(disk.extents(range)), basis, close: () => disk.close() }
-}
-
-/** @param bottom depth of the last layer: a hole has asked all of them */
-async function* chainEntries(
-  runs: AsyncIterable<MapRun> | Iterable<MapRun>,
-  bottom: number,
-): AsyncGenerator<MapEntry, void, undefined> {
-  let last: MapRun | undefined
-  const entryOf = (run: MapRun): MapEntry =>
-    mapEntryOf(run.kind === 'hole' ? { ...run, depth: bottom } : run)
-  for await (const run of runs) {
-    if (last !== undefined && last.kind === run.kind && last.depth === run.depth) {
-      last = { ...last, length: last.length + run.length }
-      continue
-    }
-    if (last !== undefined) yield entryOf(last)
-    last = run
-  }
-  if (last !== undefined) yield entryOf(last)
-}
-
-/** Of what has not changed nothing is said: it is neither present, nor data, nor zeros. */
-async function* deltaEntries(
-  extents: AsyncIterable<Extent>,
-): AsyncGenerator<MapEntry, void, undefined> {
-  for await (const { offset, length, kind } of extents) {
-    const [data, zero] = [kind === 'data', kind === 'zero']
-    yield { start: offset, length, depth: 0, present: data || zero, zero, data }
+  return {
+    runs: atTop(disk.extents(range)),
+    // Of what has not changed nothing is said: reading it as zeros would be wrong.
+    entryOf: (run) => ({ ...mapEntryOf(run), zero: run.kind === 'zero' }),
+    basis,
+    close: () => disk.close(),
   }
 }
 
-async function* untilAborted<T>(
-  items: AsyncIterable<T>,
-  signal: AbortSignal,
-): AsyncGenerator<T, void, undefined> {
-  for await (const item of items) {
-    throwIfAborted(signal)
-    yield item
-  }
+/** A difference is one image: all of it at depth 0. */
+async function* atTop(extents: AsyncIterable<Extent>): AsyncGenerator<MapRun, void, undefined> {
+  for await (const { offset, length, kind } of extents) yield { offset, length, kind, depth: 0 }
 }
