@@ -3,6 +3,8 @@
 import { describe, expect, test } from 'vitest'
 import type { Disk } from '../../../src/disk/disk.ts'
 import type { Narrowing } from '../../../src/store/deltas.ts'
+import { createLayerStore } from '../../../src/store/layer-store.ts'
+import { createMemoryFolder } from '../../../src/store/memory-folder.ts'
 import type { Store } from '../../../src/store/store.ts'
 import { GiB, KiB, MiB, TiB } from '../../../src/units.ts'
 import { listExtents } from '../../support/disks.ts'
@@ -178,6 +180,27 @@ describe('narrowing', () => {
       [0, 64 * KiB],
       [MiB, MiB],
     ])
+  })
+
+  test('compares VDIs of two storage repositories too', async () => {
+    const on = await start()
+    const { vdi, base } = await unrelated(on)
+    const { type, contentType, path, shared, defaultFormat } = (await on.catalog.srs.get(
+      on.srUuid,
+    ))!
+    const { uuid: srUuid } = await on.catalog.srs.create({
+      ...{ type, contentType, path, shared, defaultFormat },
+      ...{ nameLabel: 'another', smConfig: {}, deviceConfig: {}, readOnly: false, tags: [] },
+    })
+    on.storage.attach(srUuid, createLayerStore(createMemoryFolder()))
+    const { uuid: away } = await on.catalog.vdis.create({
+      srUuid,
+      virtualSize: size,
+      format: 'vhd',
+    })
+    await on.write(away, [{ offset: 0, length: 64 * KiB, seed: 1 }])
+    expect((await on.changes(away, base)).changed).toEqual([[64 * KiB, 2 * MiB - 64 * KiB]])
+    expect((await on.changes(vdi, away, 'never')).changed).toEqual([[0, 2 * MiB]])
   })
 
   test('has its own ETag', async () => {
