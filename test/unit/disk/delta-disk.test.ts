@@ -109,7 +109,7 @@ describe('delta disk', () => {
     ['a layer hides what those below hold beyond its end', ['grown', 'short', 'root'], 320 * K],
     ['and so does a base that is smaller than a layer that both have', ['root'], 256 * K],
   ])('%s', async (_name, names, size) => {
-    const { delta, target, base } = await deltaOf(names, ['root'], size, Math.min(size, 192 * K))
+    const { delta, target, base } = await deltaOf(names, ['root'], size, Math.min(size, 160 * K))
     expectSameBytes(await readAll(await apply(delta, base.disk)), await readAll(target.disk))
     const back = await deltaOf(['root'], names, 256 * K, size)
     const restored = await readAll(await apply(back.delta, back.base.disk))

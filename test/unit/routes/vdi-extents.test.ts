@@ -252,6 +252,48 @@ describe('answers', () => {
   })
 })
 
+/** A store whose layers are never read to the end, unless the reader is told to stop. */
+const stuckStore =
+  (onRead: () => void) =>
+  (store: Store): Store => ({
+    ...store,
+    async openLayer(layer) {
+      const disk = await store.openLayer(layer)
+      return {
+        ...disk,
+        read: (_offset, _target, signal) =>
+          new Promise((_resolve, reject) => {
+            onRead()
+            signal?.addEventListener('abort', () => reject(signal.reason as Error))
+          }),
+      } satisfies Disk
+    },
+  })
+
+describe('a client that leaves while content is compared', () => {
+  test.each(['/vdi_extents', '/export_raw_vdi'])('%s ends the comparison', async (route) => {
+    let reads = 0
+    const on = await start(stuckStore(() => (reads += 1)))
+    const [vdi, base] = [await on.createVdi(size), await on.createVdi(size)]
+    await on.write(vdi, [{ offset: 0, length: MiB, seed: 1 }])
+    await on.write(base, [{ offset: 0, length: MiB, seed: 2 }])
+    const query = `${route}?vdi=${vdi}&base=${base}&narrow=true&format=vhd`
+    const leave = new AbortController()
+    const asking = fetch(`http://127.0.0.1:${on.port}${query}`, { signal: leave.signal })
+    await eventually('a read', async () => reads > 0 || undefined)
+    leave.abort()
+    await expect(asking).rejects.toThrow(/abort/)
+    await eventually(
+      'the transfer to end',
+      async () => on.context.transfers.running === 0 || undefined,
+    )
+    for (const uuid of [vdi, base]) await on.catalog.vdis.destroy(uuid)
+    on.storage.collect(on.srUuid)
+    await on.storage.settled()
+    expect(await on.catalog.layers.list(on.srUuid)).toEqual([])
+  })
+})
+
 /** A store whose layers tell `count` extents of 64 KiB, one after the other data and hole. */
 const longStore =
   (count: number, told: { extents: number }, failure?: Error) =>

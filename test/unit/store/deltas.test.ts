@@ -88,6 +88,16 @@ describe('the same content', () => {
     expect(on.opened).toEqual([])
   })
 
+  test('in other layers, as after a merge: the same', async () => {
+    const on = await start()
+    const { vdi, base } = await unrelated(on)
+    const { contentUuid } = await on.vdi(vdi)
+    on.opened.length = 0
+    const merged = await on.clone(base, { contentUuid })
+    expect(await on.changes(merged, vdi)).toEqual({ changed: [], basis: 'same' })
+    expect(on.opened).toEqual([])
+  })
+
   test('it is read right all the same', async () => {
     const on = await start()
     const vdi = await on.createVdi(size)
