@@ -199,8 +199,16 @@ describe('narrowing', () => {
       on.srUuid,
     ))!
     const { uuid: srUuid } = await on.catalog.srs.create({
-      ...{ type, contentType, path, shared, defaultFormat },
-      ...{ nameLabel: 'another', smConfig: {}, deviceConfig: {}, readOnly: false, tags: [] },
+      type,
+      contentType,
+      path,
+      shared,
+      defaultFormat,
+      nameLabel: 'another',
+      smConfig: {},
+      deviceConfig: {},
+      readOnly: false,
+      tags: [],
     })
     on.storage.attach(srUuid, createLayerStore(createMemoryFolder()))
     const { uuid: away } = await on.catalog.vdis.create({
