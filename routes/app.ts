@@ -10,6 +10,7 @@ import type { NodeEnvironment, RouteContext } from './environment.ts'
 import { errorReply } from './error-response.ts'
 import { createExportRoute } from './export-raw-vdi.ts'
 import { createImportRoute } from './import-raw-vdi.ts'
+import { createExtentsRoute } from './vdi-extents.ts'
 
 /** The listener for Node's HTTP server. */
 export const createListener = (app: Hono<NodeEnvironment>): RequestListener => {
@@ -35,6 +36,7 @@ export const createApp = (
   const app = new Hono<NodeEnvironment>()
   app.route('/', createExportRoute(context))
   app.route('/', createImportRoute(context))
+  app.route('/', createExtentsRoute(context))
   for (const route of others) app.route('/', route)
 
   const reply = (error: AppError, accept: string | undefined, status?: number): Response => {

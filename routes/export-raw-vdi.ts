@@ -14,9 +14,16 @@ import { refToUuid } from '../src/xenapi/refs.ts'
 import type { NodeEnvironment, RouteContext } from './environment.ts'
 import { errorReply, logRefusal, UnsatisfiableRangeError } from './error-response.ts'
 import type { Parameters } from './params.ts'
-import { readChoice, readCredentials, readParameters, readReference, readTask } from './params.ts'
+import {
+  readChoice,
+  readCredentials,
+  readNarrowing,
+  readParameters,
+  readReference,
+  readTask,
+} from './params.ts'
 import { chooseRange } from './range.ts'
-import { sendImage } from './streaming.ts'
+import { leavingOf, sendImage } from './streaming.ts'
 import { answer } from './upload.ts'
 
 const permission = 'http/get_export_raw_vdi'
@@ -43,7 +50,10 @@ const handleExport = async (
       withTask(
         transfer.catalog,
         readTask(parameters),
-        (task) => exportVdi(transfer, readRequest(parameters), task, deliverTo(c, task)),
+        (task) => {
+          const request = { ...readRequest(parameters), clientLeft: leavingOf(outgoing) }
+          return exportVdi(transfer, request, task, deliverTo(c, task))
+        },
         () => '',
       )
     await withAuditLine(transfer.log, line, run, () => undefined)
@@ -66,6 +76,7 @@ const handleExport = async (
 const readRequest = (parameters: Parameters): ExportRequest => {
   const delta = readChoice(parameters, 'delta', ['compatible', 'compact'])
   const subformat = readChoice(parameters, 'subformat', ['dynamic', 'fixed'])
+  const narrow = readNarrowing(parameters)
   const base = parameters('base')
   return {
     vdiUuid: readReference(parameters, 'vdi', 'VDI'),
@@ -75,6 +86,7 @@ const readRequest = (parameters: Parameters): ExportRequest => {
       ...(subformat === undefined ? {} : { subformat }),
     },
     ...(base === undefined ? {} : { baseUuid: readReference(parameters, 'base', 'VDI') }),
+    ...(narrow === undefined ? {} : { narrow }),
   }
 }
 
@@ -82,7 +94,7 @@ const deliverTo =
   (c: Context<NodeEnvironment>, task: TaskHandle): Deliver =>
   async (ready) => {
     const { outgoing } = c.env
-    const { image, etag, signal } = ready
+    const { image, etag, signal, report } = ready
     const isHead = c.req.method === 'HEAD'
     // RFC 9110, section 14.2: a Range means something to GET only.
     const asked = isHead ? undefined : c.req.header('range')
@@ -107,7 +119,7 @@ const deliverTo =
     let sent = 0
     const onProgress = (bytes: number): void => {
       sent += bytes
-      task.report(sent / range.length)
+      report(sent / range.length)
     }
     const outcome = await sendImage(image, range, outgoing, { signal, onProgress })
     if (outcome === 'client-left') {

@@ -57,6 +57,12 @@ export const readFlag = (parameters: Parameters, name: string): boolean => {
   throw new AppError('INVALID_VALUE', [name, value])
 }
 
+/** Whether the content of two VDIs is compared; undefined where the client leaves that to the server. */
+export const readNarrowing = (parameters: Parameters): 'always' | 'never' | undefined => {
+  if (parameters('narrow') === undefined) return undefined
+  return readFlag(parameters, 'narrow') ? 'always' : 'never'
+}
+
 /** One of `choices`, or undefined where the parameter is absent. */
 export const readChoice = <T extends string>(
   parameters: Parameters,

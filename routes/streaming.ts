@@ -4,6 +4,7 @@
 import type { ServerResponse } from 'node:http'
 import { throwIfAborted } from '../src/disk/disk.ts'
 import type { ByteRange } from '../src/disk/extents.ts'
+import { AppError } from '../src/errors.ts'
 import type { BufferPool, PooledBuffer } from '../src/image/buffer-pool.ts'
 import { createBufferPool } from '../src/image/buffer-pool.ts'
 import type { Image } from '../src/image/image.ts'
@@ -17,7 +18,7 @@ const pieceCount = 4
 const readsAhead = 2
 
 /** How long a client may take nothing at all before it counts as gone, in milliseconds. */
-const stallLimit = 15 * 60_000
+export const stallLimit = 15 * 60_000
 
 interface SendOptions {
   /** Aborted: the connection is destroyed and the reason thrown. */
@@ -63,6 +64,18 @@ export const sendImage = async (
   } finally {
     pool.close()
   }
+}
+
+/** Aborted when the connection closes: for work that comes before the first byte. */
+export const leavingOf = (outgoing: ServerResponse): AbortSignal => {
+  const left = new AbortController()
+  const leave = (): void =>
+    left.abort(
+      new AppError('TASK_CANCELLED', [''], { message: 'The client left before the first byte' }),
+    )
+  outgoing.once('close', leave)
+  if (outgoing.destroyed) leave()
+  return left.signal
 }
 
 /** The pieces of `range` in order, each already read. */

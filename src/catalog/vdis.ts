@@ -17,6 +17,7 @@ export type VdiRow = Readonly<VdiTable>
 export type VdiChanges = Partial<
   Pick<
     VdiRow,
+    | 'cbtEnabled'
     | 'nameLabel'
     | 'nameDescription'
     | 'otherConfig'

@@ -11,16 +11,66 @@ import type { ExtentKind } from './extents.ts'
 
 const what = 'Cannot read the block map'
 
-/** The text of `map`, a line a run. `present` is false for holes, `data` true for data, `zero` for all else. */
+/** One stretch, as `qemu-img map --output=json` shows it. */
+export interface MapEntry {
+  /** Both in bytes. */
+  readonly start: number
+  readonly length: number
+  /** The layer that answers, counted from the top; of a hole the last one. */
+  readonly depth: number
+  /** False where no layer says anything. */
+  readonly present: boolean
+  /** Whether it reads as zeros. */
+  readonly zero: boolean
+  readonly data: boolean
+}
+
+/** The entry of a run: `present` is false for holes, `data` true for data, `zero` for all else. */
+export const mapEntryOf = ({ offset, length, kind, depth }: MapRun): MapEntry => {
+  const zero = kind !== 'data'
+  return { start: offset, length, depth, present: kind !== 'hole', zero, data: !zero }
+}
+
+/** The text of `map`, a line a run. */
 export function* writeBlockMapJson(map: BlockMap): Generator<string, void, undefined> {
   let before = '['
-  for (const { offset, length, kind, depth } of map.runs()) {
-    const zero = kind !== 'data'
-    const entry = { start: offset, length, depth, present: kind !== 'hole', zero, data: !zero }
-    yield before + JSON.stringify(entry)
+  for (const run of map.runs()) {
+    yield before + JSON.stringify(mapEntryOf(run))
     before = ',\n'
   }
   yield before === '[' ? '[]\n' : ']\n'
+}
+
+/**
+ * The same text of runs as they come, neighbours that are alike joined, in pieces of about `pieceLength`
+ * characters. Where the runs fail, it ends without the bracket.
+ */
+export async function* writeRunsJson(
+  runs: AsyncIterable<MapRun> | Iterable<MapRun>,
+  entryOf: (run: MapRun) => MapEntry,
+  pieceLength: number,
+): AsyncGenerator<string, void, undefined> {
+  let piece = ''
+  let before = '['
+  let last: MapRun | undefined
+  const end = (): void => {
+    if (last === undefined) return
+    piece += before + JSON.stringify(entryOf(last))
+    before = ',\n'
+  }
+  for await (const run of runs) {
+    if (last?.kind === run.kind && last.depth === run.depth) {
+      last = { ...last, length: last.length + run.length }
+      continue
+    }
+    end()
+    last = run
+    if (piece.length < pieceLength) continue
+    yield piece
+    piece = ''
+  }
+  end()
+  yield before === '[' ? '[]\n' : `${piece}]\n`
 }
 
 /**

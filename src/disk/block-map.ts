@@ -1,6 +1,6 @@
 // The block-allocation map: which stretches of a disk hold data, zeros or nothing, and in which layer
-// of its chain. Built once for each immutable layer, overlaid for a chain, and used by everything
-// that skips holes. Runs in typed arrays: 9 bytes each, never one entry a block.
+// of its chain. Built once for each immutable layer, and used by everything that skips holes;
+// block-map-sets.ts puts maps together. Runs in typed arrays: 9 bytes each, never one entry a block.
 
 import type { Disk } from './disk.ts'
 import { rangeWithin } from './disk.ts'
@@ -18,8 +18,19 @@ export interface BlockMap {
   readonly runCount: number
   /** The runs in `range` (default: all), clipped to it; ascending, gap-free, neighbours differ. */
   runs(range?: ByteRange): Iterable<MapRun>
+  /** A new cursor on the first run, for walks over maps together. */
+  cursor(): RunCursor
   /** How many bytes are of this kind. */
   countBytes(kind: ExtentKind): number
+}
+
+/** Stands on one run of a map; makes no object a run. Past the last run it stands on a hole without end. */
+export interface RunCursor {
+  readonly kind: ExtentKind
+  readonly depth: number
+  /** Where the run ends, in bytes; Infinity past the last. */
+  readonly end: number
+  next(): void
 }
 
 /** The deepest layer that a label can name. Above the limit of a chain's length by far. */
@@ -92,13 +103,30 @@ const blockMapOf = (starts: Float64Array, labels: Uint8Array, size: number): Blo
     *runs(range) {
       const { offset, length } = rangeWithin(size, range)
       const end = offset + length
-      for (let run = lastStartingAtMost(offset); run < runCount; run += 1) {
+      for (let run = Math.max(0, lastStartingAtMost(offset)); run < runCount; run += 1) {
         const start = Math.max(starts[run]!, offset)
         if (start >= end) return
         const label = labels[run]!
         const stop = Math.min(endOf(run), end)
         yield { offset: start, length: stop - start, kind: kindOf(label), depth: depthOf(label) }
       }
+    },
+    cursor() {
+      let run = -1
+      const cursor = {
+        kind: 'hole' as ExtentKind,
+        depth: 0,
+        end: 0,
+        next() {
+          run += 1
+          const label = run < runCount ? labels[run]! : 0
+          cursor.kind = kindOf(label)
+          cursor.depth = depthOf(label)
+          cursor.end = run < runCount ? endOf(run) : Infinity
+        },
+      }
+      cursor.next()
+      return cursor
     },
     countBytes(kind) {
       let bytes = 0
@@ -110,49 +138,21 @@ const blockMapOf = (starts: Float64Array, labels: Uint8Array, size: number): Blo
   }
 }
 
-/** The map of one disk, read from its extents; everything is at depth 0. */
-export const collectBlockMap = async (disk: Disk): Promise<BlockMap> => {
-  const builder = createBlockMapBuilder()
-  for await (const { length, kind } of disk.extents()) builder.add(length, kind)
-  return builder.finish()
-}
-
 /**
- * What is seen of `lower` through the holes of `upper`, with its depths one deeper than there. The
- * result has the size of `upper`: what `lower` has beyond is cut off, what it lacks is hole.
+ * The map of one disk, read from its extents; everything is at depth 0.
+ * @param within only what it holds is asked for; the rest is hole
  */
-export const overlayBlockMap = (upper: BlockMap, lower: BlockMap): BlockMap => {
+export const collectBlockMap = async (disk: Disk, within?: BlockMap): Promise<BlockMap> => {
   const builder = createBlockMapBuilder()
-  for (const run of upper.runs()) {
-    if (run.kind !== 'hole') {
-      builder.add(run.length, run.kind, run.depth)
-      continue
-    }
-    const end = run.offset + run.length
-    const reach = Math.min(end, lower.size)
-    if (run.offset < reach) {
-      for (const below of lower.runs({ offset: run.offset, length: reach - run.offset })) {
-        builder.add(below.length, below.kind, below.depth + 1)
-      }
-    }
-    builder.add(end - Math.max(run.offset, reach), 'hole')
+  const asked = within?.runs() ?? [{ offset: 0, length: disk.size, kind: 'data' as const }]
+  for (const { offset, length, kind } of asked) {
+    if (kind === 'hole') builder.add(length, 'hole')
+    else
+      for await (const extent of disk.extents({ offset, length }))
+        builder.add(extent.length, extent.kind)
   }
   return builder.finish()
 }
-
-/**
- * What two maps hold between them: `data` where either has data or zeros, `hole` where neither says
- * anything. Depths are dropped.
- * @param size of the result; a map that is shorter has holes beyond its end
- */
-export const unionBlockMap = (maps: readonly BlockMap[], size: number): BlockMap =>
-  maps.reduce((union, map) => {
-    const builder = createBlockMapBuilder()
-    for (const run of overlayBlockMap(union, map).runs()) {
-      builder.add(run.length, run.kind === 'hole' ? 'hole' : 'data')
-    }
-    return builder.finish()
-  }, emptyBlockMap(size))
 
 /** A map of `size` bytes that holds nothing. */
 export const emptyBlockMap = (size: number): BlockMap => {

@@ -1,10 +1,12 @@
-// A chain of layers as one disk: each stretch is read from the top-most layer that holds it.
-// Which layer that is, the overlaid block map says; no layer is asked in vain.
+// A chain of layers as one disk: each stretch is read from the top-most layer that holds it. Two ways to
+// know which one that is: an overlaid map of all layers, for whoever reads everything, or asking the
+// layers for one range after the other, for whoever needs little of a chain whose maps are not known.
 
-import type { BlockMap } from './block-map.ts'
-import { createBlockMapBuilder, emptyBlockMap, overlayBlockMap } from './block-map.ts'
+import type { BlockMap, MapRun } from './block-map.ts'
+import { overlayChain } from './block-map-sets.ts'
 import type { Disk } from './disk.ts'
 import { rangeWithin, throwIfAborted } from './disk.ts'
+import type { ByteRange } from './extents.ts'
 import { coalesce } from './extents.ts'
 import { settleAll } from './settle.ts'
 
@@ -14,52 +16,82 @@ export interface ChainLayer {
   readonly map: BlockMap
 }
 
+/** One layer, open; where its map is known, its disk tells its extents from that. */
+export interface LayerOnDemand {
+  readonly disk: Disk
+}
+
+/** A disk that tells from which layer each stretch comes. */
+export interface ChainDisk extends Disk {
+  /** What lies in a range of the disk, as `extents`, with the depth of the layer that answers; neighbours may be alike. */
+  runs(range?: ByteRange): AsyncIterable<MapRun> | Iterable<MapRun>
+}
+
 /**
  * @param layers top first; the disk owns and closes them. None: a disk of zeros
  * @param size virtual size; a layer may be shorter (the disk grew) or longer (it is cut off)
  */
-export const createChainDisk = (layers: readonly ChainLayer[], size: number): Disk => {
-  const map = overlayAll(
+export const createChainDisk = (layers: readonly ChainLayer[], size: number): ChainDisk => {
+  const map = overlayChain(
     layers.map((layer) => layer.map),
     size,
   )
-  return {
-    size,
-    // Neighbours of one kind may come from different layers.
-    extents: (range) => coalesce(map.runs(range)),
-    async read(offset, target, signal) {
-      throwIfAborted(signal)
-      const steps: Promise<void>[] = []
-      for (const run of map.runs(rangeWithin(size, { offset, length: target.length }))) {
-        const start = run.offset - offset
-        const part = target.subarray(start, start + run.length)
-        if (run.kind === 'data') steps.push(layers[run.depth]!.disk.read(run.offset, part, signal))
-        else part.fill(0)
-      }
-      await (steps.length === 1 ? steps[0] : settleAll(steps))
-    },
-    async close() {
-      await settleAll(layers.map(({ disk }) => disk.close()))
-    },
-  }
+  return chainDisk(layers, size, (range) => map.runs(range))
 }
 
-/** The maps of a chain, top first, as one of `size` bytes. */
-const overlayAll = (maps: readonly BlockMap[], size: number): BlockMap => {
-  const chain = maps.reduceRight(
-    (lower, upper) => overlayBlockMap(upper, lower),
-    emptyBlockMap(size),
-  )
-  return clipBlockMap(chain, size)
-}
+/** The same disk, without a map of the whole: a range costs what its layers' extents there cost. */
+export const createChainOnDemand = (layers: readonly LayerOnDemand[], size: number): ChainDisk =>
+  chainDisk(layers, size, (range) => runsBelow(layers, 0, size, range))
 
-/** Cuts a map to `size` bytes, or fills it up with a hole. */
-const clipBlockMap = (map: BlockMap, size: number): BlockMap => {
-  if (map.size === size) return map
-  const builder = createBlockMapBuilder()
-  for (const { length, kind, depth } of map.runs({ offset: 0, length: Math.min(size, map.size) })) {
-    builder.add(length, kind, depth)
+const chainDisk = (
+  layers: readonly LayerOnDemand[],
+  size: number,
+  runs: (range?: ByteRange) => AsyncIterable<MapRun> | Iterable<MapRun>,
+): ChainDisk => ({
+  size,
+  runs,
+  // Neighbours of one kind may come from different layers.
+  extents: (range) => coalesce(runs(range)),
+  async read(offset, target, signal) {
+    throwIfAborted(signal)
+    const steps: Promise<void>[] = []
+    for await (const run of runs(rangeWithin(size, { offset, length: target.length }))) {
+      const start = run.offset - offset
+      const part = target.subarray(start, start + run.length)
+      if (run.kind === 'data') steps.push(layers[run.depth]!.disk.read(run.offset, part, signal))
+      else part.fill(0)
+    }
+    await (steps.length === 1 ? steps[0] : settleAll(steps))
+  },
+  async close() {
+    await settleAll(layers.map(({ disk }) => disk.close()))
+  },
+})
+
+/** What the layers from `depth` down show in a range: what one does not hold, the next is asked for. */
+async function* runsBelow(
+  layers: readonly LayerOnDemand[],
+  depth: number,
+  size: number,
+  range?: ByteRange,
+): AsyncGenerator<MapRun, void, undefined> {
+  const { offset, length } = rangeWithin(size, range)
+  const layer = layers[depth]
+  const isLast = depth >= layers.length - 1
+  // Beyond the end of a layer nothing of those below it is seen.
+  const held = Math.max(0, Math.min(length, (layer?.disk.size ?? 0) - offset))
+  if (layer !== undefined && held > 0) {
+    for await (const extent of layer.disk.extents({ offset, length: held })) {
+      const { kind } = extent
+      if (kind === 'hole' && !isLast) yield* runsBelow(layers, depth + 1, size, extent)
+      else
+        yield {
+          offset: extent.offset,
+          length: extent.length,
+          kind,
+          depth: kind === 'hole' ? 0 : depth,
+        }
+    }
   }
-  builder.add(Math.max(0, size - map.size), 'hole')
-  return builder.finish()
+  if (held < length) yield { offset: offset + held, length: length - held, kind: 'hole', depth: 0 }
 }

@@ -21,17 +21,39 @@ export interface Extent extends ByteRange {
 export async function* coalesce(
   extents: AsyncIterable<Extent> | Iterable<Extent>,
 ): AsyncGenerator<Extent, void, undefined> {
-  let last: Extent | undefined
-  for await (const { offset, length, kind } of extents) {
-    if (length === 0) continue
-    if (last !== undefined && last.kind === kind) {
-      last = { ...last, length: last.length + length }
-      continue
+  const join = createJoin()
+  // Waiting for what is there costs more than all the rest: a map has a million runs.
+  if (Symbol.iterator in extents) {
+    for (const extent of extents) {
+      const whole = join.add(extent)
+      if (whole !== undefined) yield whole
     }
-    if (last !== undefined) yield last
-    last = { offset, length, kind }
+  } else {
+    for await (const extent of extents) {
+      const whole = join.add(extent)
+      if (whole !== undefined) yield whole
+    }
   }
-  if (last !== undefined) yield last
+  if (join.last !== undefined) yield join.last
+}
+
+/** Keeps the last extent for as long as it grows. */
+const createJoin = () => {
+  const join = {
+    last: undefined as Extent | undefined,
+    /** @returns the extent before, where this one does not join it */
+    add({ offset, length, kind }: Extent): Extent | undefined {
+      if (length === 0) return undefined
+      const { last } = join
+      if (last?.kind === kind) {
+        join.last = { offset: last.offset, length: last.length + length, kind }
+        return undefined
+      }
+      join.last = { offset, length, kind }
+      return last
+    },
+  }
+  return join
 }
 
 /** The part of `extent` inside `range`; undefined where they do not meet. */

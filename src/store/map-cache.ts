@@ -8,6 +8,9 @@ const maximumRuns = 2_000_000
 export interface MapCache {
   /** The map of the layer; `build` makes it when it is not there. Simultaneous askers share one build. */
   get(layerUuid: string, build: () => Promise<BlockMap>): Promise<BlockMap>
+
+  /** The map of the layer where it is there; it is not made. */
+  peek(layerUuid: string): BlockMap | undefined
 }
 
 export const createMapCache = (limit = maximumRuns): MapCache => {
@@ -31,6 +34,7 @@ export const createMapCache = (limit = maximumRuns): MapCache => {
   }
 
   return {
+    peek: (uuid) => maps.get(uuid),
     async get(uuid, build) {
       const known = maps.get(uuid)
       if (known !== undefined) {

@@ -6,12 +6,15 @@ import type { Catalog } from '../catalog/catalog.ts'
 import type { LayerRow } from '../catalog/layers.ts'
 import { handleInvalid } from '../catalog/refs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
-import type { PathLayer } from '../disk/delta-disk.ts'
-import { createDeltaDisk } from '../disk/delta-disk.ts'
+import type { MapRun } from '../disk/block-map.ts'
+import { closeWith } from '../disk/close-with.ts'
 import type { Disk } from '../disk/disk.ts'
+import type { ByteRange } from '../disk/extents.ts'
 import { AppError } from '../errors.ts'
+import type { Deltas } from './deltas.ts'
+import { createDeltas } from './deltas.ts'
 import { createMapCache } from './map-cache.ts'
-import { openChain, readPath } from './open-chain.ts'
+import { openChain, openChainOnDemand } from './open-chain.ts'
 import { createPins } from './pins.ts'
 import type { Store } from './store.ts'
 
@@ -27,12 +30,15 @@ export interface Storage {
 
   /**
    * What the VDI shows at this moment; later imports do not disturb it. Closing the disk ends that.
-   * @param base where given, the disk's extents tell only what may differ from this VDI: see createDeltaDisk
+   * @param base where given, the disk's extents tell only what may differ from this VDI, by the maps alone
    */
   openVdi(vdi: VdiRow, base?: VdiRow): Promise<OpenedVdi>
 
-  /** What each layer of the VDI holds, top first, at this moment. No data is read and nothing stays open. */
-  readPath(vdi: VdiRow): Promise<ReadPath>
+  /** What the VDI holds, range by range, without a map of the whole. Closing it is as of `openVdi`. */
+  openRuns(vdi: VdiRow): Promise<OpenedRuns>
+
+  /** What differs between two VDIs, of one storage repository or of two. */
+  readonly deltas: Deltas
 
   /**
    * The rows of these VDIs at this moment, whose layers are kept until `release` is called.
@@ -66,9 +72,11 @@ export interface OpenedVdi {
   readonly chain: readonly LayerRow[]
 }
 
-export interface ReadPath {
+export interface OpenedRuns {
   readonly chain: readonly LayerRow[]
-  readonly path: readonly PathLayer[]
+  /** See ChainDisk. */
+  runs(range: ByteRange): AsyncIterable<MapRun> | Iterable<MapRun>
+  close(): Promise<void>
 }
 
 export interface HeldVdis {
@@ -124,24 +132,20 @@ export const createStorage = ({ catalog, onError }: StorageOptions): Storage => 
       return { chain, release: pins.pin(chain.map((layer) => layer.uuid)) }
     })
 
-  const openPinned = async (vdi: VdiRow) => {
+  const openPinned = async (vdi: VdiRow, open = openChain) => {
     const { chain, release } = await pinChain(vdi)
     try {
-      const { disk, path } = await openChain(store(vdi.srUuid), maps, chain, vdi.virtualSize)
-      return { disk: closeWith(disk, release), path, chain }
+      const opened = await open(store(vdi.srUuid), maps, chain, vdi.virtualSize)
+      return { opened, disk: closeWith(opened, release), chain }
     } catch (error) {
       release()
       throw error
     }
   }
 
-  const readPinnedPath = async (vdi: VdiRow): Promise<ReadPath> => {
-    const { chain, release } = await pinChain(vdi)
-    try {
-      return { chain, path: await readPath(store(vdi.srUuid), maps, chain) }
-    } finally {
-      release()
-    }
+  const openWhole = async (vdi: VdiRow): Promise<OpenedVdi> => {
+    const { disk, chain } = await openPinned(vdi)
+    return { disk, chain }
   }
 
   const requireVdi = async (uuid: string): Promise<VdiRow> => {
@@ -149,6 +153,8 @@ export const createStorage = ({ catalog, onError }: StorageOptions): Storage => 
     if (vdi === undefined) throw handleInvalid('VDI', uuid)
     return vdi
   }
+
+  const deltas = createDeltas({ store, maps, pinChain, openVdi: openWhole })
 
   return {
     store,
@@ -160,22 +166,15 @@ export const createStorage = ({ catalog, onError }: StorageOptions): Storage => 
         return { vdis, release }
       }),
     holdLayers: (uuids) => oneAtATime(() => pins.pin(uuids)),
-    openLayers: async (layers, size) =>
-      (await openChain(store(layers[0]!.srUuid), maps, layers, size)).disk,
-    readPath: readPinnedPath,
+    openLayers: (layers, size) => openChain(store(layers[0]!.srUuid), maps, layers, size),
+    deltas,
     attach: (srUuid, store) => void stores.set(srUuid, store),
     detach: (srUuid) => void stores.delete(srUuid),
-    async openVdi(vdi, base) {
-      const opened = await openPinned(vdi)
-      if (base === undefined) return opened
-      try {
-        const below = await readPinnedPath(base)
-        const delta = createDeltaDisk(opened.disk, opened.path, below.path)
-        return { disk: delta, chain: opened.chain }
-      } catch (error) {
-        await opened.disk.close()
-        throw error
-      }
+    openVdi: (vdi, base) =>
+      base === undefined ? openWhole(vdi) : deltas.open(vdi, base, { narrow: 'never' }),
+    async openRuns(vdi) {
+      const { opened, disk, chain } = await openPinned(vdi, openChainOnDemand)
+      return { chain, runs: (range) => opened.runs(range), close: () => disk.close() }
     },
     async recover() {
       const left = await catalog.layers.unfinished()
@@ -188,17 +187,3 @@ export const createStorage = ({ catalog, onError }: StorageOptions): Storage => 
     },
   }
 }
-
-/** `disk`, whose close calls `release` too. */
-const closeWith = (disk: Disk, release: () => void): Disk => ({
-  size: disk.size,
-  extents: (range) => disk.extents(range),
-  read: (offset, target, signal) => disk.read(offset, target, signal),
-  async close() {
-    try {
-      await disk.close()
-    } finally {
-      release()
-    }
-  },
-})

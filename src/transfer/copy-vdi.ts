@@ -41,7 +41,12 @@ export const copyVdi = (
 ): Promise<string> =>
   context.transfers.run(task.ref, async (signal) => {
     requireData(await findVdi(context, request.vdiUuid))
-    const { disk, vdi } = await openNow(context, request.vdiUuid, request.baseUuid ?? undefined)
+    const { disk, vdi } = await openNow(
+      context,
+      request.vdiUuid,
+      request.baseUuid ?? undefined,
+      (vdi, base) => context.storage.openVdi(vdi, base),
+    )
     try {
       const onProgress = progressOf(await countData(disk), task)
       const write = (writer: DiskWriter) => copyDisk(disk, writer, { signal, onProgress })

@@ -3,9 +3,11 @@
 
 import { createHash } from 'node:crypto'
 import type { VdiRow } from '../catalog/vdis.ts'
-import type { FormatName, ImageIdentity, PlanOptions } from '../formats/format.ts'
+import { createMemoryDisk } from '../disk/memory-disk.ts'
+import type { FormatName, ImageFormat, ImageIdentity, PlanOptions } from '../formats/format.ts'
 import { requireFormat } from '../formats/registry.ts'
 import type { Image } from '../image/image.ts'
+import type { Narrowing, OpenedDelta } from '../store/deltas.ts'
 import type { OpenedVdi } from '../store/storage.ts'
 import type { TransferContext } from './context.ts'
 import { openNow } from './open-now.ts'
@@ -20,7 +22,11 @@ export interface ExportRequest {
   readonly formatName: string
   /** Only what differs from this VDI. */
   readonly baseUuid?: string
+  /** Of a delta: whether content is compared before it is planned. Default `small`. */
+  readonly narrow?: Narrowing
   readonly options: PlanOptions
+  /** Aborted when the client has left: what is done before the first byte ends then. */
+  readonly clientLeft?: AbortSignal
 }
 
 /** An image on loan: valid until `deliver` returns. */
@@ -32,6 +38,8 @@ export interface ReadyExport {
   readonly fileName: string
   /** Aborted when the task is cancelled or the server stops. */
   readonly signal: AbortSignal
+  /** Takes the fraction of the image that has been sent, 0 to 1, for the task. */
+  readonly report: (fraction: number) => void
 }
 
 /** Sends the image. Throws where a part could not be read, and TASK_CANCELLED where the client left. */
@@ -50,7 +58,21 @@ export const exportVdi = (
   context.transfers.run(task.ref, async (signal) => {
     const { options } = request
     const format = requireFormat(request.formatName)
-    const opened = await openNow(context, request.vdiUuid, request.baseUuid)
+    // Of a task that waits for a comparison first, that is one half, the sending the other.
+    let share = 1
+    const onProgress = (fraction: number): void => {
+      share = 0.5
+      task.report(fraction / 2)
+    }
+    const opened = await openNow(
+      context,
+      request.vdiUuid,
+      request.baseUuid,
+      async (vdi, base): Promise<OpenedExport> =>
+        base === undefined
+          ? context.storage.openVdi(vdi)
+          : openDelta(context, { vdi, base, format, request, signal, onProgress }),
+    )
     const { vdi, base } = opened
     const image = await planOrClose(opened, () =>
       format.plan(opened.disk, identityOf(vdi, base), options),
@@ -58,15 +80,45 @@ export const exportVdi = (
     try {
       await deliver({
         image,
-        etag: etagOf(vdi, base, format.name, options),
+        etag: etagOf({ vdi, base, basis: opened.basis ?? '' }, format.name, options),
         mediaType: format.mediaType,
         fileName: `${vdi.uuid}.${format.name}`,
         signal,
+        report: (fraction) => task.report(1 - share + share * fraction),
       })
     } finally {
       await image.close()
     }
   })
+
+interface OpenedExport extends OpenedVdi {
+  /** Of a delta: see Changes. */
+  readonly basis?: string
+}
+
+interface DeltaRequest {
+  readonly vdi: VdiRow
+  readonly base: VdiRow
+  readonly format: ImageFormat
+  readonly request: ExportRequest
+  readonly signal: AbortSignal
+  readonly onProgress: (fraction: number) => void
+}
+
+const openDelta = async (
+  { storage }: TransferContext,
+  { vdi, base, format, request, signal, onProgress }: DeltaRequest,
+): Promise<OpenedDelta> => {
+  const { narrow = 'small', options, clientLeft } = request
+  // What the format cannot carry is refused before content is compared: an empty delta is planned for nothing.
+  const empty = createMemoryDisk(vdi.virtualSize)
+  await (await format.plan(empty, identityOf(vdi, base), options)).close()
+  return storage.deltas.open(vdi, base, {
+    narrow,
+    signal: clientLeft === undefined ? signal : AbortSignal.any([signal, clientLeft]),
+    onProgress,
+  })
+}
 
 const planOrClose = async (opened: OpenedVdi, plan: () => Promise<Image>): Promise<Image> => {
   try {
@@ -86,15 +138,25 @@ const identityOf = (vdi: VdiRow, base: VdiRow | undefined): ImageIdentity => ({
 /** When the content was sealed; that of an empty VDI when the VDI was made. */
 const contentTime = (vdi: VdiRow): Date => vdi.contentAt ?? vdi.createdAt
 
-/** Everything that the bytes depend on: content, size, format and options. */
+interface ExportedContent {
+  readonly vdi: VdiRow
+  readonly base: VdiRow | undefined
+  /** Of the delta: see Changes. */
+  readonly basis: string
+}
+
+/** Everything that the bytes depend on: content, size, format and options, and how a delta was found. */
 const etagOf = (
-  vdi: VdiRow,
-  base: VdiRow | undefined,
+  { vdi, base, basis }: ExportedContent,
   format: FormatName,
   options: PlanOptions,
 ): string => {
   const disks = [vdi, base].map((disk) => [disk?.uuid, disk?.contentUuid, disk?.virtualSize])
-  const parts = [planVersion, disks, format, options.subformat, options.delta]
+  return strongTag([planVersion, disks, basis, format, options.subformat, options.delta])
+}
+
+/** Quoted, as HTTP wants it. */
+export const strongTag = (parts: readonly unknown[]): string => {
   const digest = createHash('sha256').update(JSON.stringify(parts)).digest('base64url')
   return `"${digest.slice(0, 32)}"`
 }

@@ -2,29 +2,31 @@
 // between would leave the one without the other.
 
 import type { VdiRow } from '../catalog/vdis.ts'
-import type { OpenedVdi } from '../store/storage.ts'
 import type { TransferContext } from './context.ts'
 
-export interface VdiNow extends OpenedVdi {
+/** The rows that were opened. */
+export interface Now {
   readonly vdi: VdiRow
+  /** Undefined where none was named. */
   readonly base: VdiRow | undefined
 }
 
 /**
- * @param baseUuid where given, the disk tells only what may differ from this VDI
- * @throws AppError HANDLE_INVALID
+ * @param open opens the rows; their layers are kept meanwhile
+ * @throws AppError HANDLE_INVALID; what `open` throws
  */
-export const openNow = async (
+export const openNow = async <Opened extends object>(
   { storage }: TransferContext,
   vdiUuid: string,
   baseUuid: string | undefined,
-): Promise<VdiNow> => {
+  open: (vdi: VdiRow, base: VdiRow | undefined) => Promise<Opened>,
+): Promise<Opened & Now> => {
   const held = await storage.holdVdis([vdiUuid, ...(baseUuid === undefined ? [] : [baseUuid])])
   try {
     const [vdi, base] = held.vdis
-    return { ...(await storage.openVdi(vdi!, base)), vdi: vdi!, base }
+    return { ...(await open(vdi!, base)), vdi: vdi!, base }
   } finally {
-    // From here on the open disk holds them.
+    // From here on what is open holds them.
     held.release()
   }
 }

@@ -9,6 +9,17 @@ import { refOf, uuidIn } from './command.ts'
 const selfOf = (context: CommandContext): Promise<string> =>
   refOf(context, 'VDI', context.params.required('uuid'))
 
+/** A command that is one call on one VDI and prints nothing. */
+const callOn = (name: string, method: string, help: string): Command => ({
+  name,
+  help,
+  required: ['uuid'],
+  optional: [],
+  async run(context) {
+    await context.api(method, await selfOf(context))
+  },
+})
+
 export const vdiCommands: readonly Command[] = [
   {
     name: 'vdi-create',
@@ -35,14 +46,8 @@ export const vdiCommands: readonly Command[] = [
     },
   },
   {
-    name: 'vdi-destroy',
-    help: 'Destroys a VDI with its content.',
-    required: ['uuid'],
-    optional: [],
+    ...callOn('vdi-destroy', 'VDI.destroy', 'Destroys a VDI with its content.'),
     isCommon: true,
-    async run(context) {
-      await context.api('VDI.destroy', await selfOf(context))
-    },
   },
   {
     name: 'vdi-snapshot',
@@ -116,6 +121,21 @@ export const vdiCommands: readonly Command[] = [
       print.lines([uuidIn(result)])
     },
   },
+  callOn(
+    'vdi-enable-cbt',
+    'VDI.enable_cbt',
+    'Says that the changes of a VDI are tracked. diskport knows them anyway; backup clients look at it.',
+  ),
+  callOn(
+    'vdi-disable-cbt',
+    'VDI.disable_cbt',
+    'Says that the changes of a VDI are no longer tracked.',
+  ),
+  callOn(
+    'vdi-data-destroy',
+    'VDI.data_destroy',
+    'Deletes the content of a snapshot. Which blocks have changed since can still be asked.',
+  ),
   {
     name: 'vdi-list-changed-blocks',
     help: 'Shows in base64 which blocks of 64 KiB differ between two VDIs.',

@@ -120,6 +120,6 @@ export const vdiClass = defineClass<Row, VdiRow, VdiChanges>({
     constant('metadata_of_pool', optionalRefTo('pool'), null),
     constant('metadata_latest', bool, false),
     constant('is_tools_iso', bool, false),
-    constant('cbt_enabled', bool, false),
+    field('cbt_enabled', bool, (vdi) => vdi.cbtEnabled),
   ],
 })

@@ -14,6 +14,7 @@ import { taskMethods } from './task.ts'
 import { userMethods } from './user.ts'
 import { vdiCopyMethods } from './vdi-copies.ts'
 import { vdiMethods } from './vdi.ts'
+import { vdiChangedBlocksMethods } from './vdi-changed-blocks.ts'
 
 const ownMethods: readonly Method[] = [
   ...classes.flatMap(genericMethods),
@@ -24,6 +25,7 @@ const ownMethods: readonly Method[] = [
   ...userMethods,
   ...vdiMethods,
   ...vdiCopyMethods,
+  ...vdiChangedBlocksMethods,
 ]
 
 const listMethods = defineOpenMethod({

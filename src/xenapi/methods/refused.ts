@@ -13,11 +13,8 @@ const names = [
   'SR.introduce',
   'SR.probe',
   'VDI.data_destroy',
-  'VDI.disable_cbt',
-  'VDI.enable_cbt',
   'VDI.forget',
   'VDI.introduce',
-  'VDI.list_changed_blocks',
 ]
 
 /** More than any of them takes: what is refused is the call, not its form. */

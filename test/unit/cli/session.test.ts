@@ -188,6 +188,20 @@ describe('calls', () => {
     expect(calls.find(([method]) => method === 'VDI.resize')!.slice(3)).toEqual([String(size)])
   })
 
+  test.each([
+    ['vdi-enable-cbt', 'VDI.enable_cbt'],
+    ['vdi-disable-cbt', 'VDI.disable_cbt'],
+    ['vdi-data-destroy', 'VDI.data_destroy'],
+    ['vdi-destroy', 'VDI.destroy'],
+  ])('%s is one call and prints nothing', async (command, method) => {
+    const { open, calls } = await startCliServer({ ...refs, [method]: () => '' })
+    const { out, code } = await (await open(command, 'uuid=v', ...root)).shown()
+    expect([out, code]).toEqual(['', 0])
+    expect(calls.filter(([name]) => name === method)).toEqual([
+      [method, 'OpaqueRef:session', 'OpaqueRef:v'],
+    ])
+  })
+
   test('param-set changes names and map entries, after all have been checked', async () => {
     const record = { other_config: { old: '1' } }
     const { open, calls } = await startCliServer({

@@ -3,13 +3,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { BlockMap, MapRun } from '../../../src/disk/block-map.ts'
-import {
-  collectBlockMap,
-  createBlockMapBuilder,
-  overlayBlockMap,
-} from '../../../src/disk/block-map.ts'
+import { collectBlockMap, createBlockMapBuilder } from '../../../src/disk/block-map.ts'
+import { overlayBlockMap } from '../../../src/disk/block-map-sets.ts'
 import { readBlockMapJson, writeBlockMapJson } from '../../../src/disk/block-map-json.ts'
-import { createChainDisk } from '../../../src/disk/chain-disk.ts'
+import { createChainDisk, createChainOnDemand } from '../../../src/disk/chain-disk.ts'
 import type { ExtentKind } from '../../../src/disk/extents.ts'
 import { diskLaws } from '../../laws/disk-laws.ts'
 import type { PatternPart } from '../../support/disks.ts'
@@ -124,21 +121,26 @@ const bottom: readonly PatternPart[] = [
   ['hole', 4096],
 ]
 
-const openChain = async (size: number) => {
+const openChain = async (size: number, isOnDemand = false) => {
   const disks = [createPatternDisk(top, 1), createPatternDisk(bottom, 2)]
   const layers = await Promise.all(
     disks.map(async (disk) => ({ disk, map: await collectBlockMap(disk) })),
   )
+  // The lower one has its map, the upper one is asked.
+  if (isOnDemand) return createChainOnDemand([{ disk: disks[0]! }, layers[1]!], size)
   return createChainDisk(layers, size)
 }
 
-describe('chain disk', () => {
-  diskLaws('a chain of two', () => openChain(208_896))
+describe.each([
+  ['chain disk', false],
+  ['chain on demand', true],
+])('%s', (_name, isOnDemand) => {
+  diskLaws('a chain of two', () => openChain(208_896, isOnDemand))
 
   test.each([208_896, 512 * 100, 512 * 1000])(
     'at %i bytes each stretch comes from its layer',
     async (size) => {
-      const chain = await openChain(size)
+      const chain = await openChain(size, isOnDemand)
       const expected = new Uint8Array(Math.max(size, 208_896))
       const [upper, lower] = [
         await readAll(createPatternDisk(top, 1)),

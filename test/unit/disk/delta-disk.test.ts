@@ -2,9 +2,10 @@
 
 import { describe, expect, test } from 'vitest'
 import { collectBlockMap } from '../../../src/disk/block-map.ts'
-import { createChainDisk } from '../../../src/disk/chain-disk.ts'
-import { createDeltaDisk } from '../../../src/disk/delta-disk.ts'
+import { createChainDisk, createChainOnDemand } from '../../../src/disk/chain-disk.ts'
+import { changedBlocks, collectDeltaMap, createDeltaDisk } from '../../../src/disk/delta-disk.ts'
 import type { Disk } from '../../../src/disk/disk.ts'
+import type { ByteRange } from '../../../src/disk/extents.ts'
 import { diskLaws } from '../../laws/disk-laws.ts'
 import { writeDisk } from '../../laws/format-laws.ts'
 import type { PatternPart } from '../../support/disks.ts'
@@ -31,6 +32,7 @@ const layers: Record<string, readonly PatternPart[]> = {
     ['zero', 64 * K],
     ['hole', 64 * K],
   ],
+  short: [['hole', 128 * K]],
   other: [
     ['hole', 200 * K],
     ['data', 56 * K],
@@ -52,13 +54,32 @@ const open = async (names: readonly string[], size = 256 * K) => {
   return { disk: createChainDisk(path, size), path }
 }
 
-const deltaOf = async (names: readonly string[], baseNames: readonly string[], size?: number) => {
-  const [target, base] = [await open(names, size), await open(baseNames)]
-  return { delta: createDeltaDisk(target.disk, target.path, base.path), target, base }
+const deltaOf = async (
+  names: readonly string[],
+  baseNames: readonly string[],
+  size?: number,
+  baseSize?: number,
+) => {
+  const [target, base] = [await open(names, size), await open(baseNames, baseSize)]
+  const mapsWithout = (path: typeof target.path, other: typeof target.path) =>
+    path.filter(({ uuid }) => !other.some((layer) => layer.uuid === uuid)).map(({ map }) => map)
+  const own = mapsWithout(target.path, base.path)
+  const shared = target.path.filter(({ uuid }) => baseNames.includes(uuid))
+  const changed = changedBlocks(
+    {
+      own,
+      others: mapsWithout(base.path, target.path),
+      baseSize: base.disk.size,
+      sharedSize: Math.max(0, ...shared.map(({ map }) => map.size)),
+    },
+    target.disk.size,
+  )
+  const delta = createDeltaDisk(target.disk, await collectDeltaMap(target.disk, changed, own))
+  return { delta, target, base, changed, own }
 }
 
 const apply = async (delta: Disk, base: Disk): Promise<Disk> => {
-  const result = createMemoryDisk(delta.size)
+  const result = createMemoryDisk(Math.max(delta.size, base.size))
   await writeDisk(base, result, 512)
   await writeDisk(delta, result, 512)
   return result
@@ -82,6 +103,37 @@ describe('delta disk', () => {
     const { delta, target, base } = await deltaOf(['grown', 'root'], ['root'], 320 * K)
     expectSameBytes(await readAll(await apply(delta, base.disk)), await readAll(target.disk))
     expect((await listExtents(delta))[0]).toEqual({ offset: 0, length: 256 * K, kind: 'hole' })
+  })
+
+  test.each([
+    ['a layer hides what those below hold beyond its end', ['grown', 'short', 'root'], 320 * K],
+    ['and so does a base that is smaller than a layer that both have', ['root'], 256 * K],
+  ])('%s', async (_name, names, size) => {
+    const { delta, target, base } = await deltaOf(names, ['root'], size, Math.min(size, 160 * K))
+    expectSameBytes(await readAll(await apply(delta, base.disk)), await readAll(target.disk))
+    const back = await deltaOf(['root'], names, 256 * K, size)
+    const restored = await readAll(await apply(back.delta, back.base.disk))
+    expectSameBytes(restored.subarray(0, 256 * K), await readAll(back.target.disk))
+  })
+
+  test('the layers that both have are asked only where the others say nothing', async () => {
+    const { changed, own, target } = await deltaOf(['left', 'root'], ['right', 'root'])
+    const asked: unknown[] = []
+    const root = target.path[1]!.disk
+    const watched = {
+      ...root,
+      extents: (range?: ByteRange) => {
+        asked.push({ offset: range?.offset, length: range?.length })
+        return root.extents(range)
+      },
+    }
+    const layers = [target.path[0]!, { disk: watched }]
+    const map = await collectDeltaMap(createChainOnDemand(layers, 256 * K), changed, own)
+    expect(asked).toEqual([
+      { offset: 16 * K, length: 16 * K },
+      { offset: 128 * K, length: 64 * K },
+    ])
+    expect(map.countBytes('data')).toBe(80 * K)
   })
 
   test('nothing but what one of the layers between holds is in it', async () => {

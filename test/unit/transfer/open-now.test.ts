@@ -11,7 +11,7 @@ test('what is opened stays until it is closed, whatever becomes of the VDI', asy
   const uuid = await create()
   await write(uuid, 0, 1)
   const before = await read(uuid)
-  const opening = openNow(context, uuid, undefined)
+  const opening = openNow(context, uuid, undefined, (row) => storage.openVdi(row))
   // Asked for while the row is read and its layers are pinned.
   const destroying = catalog.vdis.destroy(uuid).then(() => storage.collect(srUuid))
   const { disk, vdi } = await opening
@@ -36,5 +36,7 @@ test('a VDI that is held keeps its layers, and one that is not there is none', a
   await disk.close()
   release()
   expect((await layers()).here).toBe(0)
-  await expect(openNow(context, uuid, undefined)).rejects.toMatchObject({ code: 'HANDLE_INVALID' })
+  await expect(
+    openNow(context, uuid, undefined, (row) => storage.openVdi(row)),
+  ).rejects.toMatchObject({ code: 'HANDLE_INVALID' })
 })

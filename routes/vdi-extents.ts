@@ -1,0 +1,103 @@
+// GET and HEAD /vdi_extents: what a VDI holds, or in what it differs from another, as the JSON of
+// `qemu-img map --output=json`, whole or a range of the disk.
+
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import type { Context } from 'hono'
+import { Hono } from 'hono'
+import { writeRunsJson } from '../src/disk/block-map-json.ts'
+import { AppError, toAppError } from '../src/errors.ts'
+import type { ExtentsRequest, ReadyExtents } from '../src/transfer/vdi-extents.ts'
+import { listExtents } from '../src/transfer/vdi-extents.ts'
+import { KiB } from '../src/units.ts'
+import type { NodeEnvironment, RouteContext } from './environment.ts'
+import { errorReply, logRefusal } from './error-response.ts'
+import type { Parameters } from './params.ts'
+import { readCredentials, readNarrowing, readParameters, readReference } from './params.ts'
+import { sendText } from './send-text.ts'
+import { leavingOf } from './streaming.ts'
+import { answer } from './upload.ts'
+
+/** Characters sent at a time. */
+const pieceLength = 64 * KiB
+
+export const createExtentsRoute = (context: RouteContext): Hono<NodeEnvironment> => {
+  const app = new Hono<NodeEnvironment>()
+  const handle = (c: Context<NodeEnvironment>) => handleExtents(context, c)
+  // Hono answers HEAD with the GET handler; it branches on the method itself.
+  app.get('/vdi_extents', handle)
+  app.get('/vdi_extents/', handle)
+  return app
+}
+
+const handleExtents = async (
+  { transfer, authorize }: RouteContext,
+  c: Context<NodeEnvironment>,
+): Promise<Response> => {
+  const { incoming, outgoing } = c.env
+  try {
+    const parameters = readParameters(incoming)
+    // Where a disk holds data is part of what an export tells.
+    await authorize(readCredentials(incoming, parameters), 'http/get_export_raw_vdi')
+    const request = { ...readRequest(parameters), clientLeft: leavingOf(outgoing) }
+    await listExtents(transfer, request, deliverTo(c))
+  } catch (error) {
+    const reason = toAppError(error)
+    if (outgoing.headersSent) {
+      outgoing.destroy()
+      const begun = { code: reason.code, reason: reason.message, path: c.req.path }
+      if (reason.code === 'TASK_CANCELLED') transfer.log.info(begun, 'a list of extents was left')
+      else transfer.log.error({ ...begun, error }, 'a list of extents failed after it had begun')
+    } else {
+      const reply = errorReply(reason, c.req.header('accept'))
+      logRefusal(transfer.log, reply, reason, 'a list of extents was refused')
+      answer(incoming, outgoing, reply)
+    }
+  }
+  return RESPONSE_ALREADY_SENT
+}
+
+const readRequest = (parameters: Parameters): ExtentsRequest => {
+  const narrow = readNarrowing(parameters)
+  const [offset, length] = [readBytes(parameters, 'offset'), readBytes(parameters, 'length')]
+  return {
+    vdiUuid: readReference(parameters, 'vdi', 'VDI'),
+    ...(parameters('base') !== undefined && { baseUuid: readReference(parameters, 'base', 'VDI') }),
+    ...(narrow !== undefined && { narrow }),
+    ...(offset !== undefined && { offset }),
+    ...(length !== undefined && { length }),
+  }
+}
+
+/** A number of bytes; undefined where it is absent. */
+const readBytes = (parameters: Parameters, name: string): number | undefined => {
+  const value = parameters(name)
+  if (value === undefined) return undefined
+  if (/^\d+$/.test(value) && Number.isSafeInteger(Number(value))) return Number(value)
+  const message = `${name} is "${value}", must be a whole number of bytes, 0 or more`
+  throw new AppError('INVALID_VALUE', [name, value], { message })
+}
+
+const deliverTo =
+  (c: Context<NodeEnvironment>) =>
+  async ({ runs, entryOf, etag, signal }: ReadyExtents): Promise<void> => {
+    const { outgoing } = c.env
+    const head = { etag, 'content-type': 'application/json', 'cache-control': 'no-cache, no-store' }
+    if (c.req.method === 'HEAD') {
+      outgoing.writeHead(200, head)
+      outgoing.end()
+      return
+    }
+    const pieces = writeRunsJson(runs, entryOf, pieceLength)
+    // What fails before the first piece is still a refusal.
+    const first = await pieces.next()
+    outgoing.writeHead(200, head)
+    await sendText(startingWith(first, pieces), outgoing, signal)
+  }
+
+async function* startingWith(
+  first: IteratorResult<string, void>,
+  rest: AsyncIterable<string>,
+): AsyncGenerator<string, void, undefined> {
+  if (first.done !== true) yield first.value
+  yield* rest
+}

@@ -1,0 +1,236 @@
+// What differs between two VDIs: from the maps of the layers that they do not share, and narrowed by
+// comparing content where that is asked for or costs little. storage.ts pins and opens for it.
+
+import type { LayerRow } from '../catalog/layers.ts'
+import type { VdiRow } from '../catalog/vdis.ts'
+import type { BlockMap } from '../disk/block-map.ts'
+import { emptyBlockMap } from '../disk/block-map.ts'
+import type { ChainDisk } from '../disk/chain-disk.ts'
+import { closeWith } from '../disk/close-with.ts'
+import { createDeferredDisk } from '../disk/deferred-disk.ts'
+import { changedBlocks, collectDeltaMap, createDeltaDisk } from '../disk/delta-disk.ts'
+import type { Disk } from '../disk/disk.ts'
+import type { NarrowOptions } from '../disk/narrow-delta.ts'
+import { narrowChanges } from '../disk/narrow-delta.ts'
+import { AppError } from '../errors.ts'
+import { GiB } from '../units.ts'
+import { createDeltaCache } from './delta-cache.ts'
+import type { MapCache } from './map-cache.ts'
+import { openChainOnDemand, readMaps } from './open-chain.ts'
+import type { Store } from './store.ts'
+
+/**
+ * Whether content is compared. `small`: of VDIs that share no layer, as long as they hold little data in
+ * all; the others differ in little more than what their layers say.
+ */
+export type Narrowing = 'never' | 'small' | 'always'
+
+/** How much data two VDIs may hold between them to be compared unasked, in bytes: about a second's work. */
+const smallComparison = GiB
+
+export interface DeltaOptions extends NarrowOptions {
+  readonly narrow: Narrowing
+}
+
+export interface Changes {
+  /** What may differ, as `data`; the rest is hole. Of the size of the first VDI. */
+  readonly map: BlockMap
+  /** The same for the same content means the same map: part of every ETag of a delta. */
+  readonly basis: string
+}
+
+export interface OpenedDelta {
+  /** Its extents tell only what may differ: see createDeltaDisk. Closing it ends the hold on the layers. */
+  readonly disk: Disk
+  /** The layers of the VDI, top first. */
+  readonly chain: readonly LayerRow[]
+  readonly basis: string
+}
+
+export interface Deltas {
+  /**
+   * In what `vdi` may differ from `base`. Reads no data unless it is narrowed, and nothing stays open.
+   * @throws AppError VDI_INCOMPATIBLE_TYPE where content is to be compared of which only the map is left
+   */
+  changes(vdi: VdiRow, base: VdiRow, options: DeltaOptions): Promise<Changes>
+
+  /** `vdi` as it differs from `base`, to be sent. Throws like `changes`. */
+  open(vdi: VdiRow, base: VdiRow, options: DeltaOptions): Promise<OpenedDelta>
+}
+
+/** What deltas are made with. */
+export interface DeltaParts {
+  readonly store: (srUuid: string) => Store
+  readonly maps: MapCache
+  /** Looks up the layers of a VDI, top first, and holds them until they are released. */
+  readonly pinChain: (vdi: VdiRow) => Promise<PinnedChain>
+  /** Opens a VDI for reading all of it. */
+  readonly openVdi: (vdi: VdiRow) => Promise<{ readonly disk: Disk }>
+}
+
+interface PinnedChain {
+  readonly chain: readonly LayerRow[]
+  readonly release: () => void
+}
+
+export const createDeltas = ({ store, maps, pinChain, openVdi }: DeltaParts): Deltas => {
+  const narrowed = createDeltaCache()
+
+  const pinBoth = async (vdi: VdiRow, base: VdiRow): Promise<Chains> => {
+    const own = await pinChain(vdi)
+    try {
+      const below = await pinChain(base)
+      return compareChains(own, below)
+    } catch (error) {
+      own.release()
+      throw error
+    }
+  }
+
+  const compare = async (
+    vdi: VdiRow,
+    base: VdiRow,
+    candidates: BlockMap,
+    options: NarrowOptions,
+  ): Promise<BlockMap> => {
+    const { disk } = await openVdi(vdi)
+    try {
+      const { disk: baseDisk } = await openVdi(base)
+      try {
+        return await narrowChanges(disk, baseDisk, candidates, options)
+      } finally {
+        await baseDisk.close()
+      }
+    } finally {
+      await disk.close()
+    }
+  }
+
+  /** The maps of the layers that only the VDI has are needed again to open the delta. */
+  const changesBetween = async (
+    vdi: VdiRow,
+    base: VdiRow,
+    chains: Chains,
+    options: DeltaOptions,
+  ): Promise<Changes & { own: readonly BlockMap[] }> => {
+    if (isSameContent(vdi, base)) {
+      return { map: emptyBlockMap(vdi.virtualSize), basis: 'same', own: [] }
+    }
+    const own = await readMaps(store(vdi.srUuid), maps, chains.own)
+    const others = await readMaps(store(base.srUuid), maps, chains.others)
+    const { sharedSize } = chains
+    const difference = { own, others, baseSize: base.virtualSize, sharedSize }
+    const map = changedBlocks(difference, vdi.virtualSize)
+    if (!isToBeNarrowed(chains, [...own, ...others], options)) {
+      return { map, basis: basisOf(chains), own }
+    }
+    requireData(vdi, base, chains)
+    const key = [vdi, base].map(contentKey).join(' ')
+    const narrow = (to: NarrowOptions): Promise<BlockMap> => compare(vdi, base, map, to)
+    return { map: await narrowed.get(key, narrow, options), basis: 'narrowed', own }
+  }
+
+  return {
+    async changes(vdi, base, options) {
+      const chains = await pinBoth(vdi, base)
+      try {
+        const { map, basis } = await changesBetween(vdi, base, chains, options)
+        return { map, basis }
+      } finally {
+        chains.release()
+      }
+    },
+    async open(vdi, base, options) {
+      const chains = await pinBoth(vdi, base)
+      const { chain, release } = chains
+      const openChain = (): Promise<ChainDisk> =>
+        openChainOnDemand(store(vdi.srUuid), maps, chain, vdi.virtualSize)
+      try {
+        const { map, basis, own } = await changesBetween(vdi, base, chains, options)
+        const isEmpty = map.countBytes('data') === 0
+        // Of what does not differ nothing is sent, so nothing is read either.
+        const disk = isEmpty ? createDeferredDisk(vdi.virtualSize, openChain) : await openChain()
+        try {
+          const sent = isEmpty ? map : await collectDeltaMap(disk, map, own)
+          return { disk: closeWith(createDeltaDisk(disk, sent), release), chain, basis }
+        } catch (error) {
+          await disk.close()
+          throw error
+        }
+      } catch (error) {
+        release()
+        throw error
+      }
+    },
+  }
+}
+
+/** The layers of two VDIs, held. */
+interface Chains {
+  /** All of the first VDI. */
+  readonly chain: readonly LayerRow[]
+  /** Those that only the first has, those that only the other has; each top first. */
+  readonly own: readonly LayerRow[]
+  readonly others: readonly LayerRow[]
+  readonly sharesLayers: boolean
+  /** Of the largest layer that both have; 0 for none. */
+  readonly sharedSize: number
+  /** Whether each layer still has its data, and not only its map. */
+  readonly hasData: boolean
+  readonly release: () => void
+}
+
+const compareChains = (own: PinnedChain, below: PinnedChain): Chains => {
+  const uuids = new Set(own.chain.map(({ uuid }) => uuid))
+  const baseUuids = new Set(below.chain.map(({ uuid }) => uuid))
+  const shared = own.chain.filter(({ uuid }) => baseUuids.has(uuid))
+  return {
+    chain: own.chain,
+    own: own.chain.filter(({ uuid }) => !baseUuids.has(uuid)),
+    others: below.chain.filter(({ uuid }) => !uuids.has(uuid)),
+    sharesLayers: shared.length > 0,
+    sharedSize: Math.max(0, ...shared.map(({ virtualSize }) => virtualSize)),
+    hasData: [...own.chain, ...below.chain].every((layer) => layer.hasData),
+    release() {
+      own.release()
+      below.release()
+    },
+  }
+}
+
+/** Whatever their layers are: merging keeps the content and its name. */
+const isSameContent = (vdi: VdiRow, base: VdiRow): boolean =>
+  vdi.contentUuid === base.contentUuid &&
+  (vdi.contentUuid !== null || vdi.layerUuid === base.layerUuid) &&
+  vdi.virtualSize <= base.virtualSize
+
+/** Names what a VDI shows. */
+const contentKey = (vdi: VdiRow): string =>
+  `${vdi.contentUuid ?? vdi.layerUuid ?? 'empty'}/${vdi.virtualSize}`
+
+const isToBeNarrowed = (
+  { own, others, sharesLayers, hasData }: Chains,
+  differing: readonly BlockMap[],
+  { narrow }: DeltaOptions,
+): boolean => {
+  if (narrow !== 'small') return narrow === 'always'
+  // Against an empty disk the maps say it all.
+  if (sharesLayers || !hasData || own.length === 0 || others.length === 0) return false
+  return differing.reduce((sum, map) => sum + map.countBytes('data'), 0) <= smallComparison
+}
+
+/** What an unnarrowed map comes from: other layers may hold the same content in other blocks. */
+const basisOf = ({ own, others, sharedSize }: Chains): string =>
+  JSON.stringify(
+    [own, others].map((layers) => layers.map(({ uuid }) => uuid)).concat([[String(sharedSize)]]),
+  )
+
+/** @throws AppError VDI_INCOMPATIBLE_TYPE */
+const requireData = (vdi: VdiRow, base: VdiRow, { hasData }: Chains): void => {
+  if (hasData) return
+  const found = 'of one of them only the block map is left'
+  throw new AppError('VDI_INCOMPATIBLE_TYPE', [
+    vdi.uuid,
+    `Cannot compare the content of the VDI ${vdi.uuid} with that of ${base.uuid}: ${found}`,
+  ])
+}

@@ -1,0 +1,24 @@
+// The use case behind VDI.list_changed_blocks: which blocks of a VDI differ from another. Reads no data,
+// unless the two share no layer and hold little.
+
+import { encodeChangedBlocks } from '../disk/changed-bitmap.ts'
+import type { TransferContext } from './context.ts'
+import { openNow } from './open-now.ts'
+
+/**
+ * @param fromUuid the VDI that it is compared with; of any size, related or not
+ * @param toUuid the VDI whose blocks are told
+ * @returns base64 of one bit for 64 KiB of `toUuid`: see encodeChangedBlocks
+ * @throws AppError HANDLE_INVALID
+ */
+export const listChangedBlocks = async (
+  context: TransferContext,
+  fromUuid: string,
+  toUuid: string,
+  signal?: AbortSignal,
+): Promise<string> => {
+  const { map } = await openNow(context, toUuid, fromUuid, (to, from) =>
+    context.storage.deltas.changes(to, from!, { narrow: 'small', signal }),
+  )
+  return encodeChangedBlocks(map)
+}

@@ -1,0 +1,127 @@
+// VDIs on a catalog and a storage in memory, written, cloned, exported and imported as the server does,
+// with a record of the layers that were opened for it.
+
+import pino from 'pino'
+import type { VdiRow } from '../../src/catalog/vdis.ts'
+import type { DiskWriter } from '../../src/disk/disk.ts'
+import type { FormatName } from '../../src/formats/format.ts'
+import { createLayerStore } from '../../src/store/layer-store.ts'
+import { createMemoryFolder } from '../../src/store/memory-folder.ts'
+import { createStorage } from '../../src/store/storage.ts'
+import type { Store } from '../../src/store/store.ts'
+import type { ExportRequest, ReadyExport } from '../../src/transfer/export-vdi.ts'
+import { exportVdi } from '../../src/transfer/export-vdi.ts'
+import { importVdi } from '../../src/transfer/import-vdi.ts'
+import { createLeases } from '../../src/transfer/leases.ts'
+import { createTransfers } from '../../src/transfer/transfers.ts'
+import { writeLayer } from '../../src/transfer/write-layer.ts'
+import { KiB } from '../../src/units.ts'
+import { createStartedCatalog } from './catalogs.ts'
+import { cutInChunks, fillPattern, readAll } from './disks.ts'
+
+/** A stretch that is written: with the pattern of `seed`; without one, zeros that are marked as such. */
+export interface TestWrite {
+  readonly offset: number
+  readonly length: number
+  readonly seed?: number
+}
+
+const noTask = { report: () => {} }
+
+export const createTestStorage = async (wrap: (store: Store) => Store = (store) => store) => {
+  const { catalog, srUuid } = await createStartedCatalog()
+  /** Uuids of the layers, one for each time. */
+  const opened: string[] = []
+  const store = wrap(createLayerStore(createMemoryFolder()))
+  const storage = createStorage({ catalog, onError: () => {} })
+  const watched: Store = {
+    ...store,
+    openLayer(layer) {
+      opened.push(layer.uuid)
+      return store.openLayer(layer)
+    },
+  }
+  storage.attach(srUuid, watched)
+  const log = pino({ level: 'silent' })
+  const context = { catalog, storage, transfers: createTransfers(4), leases: createLeases(), log }
+  const vdi = async (uuid: string): Promise<VdiRow> => (await catalog.vdis.get(uuid))!
+
+  /** A new layer on top of the VDI's content. */
+  const write = async (
+    uuid: string,
+    put: readonly TestWrite[] | ((writer: DiskWriter) => Promise<void>),
+  ): Promise<void> => {
+    const row = await vdi(uuid)
+    const below = row.layerUuid === null ? undefined : await storage.openVdi(row)
+    const layer = {
+      ...row,
+      ...(below === undefined ? {} : { below }),
+      commit: (sealed: { uuid: string; parentUuid: string | null; fileSize: number }) =>
+        catalog.layers.commit({ ...sealed, vdiUuid: uuid, expectedLayerUuid: row.layerUuid }),
+    }
+    try {
+      await writeLayer(context, layer, async (writer) => {
+        if (typeof put === 'function') return put(writer)
+        for (const stretch of put) await writeStretch(writer, stretch)
+      })
+    } finally {
+      await below?.disk.close()
+    }
+  }
+
+  return {
+    catalog,
+    srUuid,
+    storage,
+    context,
+    opened,
+    vdi,
+    write,
+    createVdi: async (virtualSize: number, format: FormatName = 'qcow2'): Promise<string> =>
+      (await catalog.vdis.create({ srUuid, virtualSize, format })).uuid,
+    /** A VDI with the content that the other has now. */
+    clone: async (uuid: string, more: Partial<VdiRow> = {}): Promise<string> => {
+      const { format, virtualSize, layerUuid, contentUuid, contentAt } = await vdi(uuid)
+      const content = { format, virtualSize, layerUuid, contentUuid, contentAt }
+      return (await catalog.vdis.create({ srUuid, ...content, ...more })).uuid
+    },
+    /** All that the VDI shows. */
+    read: async (uuid: string): Promise<Uint8Array> => {
+      const { disk } = await storage.openVdi(await vdi(uuid))
+      const bytes = await readAll(disk)
+      await disk.close()
+      return bytes
+    },
+    /** The image and its ETag. */
+    exportImage: async (request: ExportRequest) => {
+      let exported: { bytes: Uint8Array; etag: string } | undefined
+      const deliver = async ({ image, etag }: ReadyExport): Promise<void> => {
+        exported = { bytes: await readAll(image, 300_007), etag }
+      }
+      await exportVdi(context, request, noTask, deliver)
+      return exported!
+    },
+    importImage: (vdiUuid: string, formatName: FormatName, bytes: Uint8Array) =>
+      importVdi(
+        context,
+        { target: { vdiUuid }, formatName, replace: false, chunked: false },
+        noTask,
+        {
+          length: bytes.length,
+          accept: () => cutInChunks(bytes, [64 * KiB]),
+        },
+      ),
+  }
+}
+
+export type TestStorage = Awaited<ReturnType<typeof createTestStorage>>
+
+const writeStretch = async (
+  writer: DiskWriter,
+  { offset, length, seed }: TestWrite,
+): Promise<void> => {
+  if (seed === undefined) return writer.zero(offset, length)
+  const bytes = new Uint8Array(length)
+  fillPattern(offset, bytes, seed)
+  await writer.write(offset, bytes)
+}
