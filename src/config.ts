@@ -15,6 +15,10 @@ export interface Config {
   readonly logLevel: LogLevel
   /** How many imports and exports may run at once. */
   readonly maxTransfers: number
+  /** How many layers a chain may have before some are merged. */
+  readonly maxChainDepth: number
+  /** How fast layers are merged, in MiB a second; 0: they are not. */
+  readonly coalesceRate: number
   /** Absolute paths of PEM files; undefined: HTTP without TLS. */
   readonly tls: { readonly cert: string; readonly key: string } | undefined
   /** Sets the password of root at this start; undefined: it stays, or is generated at the first start. */
@@ -35,6 +39,16 @@ const options = {
     metavar: 'N',
     help: 'how many imports and exports may run at once',
     fallback: String(Math.max(8, cpus().length * 4)),
+  },
+  'max-chain-depth': {
+    metavar: 'N',
+    help: 'layers below a disk before some are merged',
+    fallback: '8',
+  },
+  'coalesce-rate': {
+    metavar: 'MIB',
+    help: 'MiB a second at which layers are merged; 0: never',
+    fallback: '64',
   },
   'tls-cert': { metavar: 'FILE', help: 'certificate in PEM: speak TLS only', fallback: '' },
   'tls-key': { metavar: 'FILE', help: 'its key in PEM; both read again on SIGHUP', fallback: '' },
@@ -57,6 +71,15 @@ const listenSchema = z.string().transform((text, context) => {
   return { host: named === undefined ? '127.0.0.1' : named || '::', port }
 })
 
+const countSchema = (minimum: number, maximum: number) => {
+  const message = `must be a whole number from ${minimum} to ${maximum}`
+  return z
+    .string()
+    .regex(/^\d{1,6}$/, message)
+    .transform(Number)
+    .refine((count) => count >= minimum && count <= maximum, message)
+}
+
 /** Nothing, or a file. */
 const fileSchema = z.string().transform((path) => (path === '' ? undefined : resolve(path)))
 
@@ -67,11 +90,9 @@ const schema: Readonly<Record<OptionName, z.ZodType>> = {
     .min(1, 'must name a folder')
     .transform((path) => resolve(path)),
   'log-level': z.enum(logLevels, { error: () => `must be one of ${logLevels.join(', ')}` }),
-  'max-transfers': z
-    .string()
-    .regex(/^\d{1,4}$/, 'must be a whole number from 1 to 1000')
-    .transform(Number)
-    .refine((count) => count >= 1 && count <= 1000, 'must be a whole number from 1 to 1000'),
+  'max-transfers': countSchema(1, 1000),
+  'max-chain-depth': countSchema(1, 64),
+  'coalesce-rate': countSchema(0, 100_000),
   'tls-cert': fileSchema,
   'tls-key': fileSchema,
 }
@@ -116,6 +137,8 @@ export const readInvocation = (
     data: read('data'),
     logLevel: read('log-level'),
     maxTransfers: read('max-transfers'),
+    maxChainDepth: read('max-chain-depth'),
+    coalesceRate: read('coalesce-rate'),
     tls: cert === undefined || key === undefined ? undefined : { cert, key },
     rootPassword: environment['DISKPORT_ROOT_PASSWORD'],
   } as Config
@@ -138,6 +161,8 @@ const parseCommandLine = (args: readonly string[]) =>
       data: { type: 'string' },
       'log-level': { type: 'string' },
       'max-transfers': { type: 'string' },
+      'max-chain-depth': { type: 'string' },
+      'coalesce-rate': { type: 'string' },
       'tls-cert': { type: 'string' },
       'tls-key': { type: 'string' },
       'show-config': { type: 'boolean' },
@@ -146,13 +171,15 @@ const parseCommandLine = (args: readonly string[]) =>
   }).values
 
 const configText = (config: Config): string => {
-  const { listen, data, logLevel, maxTransfers, tls, rootPassword } = config
+  const { listen, data, logLevel, tls, rootPassword } = config
   const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host
   return [
     `listen = ${host}:${listen.port}`,
     `data = ${data}`,
     `log-level = ${logLevel}`,
-    `max-transfers = ${maxTransfers}`,
+    `max-transfers = ${config.maxTransfers}`,
+    `max-chain-depth = ${config.maxChainDepth}`,
+    `coalesce-rate = ${config.coalesceRate}`,
     `tls-cert = ${tls?.cert ?? '(none: HTTP without TLS)'}`,
     `tls-key = ${tls?.key ?? '(none)'}`,
     `root-password = ${rootPassword === undefined ? '(as it is, or generated at the first start)' : '(set)'}`,

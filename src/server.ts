@@ -30,10 +30,12 @@ import {
 } from './net/http-server.ts'
 import { openFileFolder } from './store/file-folder.ts'
 import { createLayerStore } from './store/layer-store.ts'
+import { createPace } from './store/pace.ts'
 import type { Storage } from './store/storage.ts'
 import { createStorage } from './store/storage.ts'
 import { createLeases } from './transfer/leases.ts'
 import { createTransfers } from './transfer/transfers.ts'
+import { MiB } from './units.ts'
 import { version } from './version.ts'
 import { createAuthenticate } from './xenapi/authenticate.ts'
 import type { ObjectContext, SrUsage } from './xenapi/context.ts'
@@ -99,9 +101,11 @@ const start = async (
   const storage = createStorage({
     catalog,
     onError: (error, doing) => log.error({ error }, doing),
+    ...coalescingOf(config, log),
   })
   await attachStores(catalog, storage, config.data)
   onClose(() => storage.settled())
+  onClose(() => storage.stop())
   await recover(catalog, storage, log)
 
   onClose(expireRegularly(catalog, log))
@@ -123,7 +127,7 @@ const start = async (
       busy: (vdiUuid) => context.leases.holder(vdiUuid),
       collect: (srUuid) => storage.collect(srUuid),
     },
-    transfers,
+    transfers: { cancel: (taskRef) => transfers.cancel(taskRef) || storage.cancel(taskRef) },
     formats,
     version,
     log,
@@ -164,6 +168,7 @@ const start = async (
     },
     async stop() {
       log.info({ transfers: transfers.running }, 'stopping')
+      storage.stop()
       const closed = stopAccepting(server)
       front.closeWaiting()
       await transfers.drain(drainTime)
@@ -200,10 +205,17 @@ const usageOf = async (catalog: Catalog, storage: Storage, srUuid: string): Prom
   return { physicalSize: size, physicalUtilisation: used, virtualAllocation }
 }
 
-/** What a crash left: half-written layers go, tasks whose transfers died with it end. */
+const coalescingOf = ({ maxChainDepth, coalesceRate }: Config, log: Logger) => {
+  if (coalesceRate === 0) return {}
+  const pace = createPace({ bytesPerSecond: coalesceRate * MiB })
+  return { coalescing: { maximumDepth: maxChainDepth, pace, log } }
+}
+
+/** What a crash left: tasks whose transfers died with it end, half-written layers go. */
 const recover = async (catalog: Catalog, storage: Storage, log: Logger): Promise<void> => {
-  const layers = await storage.recover()
+  // First: merging layers, which begins then, has tasks too.
   const tasks = await catalog.tasks.failAbandoned()
+  const layers = await storage.recover()
   if (layers + tasks > 0) log.warn({ layers, tasks }, 'cleaned up after the last process')
 }
 

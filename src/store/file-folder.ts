@@ -1,7 +1,7 @@
 // A folder of the file system: `<path>/<uuid>.<format>` sealed, `<path>/staging/` being written.
 
 import { randomUUID } from 'node:crypto'
-import { mkdir, open, rename, rm, stat, statfs } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isNodeError } from '../errors.ts'
 import { createFileImage, openFileImage } from '../image/file-image.ts'
@@ -10,6 +10,10 @@ import type { LayerFolder } from './layer-folder.ts'
 
 /** The unit of `stat.blocks`, whatever the file system's own. POSIX, "sys/stat.h". */
 const statBlockSize = 512
+
+/** What diskport calls its files in staging. A folder that was there before it may hold others. */
+const stagedName =
+  /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\.(spool|(raw|vhd|qcow2)(\.map\.json)?)$/
 
 /** Makes the folder and its staging area where they are missing. */
 export const openFileFolder = async (path: string): Promise<LayerFolder> => {
@@ -36,6 +40,12 @@ export const openFileFolder = async (path: string): Promise<LayerFolder> => {
     async remove(name) {
       await rm(join(staging, name), { force: true })
       await rm(join(path, name), { force: true })
+    },
+    discard: (name) => rm(join(staging, name), { force: true }),
+    async clearStaging() {
+      const names = (await readdir(staging)).filter((name) => stagedName.test(name))
+      for (const name of names) await rm(join(staging, name), { force: true })
+      return names.length
     },
     openSpool: () => openFileSpool(join(staging, `${randomUUID()}.spool`)),
     async usage() {

@@ -10,7 +10,8 @@ export interface LayerFolder {
   create(name: string): Promise<WritableImage>
 
   /**
-   * Moves a synced and closed file out of staging, durably. From then on `open` finds it.
+   * Moves a synced and closed file out of staging, durably. From then on `open` finds it, and no
+   * longer the one that had the name before, which stays readable for those who have it open.
    * @returns how many bytes it takes on the storage
    */
   publish(name: string): Promise<number>
@@ -20,6 +21,12 @@ export interface LayerFolder {
 
   /** Removes a file, published or in staging; one that is not there is fine. */
   remove(name: string): Promise<void>
+
+  /** Removes a file from staging only; one that is not there is fine. */
+  discard(name: string): Promise<void>
+
+  /** Removes all from staging that diskport puts there; how many files that were. */
+  clearStaging(): Promise<number>
 
   openSpool(): Promise<Spool>
 

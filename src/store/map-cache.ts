@@ -8,6 +8,8 @@ const maximumRuns = 2_000_000
 export interface MapCache {
   /** The map of the layer; `build` makes it when it is not there. Simultaneous askers share one build. */
   get(layerUuid: string, build: () => Promise<BlockMap>): Promise<BlockMap>
+  /** The layer's map is another one from now on. No build of it may be running. */
+  forget(layerUuid: string): void
 }
 
 export const createMapCache = (limit = maximumRuns): MapCache => {
@@ -31,6 +33,7 @@ export const createMapCache = (limit = maximumRuns): MapCache => {
   }
 
   return {
+    forget,
     async get(uuid, build) {
       const known = maps.get(uuid)
       if (known !== undefined) {

@@ -26,6 +26,14 @@ export const createMemoryFolder = (): LayerFolder => {
       staging.delete(name)
       published.delete(name)
     },
+    async discard(name) {
+      staging.delete(name)
+    },
+    async clearStaging() {
+      const { size } = staging
+      staging.clear()
+      return size
+    },
     openSpool: async () => spoolOn(createMemoryImage()),
     async usage() {
       const used = [...published.values()].reduce((sum, image) => sum + image.size, 0)

@@ -13,6 +13,7 @@ import { requireFormat } from '../formats/registry.ts'
 import { createBufferPool } from '../image/buffer-pool.ts'
 import type { ForwardReader } from '../image/forward-reader.ts'
 import { createForwardReader } from '../image/forward-reader.ts'
+import { requireData } from '../store/storage.ts'
 import { formatBytes, MiB } from '../units.ts'
 import type { TransferContext } from './context.ts'
 import { findSr, findVdi } from './find.ts'
@@ -56,8 +57,8 @@ export interface Upload {
 /**
  * Runs an import as one transfer. On a throw the VDI is as it was and nothing is left behind.
  * @returns the uuid of the VDI; undefined where an upload without a byte made none
- * @throws AppError HANDLE_INVALID, UnknownFormatError, OTHER_OPERATION_IN_PROGRESS, VDI_READONLY, VDI_TOO_SMALL,
- *   IMPORT_ERROR_GENERIC, VDI_IO_ERROR, SR_FULL, TOO_BUSY, TASK_CANCELLED
+ * @throws AppError HANDLE_INVALID, UnknownFormatError, OTHER_OPERATION_IN_PROGRESS, VDI_READONLY, VDI_INCOMPATIBLE_TYPE,
+ *   VDI_TOO_SMALL, IMPORT_ERROR_GENERIC, VDI_IO_ERROR, SR_FULL, TOO_BUSY, TASK_CANCELLED
  */
 export const importVdi = (
   context: TransferContext,
@@ -87,6 +88,7 @@ interface Importing {
 const importInto = async (importing: Importing, vdiUuid: string): Promise<string> => {
   const { context, request, task, upload, format } = importing
   const asked = await findVdi(context, vdiUuid)
+  requireData(asked)
   if (asked.readOnly) throw new AppError('VDI_READONLY', [vdiUuid])
   // The length of a raw image is its header.
   if (format.name === 'raw' && !request.chunked) requireFits(upload.length ?? 0, asked)

@@ -14,7 +14,6 @@ const names = [
   'SR.probe',
   'VDI.clone',
   'VDI.copy',
-  'VDI.data_destroy',
   'VDI.disable_cbt',
   'VDI.enable_cbt',
   'VDI.forget',

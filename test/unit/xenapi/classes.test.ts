@@ -101,7 +101,6 @@ describe('calls that diskport cannot make', () => {
   it.each([
     'VDI.list_changed_blocks',
     'VDI.pool_migrate',
-    'VDI.data_destroy',
     'SR.create',
     'SR.destroy',
   ])('%s says so, whatever it is called with', async (name) => {

@@ -1,13 +1,12 @@
-// The block map beside a raw layer: `<uuid>.raw.map.json`, in the form of `qemu-img map`. A raw file
-// loses its holes when it is copied; the sidecar does not. Without one the file system is asked.
+// The block map beside a layer: `<file>.map.json`, in the form of `qemu-img map`. Where there is one,
+// it goes before what the file says: a raw file loses its holes when it is copied, a merged layer holds
+// what its format cannot tell (merge-run.ts), and of a layer without data the map is all that is left.
 
 import type { BlockMap } from '../disk/block-map.ts'
-import { collectBlockMap } from '../disk/block-map.ts'
-import { readBlockMapJson, writeBlockMapJson } from '../disk/block-map-json.ts'
+import { writeBlockMapJson, readBlockMapJson } from '../disk/block-map-json.ts'
 import type { Disk } from '../disk/disk.ts'
 import { rangeWithin } from '../disk/disk.ts'
 import { coalesce } from '../disk/extents.ts'
-import { raw } from '../formats/raw/raw.ts'
 import type { Image } from '../image/image.ts'
 import { KiB } from '../units.ts'
 import type { LayerFolder } from './layer-folder.ts'
@@ -19,15 +18,13 @@ const pieceSize = 256 * KiB
 
 export const sidecarName = (layer: LayerId): string => `${layerFileName(layer)}.map.json`
 
-/** Writes and publishes the map of a raw file that is complete: its holes are still those of the writer. */
-export const writeSidecar = async (
+/** Writes the map into staging, synced: `folder.publish(sidecarName(layer))` makes it count. */
+export const stageSidecar = async (
   folder: LayerFolder,
   layer: LayerId,
-  file: Image,
+  map: BlockMap,
 ): Promise<void> => {
-  const name = sidecarName(layer)
-  const map = await collectBlockMap(await raw.open(file))
-  const sidecar = await folder.create(name)
+  const sidecar = await folder.create(sidecarName(layer))
   try {
     let piece = ''
     for (const line of writeBlockMapJson(map)) {
@@ -41,10 +38,9 @@ export const writeSidecar = async (
   } finally {
     await sidecar.close()
   }
-  await folder.publish(name)
 }
 
-/** The map of a raw layer of `size` bytes; undefined where there is no sidecar. */
+/** The map of a layer of `size` bytes; undefined where there is no sidecar. */
 export const readSidecar = async (
   folder: LayerFolder,
   layer: LayerId,
@@ -57,6 +53,12 @@ export const readSidecar = async (
   } finally {
     await sidecar.close()
   }
+}
+
+export const hasSidecar = async (folder: LayerFolder, layer: LayerId): Promise<boolean> => {
+  const sidecar = await folder.open(sidecarName(layer))
+  await sidecar?.close()
+  return sidecar !== undefined
 }
 
 async function* piecesOf(image: Image): AsyncGenerator<Uint8Array, void, undefined> {
