@@ -21,7 +21,7 @@ interface CollectorPorts {
 export interface Collector {
   /** @returns false where nothing may be written: that storage repository is left alone */
   collect(srUuid: string): Promise<boolean>
-  /** At start, before anything is written: ends what a crash has left half-done. How many layers and files went. */
+  /** At start, before anything is written: ends what a crash has left half-done. How many layers went. */
   recover(): Promise<number>
 }
 
@@ -63,6 +63,9 @@ export const createCollector = ({
       return true
     },
     async recover() {
+      for (const { uuid, readOnly } of await catalog.srs.list()) {
+        if (!readOnly) await source(uuid)?.store.clearStaging()
+      }
       let count = 0
       for (const layer of await catalog.layers.unfinished()) {
         const from = source(layer.srUuid)
@@ -72,9 +75,6 @@ export const createCollector = ({
       }
       for (const layer of await catalog.keptMaps.list()) {
         await source(layer.srUuid)?.store.removeData(layer)
-      }
-      for (const { uuid, readOnly } of await catalog.srs.list()) {
-        if (!readOnly) count += (await source(uuid)?.store.removeLeftovers()) ?? 0
       }
       return count
     },

@@ -13,7 +13,7 @@ const statBlockSize = 512
 
 /** What diskport calls its files in staging. A folder that was there before it may hold others. */
 const stagedName =
-  /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\.(spool|(raw|vhd|qcow2)(\.map\.json)?)$/
+  /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\.(spool|(raw|vhd|qcow2)(\.map\.json(\.next)?)?)$/
 
 /** Makes the folder and its staging area where they are missing. */
 export const openFileFolder = async (path: string): Promise<LayerFolder> => {
@@ -23,8 +23,8 @@ export const openFileFolder = async (path: string): Promise<LayerFolder> => {
 
   return {
     create: (name) => createFileImage(join(staging, name)),
-    async publish(name) {
-      const published = join(path, name)
+    async publish(name, as = name) {
+      const published = join(path, as)
       await rename(join(staging, name), published)
       await syncFolder(path)
       return (await stat(published)).blocks * statBlockSize
@@ -42,11 +42,7 @@ export const openFileFolder = async (path: string): Promise<LayerFolder> => {
       await rm(join(path, name), { force: true })
     },
     discard: (name) => rm(join(staging, name), { force: true }),
-    async clearStaging() {
-      const names = (await readdir(staging)).filter((name) => stagedName.test(name))
-      for (const name of names) await rm(join(staging, name), { force: true })
-      return names.length
-    },
+    listStaging: async () => (await readdir(staging)).filter((name) => stagedName.test(name)),
     openSpool: () => openFileSpool(join(staging, `${randomUUID()}.spool`)),
     async usage() {
       const { blocks, bfree, bsize } = await statfs(path)

@@ -12,9 +12,10 @@ export interface LayerFolder {
   /**
    * Moves a synced and closed file out of staging, durably. From then on `open` finds it, and no
    * longer the one that had the name before, which stays readable for those who have it open.
+   * @param as its name there, if another one
    * @returns how many bytes it takes on the storage
    */
-  publish(name: string): Promise<number>
+  publish(name: string, as?: string): Promise<number>
 
   /** Opens a published file; undefined where there is none. */
   open(name: string): Promise<Image | undefined>
@@ -25,8 +26,8 @@ export interface LayerFolder {
   /** Removes a file from staging only; one that is not there is fine. */
   discard(name: string): Promise<void>
 
-  /** Removes all from staging that diskport puts there; how many files that were. */
-  clearStaging(): Promise<number>
+  /** What lies in staging, of that which diskport puts there. */
+  listStaging(): Promise<string[]>
 
   openSpool(): Promise<Spool>
 

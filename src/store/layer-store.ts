@@ -8,7 +8,14 @@ import type { LayerWriter } from '../formats/format.ts'
 import { formats } from '../formats/registry.ts'
 import type { WritableImage } from '../image/image.ts'
 import type { LayerFolder } from './layer-folder.ts'
-import { hasSidecar, openWithMap, readSidecar, sidecarName, stageSidecar } from './map-sidecar.ts'
+import {
+  clearStaging,
+  hasSidecar,
+  openWithMap,
+  readSidecar,
+  sidecarName,
+  stageSidecar,
+} from './map-sidecar.ts'
 import { createReplacement } from './replace-layer.ts'
 import type { LayerDraft, LayerId, NewLayerOptions, Store } from './store.ts'
 import { layerFileName } from './store.ts'
@@ -17,7 +24,7 @@ export const createLayerStore = (folder: LayerFolder): Store => ({
   openLayer: (layer) => openLayer(folder, layer),
   openSpool: () => folder.openSpool(),
   usage: () => folder.usage(),
-  removeLeftovers: () => folder.clearStaging(),
+  clearStaging: () => clearStaging(folder),
 
   async readMap(layer) {
     if (!layer.hasData) return readKeptMap(folder, layer, layer.virtualSize)

@@ -16,15 +16,38 @@ import { layerFileName } from './store.ts'
 /** Bytes of JSON gathered before they are written, and read at once. */
 const pieceSize = 256 * KiB
 
-export const sidecarName = (layer: LayerId): string => `${layerFileName(layer)}.map.json`
+const suffix = '.map.json'
+const nextSuffix = `${suffix}.next`
 
-/** Writes the map into staging, synced: `folder.publish(sidecarName(layer))` makes it count. */
+export const sidecarName = (layer: LayerId): string => `${layerFileName(layer)}${suffix}`
+
+/** In staging: of a new file for a layer that has one already. It counts once that one is in place. */
+export const nextSidecarName = (layer: LayerId): string => `${layerFileName(layer)}${nextSuffix}`
+
+/**
+ * Clears staging after a crash. A map that was to follow its file into place, and whose file has left
+ * staging, follows it now.
+ */
+export const clearStaging = async (folder: LayerFolder): Promise<void> => {
+  const names = await folder.listStaging()
+  const isNext = (name: string): boolean => name.endsWith(nextSuffix)
+  for (const name of names.filter(isNext)) {
+    const fileName = name.slice(0, -nextSuffix.length)
+    if (!names.includes(fileName)) await folder.publish(name, `${fileName}${suffix}`)
+  }
+  // The maps first: one without its file would look as if that were in place.
+  for (const name of names.filter(isNext)) await folder.discard(name)
+  for (const name of names) await folder.discard(name)
+}
+
+/** Writes the map into staging, synced: `folder.publish` makes it count. */
 export const stageSidecar = async (
   folder: LayerFolder,
   layer: LayerId,
   map: BlockMap,
+  name = sidecarName(layer),
 ): Promise<void> => {
-  const sidecar = await folder.create(sidecarName(layer))
+  const sidecar = await folder.create(name)
   try {
     let piece = ''
     for (const line of writeBlockMapJson(map)) {

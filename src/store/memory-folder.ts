@@ -14,11 +14,11 @@ export const createMemoryFolder = (): LayerFolder => {
       staging.set(name, image)
       return image
     },
-    async publish(name) {
+    async publish(name, as = name) {
       const image = staging.get(name)
       if (image === undefined) throw new Error(`${name} is not in staging`)
       staging.delete(name)
-      published.set(name, image)
+      published.set(as, image)
       return image.size
     },
     open: async (name) => published.get(name),
@@ -29,11 +29,7 @@ export const createMemoryFolder = (): LayerFolder => {
     async discard(name) {
       staging.delete(name)
     },
-    async clearStaging() {
-      const { size } = staging
-      staging.clear()
-      return size
-    },
+    listStaging: async () => [...staging.keys()],
     openSpool: async () => spoolOn(createMemoryImage()),
     async usage() {
       const used = [...published.values()].reduce((sum, image) => sum + image.size, 0)

@@ -5,7 +5,7 @@ import { collectBlockMap, tellTheSame } from '../disk/block-map.ts'
 import { formats } from '../formats/registry.ts'
 import type { LayerFolder } from './layer-folder.ts'
 import type { StartedFile } from './layer-store.ts'
-import { hasSidecar, sidecarName, stageSidecar } from './map-sidecar.ts'
+import { hasSidecar, nextSidecarName, sidecarName, stageSidecar } from './map-sidecar.ts'
 import type { LayerId, LayerReplacement } from './store.ts'
 import { layerFileName } from './store.ts'
 
@@ -22,20 +22,21 @@ export const createReplacement = (
       const told = await collectBlockMap(await formats[layer.format].open(file))
       // The old file's sidecar would not fit the new one.
       needsSidecar = !tellTheSame(told, map) || (await hasSidecar(folder, layer))
-      if (needsSidecar) await stageSidecar(folder, layer, map)
+      if (needsSidecar) await stageSidecar(folder, layer, map, nextSidecarName(layer))
       await file.close()
     },
     async replace() {
       // First the file: with the old map, or with its own, it shows the right content on the old chain.
-      // The old file with the new map would not.
+      // The old file with the new map would not. After a crash in between, clearStaging does the rest.
       const bytes = await folder.publish(layerFileName(layer))
-      if (needsSidecar) await folder.publish(sidecarName(layer))
+      if (needsSidecar) await folder.publish(nextSidecarName(layer), sidecarName(layer))
       return bytes
     },
     async abort() {
       await file.close()
+      // In the order of clearStaging.
+      await folder.discard(nextSidecarName(layer))
       await folder.discard(layerFileName(layer))
-      await folder.discard(sidecarName(layer))
     },
   }
 }

@@ -58,7 +58,7 @@ export interface Storage {
   /**
    * At start: removes layers that a crash left half-written or half-deleted and what is left in
    * staging, and nothing else. Then collects, and merges in the background.
-   * @returns how many layers and files a crash had left
+   * @returns how many layers a crash had left
    */
   recover(): Promise<number>
 

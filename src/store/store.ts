@@ -44,8 +44,8 @@ export interface Store {
   /** Deletes a layer, sealed or in staging; one that is not there is fine. */
   removeLayer(layer: LayerId): Promise<void>
 
-  /** At start, when nothing is being written: removes what a crash left in staging. How many files that were. */
-  removeLeftovers(): Promise<number>
+  /** At start, when nothing is being written: removes what a crash left in staging. */
+  clearStaging(): Promise<void>
 
   /** A place for an upload's bytes that must wait. The caller closes it. */
   openSpool(): Promise<Spool>
