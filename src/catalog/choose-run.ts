@@ -12,7 +12,7 @@ import type { LayerRow } from './layers.ts'
 export interface ChainLimits {
   /** Layers that a chain may have. */
   readonly maximumDepth: number
-  /** Layers that are not merged into now. */
+  /** Layers that are not merged now, nor into others. */
   readonly postponed: ReadonlySet<string>
 }
 
@@ -36,7 +36,7 @@ export const chooseRun = (
     const wanted = chain.length - maximumDepth + 1
     const windows = runsOf(chain, named, tree.childCount)
       .flatMap((run) => windowsOf(run, wanted))
-      .filter(([top]) => !postponed.has(top!.uuid))
+      .filter((run) => !run.some(({ uuid }) => postponed.has(uuid)))
     const [best] = windows.toSorted((a, b) => b.length - a.length || bytesOf(a) - bytesOf(b))
     if (best !== undefined) return best
   }

@@ -54,8 +54,9 @@ interface Watch {
   isRunning: boolean
   /** Something has changed since it was last looked at. */
   isDue: boolean
-  /** How often merging into a layer has failed in a row. */
+  /** How often merging into this layer has failed in a row. */
   readonly failures: Map<string, number>
+  /** The layers of runs that failed. */
   readonly postponed: Set<string>
   /** Prevents the next look at what was postponed. */
   retry: (() => void) | undefined
@@ -90,7 +91,7 @@ export const createCoalescer = (ports: CoalescerPorts): Coalescer => {
       if (end.signal.aborted) return false
       log.error({ error, srUuid, layer: uuid }, 'merging layers failed: later again')
       failures.set(uuid, (failures.get(uuid) ?? 0) + 1)
-      postponed.add(uuid)
+      for (const layer of run) postponed.add(layer.uuid)
     }
     return true
   }
@@ -112,7 +113,7 @@ export const createCoalescer = (ports: CoalescerPorts): Coalescer => {
   const retryLater = (srUuid: string, watch: Watch): void => {
     const { postponed, failures, end } = watch
     if (end.signal.aborted || postponed.size === 0 || watch.retry !== undefined) return
-    const most = Math.max(...[...postponed].map((uuid) => failures.get(uuid) ?? 1))
+    const most = Math.max(1, ...[...postponed].map((uuid) => failures.get(uuid) ?? 1))
     watch.retry = later(Math.min(longestDelay, firstDelay * 2 ** (most - 1)), () => {
       watch.retry = undefined
       postponed.clear()
