@@ -2,6 +2,7 @@
 // only the map is asked for. First the catalog says so, then the files go; recovery repeats the rest.
 
 import type { LimitFunction } from 'p-limit'
+import pLimit from 'p-limit'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { LayerRow } from '../catalog/layers.ts'
 import type { LayerSource } from './open-chain.ts'
@@ -31,6 +32,14 @@ export const createCollector = ({
   source,
   oneAtATime,
 }: CollectorPorts): Collector => {
+  // Two at once would keep the map of a layer that the other deletes.
+  const turns = new Map<string, LimitFunction>()
+  const turnOf = (srUuid: string): LimitFunction => {
+    const turn = turns.get(srUuid) ?? pLimit(1)
+    turns.set(srUuid, turn)
+    return turn
+  }
+
   const removeLayer = async (store: Store, layer: LayerRow): Promise<void> => {
     await store.removeLayer(layer)
     await catalog.layers.remove(layer.uuid)
@@ -50,18 +59,20 @@ export const createCollector = ({
     for (const layer of dropped) await source.store.removeData(layer)
   }
 
+  const collect = async (srUuid: string): Promise<boolean> => {
+    const from = source(srUuid)
+    const sr = await catalog.srs.get(srUuid)
+    if (from === undefined || sr === undefined || sr.readOnly) return false
+    const unreachable = await oneAtATime(() =>
+      catalog.layers.claimUnreachable(srUuid, pins().held()),
+    )
+    for (const layer of unreachable) await removeLayer(from.store, layer)
+    await dropData(srUuid, from)
+    return true
+  }
+
   return {
-    async collect(srUuid) {
-      const from = source(srUuid)
-      const sr = await catalog.srs.get(srUuid)
-      if (from === undefined || sr === undefined || sr.readOnly) return false
-      const unreachable = await oneAtATime(() =>
-        catalog.layers.claimUnreachable(srUuid, pins().held()),
-      )
-      for (const layer of unreachable) await removeLayer(from.store, layer)
-      await dropData(srUuid, from)
-      return true
-    },
+    collect: (srUuid) => turnOf(srUuid)(() => collect(srUuid)),
     async recover() {
       for (const { uuid, readOnly } of await catalog.srs.list()) {
         if (!readOnly) await source(uuid)?.store.clearStaging()

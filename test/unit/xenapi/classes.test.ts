@@ -98,25 +98,23 @@ describe('SR', () => {
 })
 
 describe('calls that diskport cannot make', () => {
-  it.each([
-    'VDI.list_changed_blocks',
-    'VDI.pool_migrate',
-    'SR.create',
-    'SR.destroy',
-  ])('%s says so, whatever it is called with', async (name) => {
-    const { call, dispatcher, session } = await createTestApi()
-    const refused = { code: 'NOT_IMPLEMENTED', params: [name] }
-    await expect(call(name)).rejects.toMatchObject(refused)
-    await expect(call(name, 'a', {}, ['b'], true)).rejects.toMatchObject(refused)
-    const listed = await dispatcher.call({ method: 'system.listMethods', params: [] })
-    expect(listed).not.toContain(name)
-    const task = await dispatcher.call({ method: `Async.${name}`, params: [session, 'a'] })
-    await dispatcher.idle()
-    expect(await call('task.get_record', task)).toMatchObject({
-      status: 'failure',
-      error_info: ['NOT_IMPLEMENTED', name],
-    })
-  })
+  it.each(['VDI.list_changed_blocks', 'VDI.pool_migrate', 'SR.create', 'SR.destroy'])(
+    '%s says so, whatever it is called with',
+    async (name) => {
+      const { call, dispatcher, session } = await createTestApi()
+      const refused = { code: 'NOT_IMPLEMENTED', params: [name] }
+      await expect(call(name)).rejects.toMatchObject(refused)
+      await expect(call(name, 'a', {}, ['b'], true)).rejects.toMatchObject(refused)
+      const listed = await dispatcher.call({ method: 'system.listMethods', params: [] })
+      expect(listed).not.toContain(name)
+      const task = await dispatcher.call({ method: `Async.${name}`, params: [session, 'a'] })
+      await dispatcher.idle()
+      expect(await call('task.get_record', task)).toMatchObject({
+        status: 'failure',
+        error_info: ['NOT_IMPLEMENTED', name],
+      })
+    },
+  )
 
   it('no NBD server is a fine answer', async () => {
     const api = await createTestApi()
