@@ -10,6 +10,9 @@ export interface Coalescing {
   /** The layers to be merged next, top first; undefined where no chain can and must become shorter. See chooseRun. */
   nextRun(srUuid: string, limits: ChainLimits): Promise<LayerRow[] | undefined>
 
+  /** Whether these layers still are a run, and are still needed. */
+  isRun(run: readonly LayerRow[]): Promise<boolean>
+
   /**
    * The top layer of the run, whose file holds by now what all of the run held, lies on what the run
    * lay on; nothing reaches the others any more. Nothing happens where they are no longer a run.
@@ -35,9 +38,10 @@ export const createCoalescing = (database: Database): Coalescing => ({
         .execute()
       return chooseRun(layers, await namedLayers(db, srUuid), limits)
     }),
+  isRun: (run) => database.transaction((db) => isRun(db, run)),
   rebase: ({ run, fileSize }) =>
     database.transaction(async (db) => {
-      if (!(await isStillRun(db, run))) return false
+      if (!(await isRun(db, run))) return false
       await db
         .updateTable('layers')
         .set({ parentUuid: run.at(-1)!.parentUuid, fileSize })
@@ -57,8 +61,8 @@ const namedLayers = async (db: Queries, srUuid: string): Promise<Set<string>> =>
   return new Set(vdis.map(({ layerUuid }) => layerUuid!))
 }
 
-/** Whether each layer still lies on the next one, and the lower ones carry only the run. */
-const isStillRun = async (db: Queries, run: readonly LayerRow[]): Promise<boolean> => {
+/** Whether each layer still lies on the next one, something on the top one, and only the run on the others. */
+const isRun = async (db: Queries, run: readonly LayerRow[]): Promise<boolean> => {
   const named = await namedLayers(db, run[0]!.srUuid)
   for (const [index, { uuid, parentUuid }] of run.entries()) {
     const layer = await db
@@ -67,14 +71,15 @@ const isStillRun = async (db: Queries, run: readonly LayerRow[]): Promise<boolea
       .where('uuid', '=', uuid)
       .executeTakeFirst()
     if (layer === undefined || !isMergeable(layer) || layer.parentUuid !== parentUuid) return false
-    if (index === 0) continue
     const children = await db
       .selectFrom('layers')
       .select('uuid')
       .where('parentUuid', '=', uuid)
       .where('state', '!=', 'deleting')
       .execute()
-    if (named.has(uuid) || children.length !== 1) return false
+    const isUsed = named.has(uuid) || children.length > 0
+    const carriesOnlyTheRun = !named.has(uuid) && children.length === 1
+    if (!(index === 0 ? isUsed : carriesOnlyTheRun)) return false
   }
   return true
 }

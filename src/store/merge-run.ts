@@ -15,14 +15,19 @@ import { copyExtents } from '../disk/copy-extents.ts'
 import { throwIfAborted } from '../disk/disk.ts'
 import { settleAll } from '../disk/settle.ts'
 import { AppError } from '../errors.ts'
-import { formatBytes } from '../units.ts'
+import { formatBytes, MiB } from '../units.ts'
 import type { LayerSource } from './open-chain.ts'
 import { openChain } from './open-chain.ts'
 import { layerFileName } from './store.ts'
 
+/** Bytes that are copied before it is looked whether the run is still one: VDIs come and go. */
+const checkInterval = 64 * MiB
+
 export interface MergePorts extends LayerSource {
   /** The layers of the chain from this one down, kept from being deleted until released. */
   pinLayer(uuid: string): Promise<{ chain: readonly LayerRow[]; release: () => void }>
+  /** Whether the layers still are a run that somebody needs. */
+  isRun(run: readonly LayerRow[]): Promise<boolean>
   /** Makes the merged file count; false where the run is no longer one. */
   rebase(rebase: { run: readonly LayerRow[]; fileSize: number }): Promise<boolean>
 }
@@ -53,11 +58,40 @@ export const mergeRun = async (
   const { chain, release } = await ports.pinLayer(run[0]!.uuid)
   try {
     if (!run.every(({ uuid }, index) => chain[index]?.uuid === uuid)) return undefined
-    const fileSize = await replaceTop(ports, chain, run.length, options)
-    if (!(await ports.rebase({ run, fileSize }))) return undefined
-    return { fileSize, freed: bytesOf(run) - fileSize }
+    const watched = watchRun(ports, run, options)
+    try {
+      const fileSize = await replaceTop(ports, chain, run.length, watched)
+      if (!(await ports.rebase({ run, fileSize }))) return undefined
+      return { fileSize, freed: bytesOf(run) - fileSize }
+    } catch (error) {
+      if (watched.isOver()) return undefined
+      throw error
+    }
   } finally {
     release()
+  }
+}
+
+/** The options, with an end where the run is no longer one: its layers must not be held for nothing. */
+const watchRun = (
+  ports: MergePorts,
+  run: readonly LayerRow[],
+  { signal, beforePiece }: MergeOptions,
+): MergeOptions & { isOver(): boolean } => {
+  const over = new AbortController()
+  let unchecked = 0
+  return {
+    signal: AbortSignal.any([signal, over.signal]),
+    async beforePiece(bytes) {
+      unchecked += bytes
+      if (unchecked >= checkInterval) {
+        unchecked = 0
+        if (!(await ports.isRun(run))) over.abort()
+      }
+      throwIfAborted(over.signal)
+      await beforePiece(bytes)
+    },
+    isOver: () => over.signal.aborted,
   }
 }
 

@@ -171,6 +171,7 @@ export const createStorage = ({ catalog, onError, coalescing }: StorageOptions):
           {
             ...source(run[0]!.srUuid),
             pinLayer: pinChain,
+            isRun: (run) => catalog.coalescing.isRun(run),
             rebase: (rebase) => oneAtATime(() => catalog.coalescing.rebase(rebase)),
           },
           run,

@@ -107,6 +107,7 @@ describe('rebase', () => {
     const told: string[] = []
     catalog.changes.subscribe(({ className, uuid }) => told.push(`${className} ${uuid}`))
     expect(run).toHaveLength(3)
+    expect(await catalog.coalescing.isRun(run)).toBe(true)
     expect(await catalog.coalescing.rebase({ run, fileSize: 7 * MiB })).toBe(true)
     const top = await catalog.layers.get(run[0]!.uuid)
     expect(top).toMatchObject({ parentUuid: run[2]!.parentUuid, fileSize: 7 * MiB })
@@ -131,6 +132,12 @@ describe('rebase', () => {
       },
     ],
     [
+      'nobody needs them any more',
+      async ({ catalog, vdiUuid }: Awaited<ReturnType<typeof start>>) => {
+        await catalog.vdis.destroy(vdiUuid)
+      },
+    ],
+    [
       'the layers have gone',
       async ({ catalog, srUuid, vdiUuid }: Awaited<ReturnType<typeof start>>) => {
         await catalog.vdis.destroy(vdiUuid)
@@ -148,6 +155,7 @@ describe('rebase', () => {
     const { catalog, run } = started
     await happen(started)
     const before = await parents(started)
+    expect(await catalog.coalescing.isRun(run)).toBe(false)
     expect(await catalog.coalescing.rebase({ run, fileSize: MiB })).toBe(false)
     expect(await parents(started)).toEqual(before)
   })

@@ -122,6 +122,48 @@ describe('merging', () => {
   })
 })
 
+describe('a reader that has the old file, and not yet its map, when the new one is ready', () => {
+  test('is waited for: neither it nor those after it see a file with the map of the other', async () => {
+    const memory = createMemoryFolder()
+    const held = { name: '', opened: (): void => {}, release: Promise.resolve() }
+    const folder: LayerFolder = {
+      ...memory,
+      async open(name) {
+        const image = await memory.open(name)
+        if (name === held.name) {
+          held.opened()
+          await held.release
+        }
+        return image
+      },
+    }
+    const { open, srUuid, uuid, vdi, shown, depth } = await start(5, folder)
+    const gate = createGate()
+    const storage = open({ pace: gate.pace, maximumDepth: 1 })
+    storage.collect(srUuid)
+    await gate.atGate
+
+    const opened = new Promise<void>((resolve) => (held.opened = resolve))
+    let release = (): void => {}
+    held.release = new Promise<void>((resolve) => (release = resolve))
+    const row = await vdi(uuid)
+    held.name = `${row.layerUuid}.qcow2`
+    const reading = readVdi(storage, row)
+    await opened
+    gate.open()
+    // Time enough for a merge in memory to end, did it not wait.
+    for (let turns = 0; turns < 1000; turns += 1) {
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    expect(await depth(uuid)).toBe(5)
+    release()
+    expectSameBytes(await reading, shown)
+    await storage.settled()
+    expect(await depth(uuid)).toBe(1)
+    expectSameBytes(await readVdi(storage, await vdi(uuid)), shown)
+  })
+})
+
 describe('merging ends', () => {
   test('with the server, at once, and leaves nothing', async () => {
     const { open, srUuid, uuid, depth, folder, tasks } = await start(5)
