@@ -45,9 +45,9 @@ export const chooseRun = (
 
 interface LayerTree {
   /** How many layers lie on this one; those that are being deleted no longer count. */
-  childCount(uuid: string): number
+  readonly childCount: (uuid: string) => number
   /** The layer and those below it. */
-  downFrom(top: LayerRow): LayerRow[]
+  readonly downFrom: (top: LayerRow) => LayerRow[]
 }
 
 const treeOf = (layers: readonly LayerRow[]): LayerTree => {

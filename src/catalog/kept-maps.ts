@@ -35,11 +35,12 @@ export interface KeptMaps {
   list(): Promise<LayerRow[]>
 }
 
-export const createKeptMaps = ({ db, transaction }: Database): KeptMaps => ({
-  destroyData: (vdiUuid) => transaction((db) => destroyData(db, vdiUuid)),
-  superfluousData: (srUuid, pinned) => transaction((db) => superfluousData(db, srUuid, pinned)),
+export const createKeptMaps = (database: Database): KeptMaps => ({
+  destroyData: (vdiUuid) => database.transaction((db) => destroyData(db, vdiUuid)),
+  superfluousData: (srUuid, pinned) =>
+    database.transaction((db) => superfluousData(db, srUuid, pinned)),
   dropData: (srUuid, pinned, uuids) =>
-    transaction(async (db) => {
+    database.transaction(async (db) => {
       const superfluous = await superfluousData(db, srUuid, pinned)
       const dropped = superfluous.filter(({ uuid }) => uuids.has(uuid))
       for (const { uuid } of dropped) {
@@ -51,7 +52,7 @@ export const createKeptMaps = ({ db, transaction }: Database): KeptMaps => ({
       }
       return dropped
     }),
-  list: () => db.selectFrom('layers').selectAll().where('hasData', '=', false).execute(),
+  list: () => database.db.selectFrom('layers').selectAll().where('hasData', '=', false).execute(),
 })
 
 const destroyData = async (db: Queries, vdiUuid: string): Promise<void> => {
@@ -70,13 +71,14 @@ const superfluousData = async (
   srUuid: string,
   pinned: ReadonlySet<string>,
 ): Promise<LayerRow[]> => {
-  const layers = await db.selectFrom('layers').selectAll().where('srUuid', '=', srUuid).execute()
   const vdis = await db
     .selectFrom('vdis')
     .select(['layerUuid', 'type'])
     .where('srUuid', '=', srUuid)
     .where('layerUuid', 'is not', null)
     .execute()
+  if (!vdis.some(({ type }) => type === WITHOUT_DATA)) return []
+  const layers = await db.selectFrom('layers').selectAll().where('srUuid', '=', srUuid).execute()
   const topLayers = (withData: boolean): string[] =>
     vdis.filter(({ type }) => (type !== WITHOUT_DATA) === withData).map((vdi) => vdi.layerUuid!)
   const writing = layers.filter(({ state }) => state === 'writing').map(({ uuid }) => uuid)

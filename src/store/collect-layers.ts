@@ -20,8 +20,8 @@ interface CollectorPorts {
 }
 
 export interface Collector {
-  /** @returns false where nothing may be written: that storage repository is left alone */
-  collect(srUuid: string): Promise<boolean>
+  /** @returns how many layers went; undefined where nothing may be written: that storage repository is left alone */
+  collect(srUuid: string): Promise<number | undefined>
   /** At start, before anything is written: ends what a crash has left half-done. How many layers went. */
   recover(): Promise<number>
 }
@@ -59,16 +59,16 @@ export const createCollector = ({
     for (const layer of dropped) await source.store.removeData(layer)
   }
 
-  const collect = async (srUuid: string): Promise<boolean> => {
+  const collect = async (srUuid: string): Promise<number | undefined> => {
     const from = source(srUuid)
     const sr = await catalog.srs.get(srUuid)
-    if (from === undefined || sr === undefined || sr.readOnly) return false
+    if (from === undefined || sr === undefined || sr.readOnly) return undefined
     const unreachable = await oneAtATime(() =>
       catalog.layers.claimUnreachable(srUuid, pins().held()),
     )
     for (const layer of unreachable) await removeLayer(from.store, layer)
     await dropData(srUuid, from)
-    return true
+    return unreachable.length
   }
 
   return {

@@ -117,18 +117,24 @@ export const createStorage = ({ catalog, onError, coalescing }: StorageOptions):
   })
 
   const collectNow = async (srUuid: string): Promise<void> => {
-    if (await collector.collect(srUuid)) coalescer?.check(srUuid)
+    if ((await collector.collect(srUuid)) !== undefined) coalescer?.check(srUuid)
   }
 
-  const collect = (srUuid: string): void => {
-    const work = collectNow(srUuid)
+  /** The end of a read makes no chain longer: only a layer that has gone lets others be merged. */
+  const collectUnread = async (srUuid: string): Promise<void> => {
+    const removed = await collector.collect(srUuid)
+    if (removed !== undefined && removed > 0) coalescer?.check(srUuid)
+  }
+
+  const inBackground = (srUuid: string, collecting: Promise<void>): void => {
+    const work = collecting
       .catch((error: unknown) => onError(error, `collecting the layers of SR ${srUuid}`))
       .finally(() => background.delete(work))
     background.add(work)
   }
 
   const pins = createPins(() => {
-    for (const srUuid of stores.keys()) collect(srUuid)
+    for (const srUuid of stores.keys()) inBackground(srUuid, collectUnread(srUuid))
   })
 
   /** Chains that are looked up in one step go together: merging may make them shorter meanwhile. */
@@ -181,7 +187,7 @@ export const createStorage = ({ catalog, onError, coalescing }: StorageOptions):
 
   return {
     store,
-    collect,
+    collect: (srUuid) => inBackground(srUuid, collectNow(srUuid)),
     collectNow,
     attach: (srUuid, store) => void stores.set(srUuid, store),
     detach(srUuid) {

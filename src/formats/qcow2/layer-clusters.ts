@@ -30,7 +30,7 @@ interface LayerFile {
   readonly file: WritableImage
   readonly tables: LayerTables
   /** Gives `count` clusters at the end of the file; where the first one lies. */
-  allocate(count: number): number
+  readonly allocate: (count: number) => number
   /** Of the disk, in bytes. */
   readonly size: number
   readonly parent: Disk | undefined

@@ -36,7 +36,7 @@ const chainOf = (
   names: string,
   more: Readonly<Record<string, Partial<LayerRow>>> = {},
 ): LayerRow[] =>
-  [...names].map((name, index) => layerOf(name, names[index - 1] ?? null, more[name]))
+  Array.from(names, (name, index) => layerOf(name, names[index - 1] ?? null, more[name]))
 
 const choose = (
   layers: readonly LayerRow[],
