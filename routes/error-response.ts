@@ -31,6 +31,7 @@ const statuses: Readonly<Record<ErrorCode, number>> = {
   VDI_INCOMPATIBLE_TYPE: 400,
   VDI_IN_USE: 409,
   VDI_IO_ERROR: 500,
+  VDI_NO_CBT_METADATA: 409,
   VDI_READONLY: 409,
   VDI_TOO_LARGE: 400,
   VDI_TOO_SMALL: 413,

@@ -17,6 +17,10 @@ export interface Config {
   readonly logLevel: LogLevel
   /** How many imports and exports may run at once. */
   readonly maxTransfers: number
+  /** How many layers a chain may have before some are merged. */
+  readonly maxChainDepth: number
+  /** How fast layers are merged, in MiB a second; 0: they are not. */
+  readonly coalesceRate: number
   /** Absolute paths of PEM files, or a certificate of our own making; undefined: HTTP without TLS. */
   readonly tls: { readonly cert: string; readonly key: string } | 'self-signed' | undefined
   /** Sets the password of root at this start; undefined: it stays, or is generated at the first start. */
@@ -50,6 +54,16 @@ const options = {
     help: 'how many imports and exports may run at once',
     fallback: String(Math.max(8, cpus().length * 4)),
   },
+  'max-chain-depth': {
+    metavar: 'N',
+    help: 'layers below a disk before some are merged',
+    fallback: '8',
+  },
+  'coalesce-rate': {
+    metavar: 'MIB',
+    help: 'MiB a second at which layers are merged; 0: never',
+    fallback: '64',
+  },
   'tls-cert': { metavar: 'FILE', help: 'certificate in PEM: speak TLS only', fallback: '' },
   'tls-key': { metavar: 'FILE', help: 'its key in PEM; both read again on SIGHUP', fallback: '' },
   'tls-self-signed': {
@@ -79,6 +93,15 @@ const listenSchema = z.string().transform((text, context) => {
   const named = match[1] ?? match[2]
   return { host: named === undefined ? '127.0.0.1' : named || '::', port }
 })
+
+const countSchema = (minimum: number, maximum: number) => {
+  const message = `must be a whole number from ${minimum} to ${maximum}`
+  return z
+    .string()
+    .regex(/^\d{1,6}$/, message)
+    .transform(Number)
+    .refine((count) => count >= minimum && count <= maximum, message)
+}
 
 /** Nothing, or an address that only this machine reaches. */
 const listenPlainSchema = z
@@ -115,11 +138,9 @@ const schema: Readonly<Record<OptionName, z.ZodType>> = {
   listen: listenSchema,
   data: dataSchema,
   'log-level': z.enum(logLevels, { error: () => `must be one of ${logLevels.join(', ')}` }),
-  'max-transfers': z
-    .string()
-    .regex(/^\d{1,4}$/, 'must be a whole number from 1 to 1000')
-    .transform(Number)
-    .refine((count) => count >= 1 && count <= 1000, 'must be a whole number from 1 to 1000'),
+  'max-transfers': countSchema(1, 1000),
+  'max-chain-depth': countSchema(1, 64),
+  'coalesce-rate': countSchema(0, 100_000),
   'tls-cert': fileSchema,
   'tls-key': fileSchema,
   'tls-self-signed': z
@@ -163,6 +184,8 @@ export const readInvocation = (
     data: read('data'),
     logLevel: read('log-level'),
     maxTransfers: read('max-transfers'),
+    maxChainDepth: read('max-chain-depth'),
+    coalesceRate: read('coalesce-rate'),
     tls: readTls(read, problems),
     listenPlain: read('listen-plain'),
     rootPassword: environment['DISKPORT_ROOT_PASSWORD'],
@@ -211,14 +234,16 @@ const parseCommandLine = (args: readonly string[]) =>
   }).values
 
 const configText = (config: Config): string => {
-  const { listen, listenPlain, data, logLevel, maxTransfers, tls, rootPassword } = config
+  const { listen, listenPlain, data, logLevel, tls, rootPassword } = config
   const files = tls === 'self-signed' ? undefined : tls
   return [
     `listen = ${addressText(listen)}`,
     `listen-plain = ${listenPlain === undefined ? '(none)' : addressText(listenPlain)}`,
     `data = ${data}`,
     `log-level = ${logLevel}`,
-    `max-transfers = ${maxTransfers}`,
+    `max-transfers = ${config.maxTransfers}`,
+    `max-chain-depth = ${config.maxChainDepth}`,
+    `coalesce-rate = ${config.coalesceRate}`,
     `tls-self-signed = ${tls === 'self-signed'}`,
     `tls-cert = ${files?.cert ?? (tls === undefined ? '(none: HTTP without TLS)' : '(none)')}`,
     `tls-key = ${files?.key ?? '(none)'}`,

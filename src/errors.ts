@@ -35,6 +35,7 @@ const sentences = {
   VDI_INCOMPATIBLE_TYPE: (params) => params[1] ?? 'The type of the VDI does not allow this',
   VDI_IN_USE: (params) => `The VDI ${params[0]} is in use by ${params[1]}`,
   VDI_IO_ERROR: (params) => params[0] ?? 'The disk could not be read or written',
+  VDI_NO_CBT_METADATA: (params) => `The VDI ${params[0]} keeps no changed blocks`,
   VDI_READONLY: (params) => `The VDI ${params[0]} is read-only`,
   VDI_TOO_LARGE: (params) => `The VDI ${params[0]} is larger than ${params[1]} bytes`,
   VDI_TOO_SMALL: (params) => `The VDI ${params[0]} is smaller than ${params[1]} bytes`,

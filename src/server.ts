@@ -21,10 +21,12 @@ import type { Listeners } from './net/listeners.ts'
 import { openListeners } from './net/listeners.ts'
 import { openFileFolder } from './store/file-folder.ts'
 import { createLayerStore } from './store/layer-store.ts'
+import { createPace } from './store/pace.ts'
 import type { Storage } from './store/storage.ts'
 import { createStorage } from './store/storage.ts'
 import { createLeases } from './transfer/leases.ts'
 import { createTransfers } from './transfer/transfers.ts'
+import { MiB } from './units.ts'
 import { version } from './version.ts'
 import { createAuthenticate } from './xenapi/authenticate.ts'
 import type { ObjectContext, SrUsage } from './xenapi/context.ts'
@@ -83,9 +85,11 @@ const start = async (
   const storage = createStorage({
     catalog,
     onError: (error, doing) => log.error({ error }, doing),
+    ...coalescingOf(config, log),
   })
   await attachStores(catalog, storage, config.data)
   onClose(() => storage.settled())
+  onClose(() => storage.stop())
   await recover(catalog, storage, log)
 
   onClose(expireRegularly(catalog, log))
@@ -107,7 +111,7 @@ const start = async (
       busy: (vdiUuid) => context.leases.holder(vdiUuid),
       collect: (srUuid) => storage.collect(srUuid),
     },
-    transfers,
+    transfers: { cancel: (taskRef) => transfers.cancel(taskRef) || storage.cancel(taskRef) },
     version,
     log,
   }
@@ -145,6 +149,7 @@ const start = async (
     reload: () => listeners.reload(),
     async stop() {
       log.info({ transfers: transfers.running }, 'stopping')
+      storage.stop()
       listeners.stopAccepting()
       await transfers.drain(drainTime)
       events.close()
@@ -168,10 +173,17 @@ const usageOf = async (catalog: Catalog, storage: Storage, srUuid: string): Prom
   return { physicalSize: size, ...(await catalog.utilisation.ofSr(srUuid)) }
 }
 
-/** What a crash left: half-written layers go, tasks whose transfers died with it end. */
+const coalescingOf = ({ maxChainDepth, coalesceRate }: Config, log: Logger) => {
+  if (coalesceRate === 0) return {}
+  const pace = createPace({ bytesPerSecond: coalesceRate * MiB })
+  return { coalescing: { maximumDepth: maxChainDepth, pace, log } }
+}
+
+/** What a crash left: tasks whose transfers died with it end, half-written layers go. */
 const recover = async (catalog: Catalog, storage: Storage, log: Logger): Promise<void> => {
-  const layers = await storage.recover()
+  // First: merging layers, which begins then, has tasks too.
   const tasks = await catalog.tasks.failAbandoned()
+  const layers = await storage.recover()
   if (layers + tasks > 0) log.warn({ layers, tasks }, 'cleaned up after the last process')
 }
 

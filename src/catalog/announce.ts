@@ -4,6 +4,8 @@
 
 import { randomUUID } from 'node:crypto'
 import type { Changes, ObservedClass } from './changes.ts'
+import type { Coalescing } from './coalescing.ts'
+import type { KeptMaps } from './kept-maps.ts'
 import type { Layers } from './layers.ts'
 import { createNewsInterval } from './news-interval.ts'
 import { refToUuid } from './refs.ts'
@@ -93,6 +95,49 @@ export const announceLayers = (layers: Layers, vdis: Vdis, { emit }: Changes): L
     const layer = await layers.get(uuid)
     await layers.remove(uuid)
     if (layer !== undefined) emit('SR', layer.srUuid, 'mod')
+  },
+})
+
+/** The VDIs on these layers take another amount of room. */
+const tellVdisOn = async (
+  layerUuids: readonly string[],
+  vdis: Vdis,
+  { emit }: Changes,
+): Promise<void> => {
+  for (const { uuid, layerUuid } of await vdis.list()) {
+    if (layerUuid !== null && layerUuids.includes(layerUuid)) emit('VDI', uuid, 'mod')
+  }
+}
+
+export const announceCoalescing = (
+  coalescing: Coalescing,
+  vdis: Vdis,
+  changes: Changes,
+): Coalescing => ({
+  ...coalescing,
+  async rebase(rebase) {
+    const happened = await coalescing.rebase(rebase)
+    if (happened) await tellVdisOn([rebase.run[0]!.uuid], vdis, changes)
+    return happened
+  },
+})
+
+export const announceKeptMaps = (keptMaps: KeptMaps, vdis: Vdis, changes: Changes): KeptMaps => ({
+  ...keptMaps,
+  async destroyData(vdiUuid) {
+    await keptMaps.destroyData(vdiUuid)
+    changes.emit('VDI', vdiUuid, 'mod')
+  },
+  async dropData(srUuid, pinned, uuids) {
+    const dropped = await keptMaps.dropData(srUuid, pinned, uuids)
+    if (dropped.length === 0) return dropped
+    await tellVdisOn(
+      dropped.map(({ uuid }) => uuid),
+      vdis,
+      changes,
+    )
+    changes.emit('SR', srUuid, 'mod')
+    return dropped
   },
 })
 

@@ -2,6 +2,8 @@
 // one file for each kind of object; start with layers.ts, which keeps the promise of imports.
 
 import {
+  announceCoalescing,
+  announceKeptMaps,
   announceLayers,
   announceNamed,
   announceTasks,
@@ -10,10 +12,14 @@ import {
 } from './announce.ts'
 import type { Changes } from './changes.ts'
 import { createChanges } from './changes.ts'
+import type { Coalescing } from './coalescing.ts'
+import { createCoalescing } from './coalescing.ts'
 import type { Database, TablesMode } from './database.ts'
 import { openDatabase } from './database.ts'
 import type { Hosts } from './hosts.ts'
 import { createHosts } from './hosts.ts'
+import type { KeptMaps } from './kept-maps.ts'
+import { createKeptMaps } from './kept-maps.ts'
 import type { Layers } from './layers.ts'
 import { createLayers } from './layers.ts'
 import type { PasswordCost } from './password-hash.ts'
@@ -42,6 +48,8 @@ export interface Catalog {
   readonly srs: Srs
   readonly vdis: Vdis
   readonly layers: Layers
+  readonly coalescing: Coalescing
+  readonly keptMaps: KeptMaps
   readonly users: Users
   readonly sessions: Sessions
   readonly tasks: Tasks
@@ -94,6 +102,8 @@ export const createCatalog = async (
     srs: announceNamed('SR', createSrs(database, now), changes),
     vdis,
     layers: announceLayers(createLayers(database, now), vdis, changes),
+    coalescing: announceCoalescing(createCoalescing(database), vdis, changes),
+    keptMaps: announceKeptMaps(createKeptMaps(database), vdis, changes),
     users: announceUsers(users, changes),
     sessions: createSessions(database, now),
     tasks: announced.tasks,

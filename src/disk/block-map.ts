@@ -160,3 +160,14 @@ export const emptyBlockMap = (size: number): BlockMap => {
   builder.add(size, 'hole')
   return builder.finish()
 }
+
+/** Whether two maps of one layer each, as collectBlockMap makes them, tell the same. */
+export const tellTheSame = (map: BlockMap, other: BlockMap): boolean => {
+  if (map.size !== other.size || map.runCount !== other.runCount) return false
+  const others = other.runs()[Symbol.iterator]()
+  for (const { length, kind } of map.runs()) {
+    const { value } = others.next()
+    if (value?.kind !== kind || value.length !== length) return false
+  }
+  return true
+}

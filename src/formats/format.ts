@@ -102,6 +102,8 @@ export interface LayerOptions {
   readonly timestamp: Date
   /** The layer below, absent for a whole disk. */
   readonly parent?: LayerParent
+  /** Each zeroed stretch is told as `zero`, whether or not anything lies below it: for copies of layers. */
+  readonly keepsZeros?: boolean
 }
 
 export interface LayerParent {

@@ -1,6 +1,7 @@
 // What differs between two VDIs: from the maps of the layers that they do not share, and narrowed by
 // comparing content where that is asked for or costs little. storage.ts pins and opens for it.
 
+import { createHash } from 'node:crypto'
 import type { LayerRow } from '../catalog/layers.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import type { BlockMap } from '../disk/block-map.ts'
@@ -15,9 +16,10 @@ import { narrowChanges } from '../disk/narrow-delta.ts'
 import { AppError } from '../errors.ts'
 import { GiB } from '../units.ts'
 import { createDeltaCache } from './delta-cache.ts'
-import type { MapCache } from './map-cache.ts'
+import type { LayerSource } from './open-chain.ts'
 import { openChainOnDemand, readMaps } from './open-chain.ts'
-import type { Store } from './store.ts'
+import { requireData } from './require-data.ts'
+import type { PinnedChain } from './storage.ts'
 
 /**
  * Whether content is compared. `small`: of VDIs that share no layer, as long as they hold little data in
@@ -35,8 +37,8 @@ export interface DeltaOptions extends NarrowOptions {
 export interface Changes {
   /** What may differ, as `data`; the rest is hole. Of the size of the first VDI. */
   readonly map: BlockMap
-  /** The same for the same content means the same map: part of every ETag of a delta. */
-  readonly basis: string
+  /** Whether the content has the same name, the layers' maps told, or content was compared. */
+  readonly how: 'same' | 'maps' | 'narrowed'
 }
 
 export interface OpenedDelta {
@@ -44,6 +46,7 @@ export interface OpenedDelta {
   readonly disk: Disk
   /** The layers of the VDI, top first. */
   readonly chain: readonly LayerRow[]
+  /** Names the blocks that are sent: part of every ETag of a delta. The same content in other layers may make others. */
   readonly basis: string
 }
 
@@ -60,31 +63,19 @@ export interface Deltas {
 
 /** What deltas are made with. */
 export interface DeltaParts {
-  readonly store: (srUuid: string) => Store
-  readonly maps: MapCache
-  /** Looks up the layers of a VDI, top first, and holds them until they are released. */
-  readonly pinChain: (vdi: VdiRow) => Promise<PinnedChain>
+  readonly source: (srUuid: string) => LayerSource
+  /** Looks up chains in one step, and holds them until they are released. */
+  readonly pinChains: (layerUuids: readonly (string | null)[]) => Promise<PinnedChain[]>
   /** Opens a VDI for reading all of it. */
   readonly openVdi: (vdi: VdiRow) => Promise<{ readonly disk: Disk }>
 }
 
-interface PinnedChain {
-  readonly chain: readonly LayerRow[]
-  readonly release: () => void
-}
-
-export const createDeltas = ({ store, maps, pinChain, openVdi }: DeltaParts): Deltas => {
+export const createDeltas = ({ source, pinChains, openVdi }: DeltaParts): Deltas => {
   const narrowed = createDeltaCache()
 
   const pinBoth = async (vdi: VdiRow, base: VdiRow): Promise<Chains> => {
-    const own = await pinChain(vdi)
-    try {
-      const below = await pinChain(base)
-      return compareChains(own, below)
-    } catch (error) {
-      own.release()
-      throw error
-    }
+    const [own, below] = await pinChains([vdi.layerUuid, base.layerUuid])
+    return compareChains(own!, below!)
   }
 
   const compare = async (
@@ -114,45 +105,47 @@ export const createDeltas = ({ store, maps, pinChain, openVdi }: DeltaParts): De
     options: DeltaOptions,
   ): Promise<Changes & { own: readonly BlockMap[] }> => {
     if (isSameContent(vdi, base)) {
-      return { map: emptyBlockMap(vdi.virtualSize), basis: 'same', own: [] }
+      return { map: emptyBlockMap(vdi.virtualSize), how: 'same', own: [] }
     }
-    const own = await readMaps(store(vdi.srUuid), maps, chains.own)
-    const others = await readMaps(store(base.srUuid), maps, chains.others)
+    const own = await readMaps(source(vdi.srUuid), chains.own)
+    const others = await readMaps(source(base.srUuid), chains.others)
     const { sharedSize } = chains
     const difference = { own, others, baseSize: base.virtualSize, sharedSize }
     const map = changedBlocks(difference, vdi.virtualSize)
     if (!isToBeNarrowed(chains, [...own, ...others], options)) {
-      return { map, basis: basisOf(chains), own }
+      return { map, how: 'maps', own }
     }
-    requireData(vdi, base, chains)
+    requireContent(vdi, base, chains)
     const key = [vdi, base].map(contentKey).join(' ')
     const narrow = (to: NarrowOptions): Promise<BlockMap> => compare(vdi, base, map, to)
-    return { map: await narrowed.get(key, narrow, options), basis: 'narrowed', own }
+    return { map: await narrowed.get(key, narrow, options), how: 'narrowed', own }
   }
 
   return {
     async changes(vdi, base, options) {
       const chains = await pinBoth(vdi, base)
       try {
-        const { map, basis } = await changesBetween(vdi, base, chains, options)
-        return { map, basis }
+        const { map, how } = await changesBetween(vdi, base, chains, options)
+        return { map, how }
       } finally {
         chains.release()
       }
     },
     async open(vdi, base, options) {
+      requireData(vdi)
       const chains = await pinBoth(vdi, base)
       const { chain, release } = chains
       const openChain = (): Promise<ChainDisk> =>
-        openChainOnDemand(store(vdi.srUuid), maps, chain, vdi.virtualSize)
+        openChainOnDemand(source(vdi.srUuid), chain, vdi.virtualSize)
       try {
-        const { map, basis, own } = await changesBetween(vdi, base, chains, options)
+        const { map, own } = await changesBetween(vdi, base, chains, options)
         const isEmpty = map.countBytes('data') === 0
         // Of what does not differ nothing is sent, so nothing is read either.
         const disk = isEmpty ? createDeferredDisk(vdi.virtualSize, openChain) : await openChain()
         try {
           const sent = isEmpty ? map : await collectDeltaMap(disk, map, own)
-          return { disk: closeWith(createDeltaDisk(disk, sent), release), chain, basis }
+          const delta = closeWith(createDeltaDisk(disk, sent), release)
+          return { disk: delta, chain, basis: digestOf(sent) }
         } catch (error) {
           await disk.close()
           throw error
@@ -219,14 +212,14 @@ const isToBeNarrowed = (
   return differing.reduce((sum, map) => sum + map.countBytes('data'), 0) <= smallComparison
 }
 
-/** What an unnarrowed map comes from: other layers may hold the same content in other blocks. */
-const basisOf = ({ own, others, sharedSize }: Chains): string =>
-  JSON.stringify(
-    [own, others].map((layers) => layers.map(({ uuid }) => uuid)).concat([[String(sharedSize)]]),
-  )
+const digestOf = (map: BlockMap): string => {
+  const digest = createHash('sha256')
+  for (const { offset, kind } of map.runs()) digest.update(`${offset} ${kind}\n`)
+  return digest.update(String(map.size)).digest('base64url')
+}
 
 /** @throws AppError VDI_INCOMPATIBLE_TYPE */
-const requireData = (vdi: VdiRow, base: VdiRow, { hasData }: Chains): void => {
+const requireContent = (vdi: VdiRow, base: VdiRow, { hasData }: Chains): void => {
   if (hasData) return
   const found = 'of one of them only the block map is left'
   throw new AppError('VDI_INCOMPATIBLE_TYPE', [

@@ -1,7 +1,7 @@
 // A folder of the file system: `<path>/<uuid>.<format>` sealed, `<path>/staging/` being written.
 
 import { randomUUID } from 'node:crypto'
-import { mkdir, open, rename, rm, stat, statfs } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isNodeError } from '../errors.ts'
 import { createFileImage, openFileImage } from '../image/file-image.ts'
@@ -11,6 +11,10 @@ import type { LayerFolder } from './layer-folder.ts'
 /** The unit of `stat.blocks`, whatever the file system's own. POSIX, "sys/stat.h". */
 const statBlockSize = 512
 
+/** What diskport calls its files in staging. A folder that was there before it may hold others. */
+const stagedName =
+  /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\.(spool|(raw|vhd|qcow2)(\.map\.json(\.next)?)?)$/
+
 /** Makes the folder and its staging area where they are missing. */
 export const openFileFolder = async (path: string): Promise<LayerFolder> => {
   const staging = join(path, 'staging')
@@ -19,8 +23,8 @@ export const openFileFolder = async (path: string): Promise<LayerFolder> => {
 
   return {
     create: (name) => createFileImage(join(staging, name)),
-    async publish(name) {
-      const published = join(path, name)
+    async publish(name, as = name) {
+      const published = join(path, as)
       await rename(join(staging, name), published)
       await syncFolder(path)
       return (await stat(published)).blocks * statBlockSize
@@ -37,6 +41,8 @@ export const openFileFolder = async (path: string): Promise<LayerFolder> => {
       await rm(join(staging, name), { force: true })
       await rm(join(path, name), { force: true })
     },
+    discard: (name) => rm(join(staging, name), { force: true }),
+    listStaging: async () => (await readdir(staging)).filter((name) => stagedName.test(name)),
     openSpool: () => openFileSpool(join(staging, `${randomUUID()}.spool`)),
     async usage() {
       const { blocks, bfree, bsize } = await statfs(path)

@@ -10,16 +10,24 @@ export interface LayerFolder {
   create(name: string): Promise<WritableImage>
 
   /**
-   * Moves a synced and closed file out of staging, durably. From then on `open` finds it.
+   * Moves a synced and closed file out of staging, durably. From then on `open` finds it, and no
+   * longer the one that had the name before, which stays readable for those who have it open.
+   * @param as its name there, if another one
    * @returns how many bytes it takes on the storage
    */
-  publish(name: string): Promise<number>
+  publish(name: string, as?: string): Promise<number>
 
   /** Opens a published file; undefined where there is none. */
   open(name: string): Promise<Image | undefined>
 
   /** Removes a file, published or in staging; one that is not there is fine. */
   remove(name: string): Promise<void>
+
+  /** Removes a file from staging only; one that is not there is fine. */
+  discard(name: string): Promise<void>
+
+  /** What lies in staging, of that which diskport puts there. */
+  listStaging(): Promise<string[]>
 
   openSpool(): Promise<Spool>
 

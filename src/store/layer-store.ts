@@ -1,61 +1,124 @@
 // The store of layers as image files in a folder: staging, seal, publish. The same for files of the
 // file system and for memory.
 
+import { collectBlockMap } from '../disk/block-map.ts'
 import type { Disk } from '../disk/disk.ts'
 import { AppError } from '../errors.ts'
+import type { LayerWriter } from '../formats/format.ts'
 import { formats } from '../formats/registry.ts'
+import type { WritableImage } from '../image/image.ts'
 import type { LayerFolder } from './layer-folder.ts'
-import { openWithMap, readSidecar, sidecarName, writeSidecar } from './raw-sidecar.ts'
-import type { LayerDraft, LayerId, Store } from './store.ts'
+import {
+  clearStaging,
+  hasSidecar,
+  openWithMap,
+  readSidecar,
+  sidecarName,
+  stageSidecar,
+} from './map-sidecar.ts'
+import { createReplacement } from './replace-layer.ts'
+import type { LayerDraft, LayerId, NewLayerOptions, Store } from './store.ts'
 import { layerFileName } from './store.ts'
 
 export const createLayerStore = (folder: LayerFolder): Store => ({
   openLayer: (layer) => openLayer(folder, layer),
   openSpool: () => folder.openSpool(),
   usage: () => folder.usage(),
+  clearStaging: () => clearStaging(folder),
 
-  async removeLayer(layer) {
-    await folder.remove(layerFileName(layer))
-    if (layer.format === 'raw') await folder.remove(sidecarName(layer))
+  async readMap(layer) {
+    if (!layer.hasData) return readKeptMap(folder, layer, layer.virtualSize)
+    const disk = await openLayer(folder, layer)
+    try {
+      return await collectBlockMap(disk)
+    } finally {
+      await disk.close()
+    }
   },
 
-  async createLayer(layer, options) {
-    const fileName = layerFileName(layer)
-    const file = await folder.create(fileName)
-    const discard = async (): Promise<void> => {
-      await file.close()
-      await folder.remove(fileName)
-    }
+  async keepMap(layer, map) {
+    if (await hasSidecar(folder, layer)) return
     try {
-      const writer = await formats[layer.format].createLayer(file, { ...options, uuid: layer.uuid })
-      let ended = false
-      const draft: LayerDraft = {
-        size: writer.size,
-        write: (offset, source, signal) => writer.write(offset, source, signal),
-        zero: (offset, length, signal) => writer.zero(offset, length, signal),
-        async seal() {
-          await writer.seal()
-          await file.sync()
-          if (layer.format === 'raw') await writeSidecar(folder, layer, file)
-          await file.close()
-          const bytes = await folder.publish(fileName)
-          ended = true
-          return bytes
-        },
-        async abort() {
-          if (ended) return
-          ended = true
-          await discard()
-          if (layer.format === 'raw') await folder.remove(sidecarName(layer))
-        },
-      }
-      return draft
+      await stageSidecar(folder, layer, map)
+      await folder.publish(sidecarName(layer))
     } catch (error) {
-      await discard()
+      await folder.remove(sidecarName(layer))
       throw error
     }
   },
+
+  removeData: (layer) => folder.remove(layerFileName(layer)),
+
+  async removeLayer(layer) {
+    await folder.remove(layerFileName(layer))
+    await folder.remove(sidecarName(layer))
+  },
+
+  async createLayer(layer, options) {
+    const { file, writer } = await startFile(folder, layer, options)
+    let ended = false
+    const draft: LayerDraft = {
+      ...writerOf(writer),
+      async seal() {
+        await writer.seal()
+        await file.sync()
+        if (layer.format === 'raw') {
+          // Its holes are still those of the writer.
+          await stageSidecar(folder, layer, await collectBlockMap(await formats.raw.open(file)))
+          await folder.publish(sidecarName(layer))
+        }
+        await file.close()
+        const bytes = await folder.publish(layerFileName(layer))
+        ended = true
+        return bytes
+      },
+      async abort() {
+        if (ended) return
+        ended = true
+        await file.close()
+        await folder.remove(layerFileName(layer))
+        if (layer.format === 'raw') await folder.remove(sidecarName(layer))
+      },
+    }
+    return draft
+  },
+
+  async replaceLayer(layer, options) {
+    const started = await startFile(folder, layer, { ...options, keepsZeros: true })
+    return { ...writerOf(started.writer), ...createReplacement(folder, layer, started) }
+  },
 })
+
+/** The members of a LayerWriter that others may call. */
+const writerOf = (writer: LayerWriter) => ({
+  size: writer.size,
+  write: (offset: number, source: Uint8Array, signal?: AbortSignal) =>
+    writer.write(offset, source, signal),
+  zero: (offset: number, length: number, signal?: AbortSignal) =>
+    writer.zero(offset, length, signal),
+})
+
+export interface StartedFile {
+  readonly file: WritableImage
+  readonly writer: LayerWriter
+}
+
+const startFile = async (
+  folder: LayerFolder,
+  layer: LayerId,
+  options: NewLayerOptions,
+): Promise<StartedFile> => {
+  const fileName = layerFileName(layer)
+  const file = await folder.create(fileName)
+  try {
+    const writer = await formats[layer.format].createLayer(file, { ...options, uuid: layer.uuid })
+    return { file, writer }
+  } catch (error) {
+    await file.close()
+    await folder.discard(fileName)
+    throw error
+  }
+}
 
 const openLayer = async (folder: LayerFolder, layer: LayerId): Promise<Disk> => {
   const fileName = layerFileName(layer)
@@ -65,10 +128,18 @@ const openLayer = async (folder: LayerFolder, layer: LayerId): Promise<Disk> => 
   }
   try {
     const disk = await formats[layer.format].open(image)
-    const map = layer.format === 'raw' ? await readSidecar(folder, layer, disk.size) : undefined
+    const map = await readSidecar(folder, layer, disk.size)
     return map === undefined ? disk : openWithMap(disk, map)
   } catch (error) {
     await image.close()
     throw error
   }
+}
+
+const readKeptMap = async (folder: LayerFolder, layer: LayerId, size: number) => {
+  const map = await readSidecar(folder, layer, size)
+  if (map !== undefined) return map
+  throw new AppError('VDI_IO_ERROR', [
+    `Cannot read what the layer ${layerFileName(layer)} held: ${sidecarName(layer)} is missing`,
+  ])
 }

@@ -11,6 +11,9 @@ export interface MapCache {
 
   /** The map of the layer where it is there; it is not made. */
   peek(layerUuid: string): BlockMap | undefined
+
+  /** The layer's map is another one from now on. No build of it may be running. */
+  forget(layerUuid: string): void
 }
 
 export const createMapCache = (limit = maximumRuns): MapCache => {
@@ -35,6 +38,7 @@ export const createMapCache = (limit = maximumRuns): MapCache => {
 
   return {
     peek: (uuid) => maps.get(uuid),
+    forget,
     async get(uuid, build) {
       const known = maps.get(uuid)
       if (known !== undefined) {

@@ -14,11 +14,11 @@ export const createMemoryFolder = (): LayerFolder => {
       staging.set(name, image)
       return image
     },
-    async publish(name) {
+    async publish(name, as = name) {
       const image = staging.get(name)
       if (image === undefined) throw new Error(`${name} is not in staging`)
       staging.delete(name)
-      published.set(name, image)
+      published.set(as, image)
       return image.size
     },
     open: async (name) => published.get(name),
@@ -26,6 +26,10 @@ export const createMemoryFolder = (): LayerFolder => {
       staging.delete(name)
       published.delete(name)
     },
+    async discard(name) {
+      staging.delete(name)
+    },
+    listStaging: async () => [...staging.keys()],
     openSpool: async () => spoolOn(createMemoryImage()),
     async usage() {
       const used = [...published.values()].reduce((sum, image) => sum + image.size, 0)

@@ -6,27 +6,28 @@ import type { ChainDisk, LayerOnDemand } from '../disk/chain-disk.ts'
 import { createChainDisk, createChainOnDemand } from '../disk/chain-disk.ts'
 import type { Disk } from '../disk/disk.ts'
 import { settleAll } from '../disk/settle.ts'
+import type { LayerLocks } from './layer-locks.ts'
 import type { MapCache } from './map-cache.ts'
-import { openWithMap } from './raw-sidecar.ts'
-import type { LayerId, Store } from './store.ts'
+import { openWithMap } from './map-sidecar.ts'
+import type { LayerId, MappedLayer, Store } from './store.ts'
+
+/** Where layers are opened, and what keeps them and their maps in step. */
+export interface LayerSource {
+  readonly store: Store
+  readonly maps: MapCache
+  readonly locks: LayerLocks
+}
 
 /** What each of the layers holds, without any of them staying open. */
 export const readMaps = async (
-  store: Store,
-  maps: MapCache,
-  layers: readonly LayerId[],
+  { store, maps, locks }: LayerSource,
+  layers: readonly MappedLayer[],
 ): Promise<BlockMap[]> => {
   const read: BlockMap[] = []
   for (const layer of layers) {
-    const map = await maps.get(layer.uuid, async () => {
-      const disk = await store.openLayer(layer)
-      try {
-        return await collectBlockMap(disk)
-      } finally {
-        await disk.close()
-      }
-    })
-    read.push(map)
+    read.push(
+      await locks.opening(layer.uuid, () => maps.get(layer.uuid, () => store.readMap(layer))),
+    )
   }
   return read
 }
@@ -37,12 +38,12 @@ export const readMaps = async (
  * @param size virtual size of the disk that is seen through it
  */
 export const openChain = async (
-  store: Store,
-  maps: MapCache,
+  source: LayerSource,
   chain: readonly LayerId[],
   size: number,
 ): Promise<ChainDisk> => {
-  const layers = await openLayers(store, chain, async (disk, { uuid }) => ({
+  const { maps } = source
+  const layers = await openLayers(source, chain, async (disk, { uuid }) => ({
     disk,
     map: await maps.get(uuid, () => collectBlockMap(disk)),
   }))
@@ -51,13 +52,12 @@ export const openChain = async (
 
 /** The same, without collecting a map that is not known yet: for whoever needs little of the chain. */
 export const openChainOnDemand = async (
-  store: Store,
-  maps: MapCache,
+  source: LayerSource,
   chain: readonly LayerId[],
   size: number,
 ): Promise<ChainDisk> => {
-  const layers = await openLayers(store, chain, async (disk, { uuid }) => {
-    const map = maps.peek(uuid)
+  const layers = await openLayers(source, chain, async (disk, { uuid }) => {
+    const map = source.maps.peek(uuid)
     return { disk: map === undefined ? disk : openWithMap(disk, map) }
   })
   return createChainOnDemand(layers, size)
@@ -65,21 +65,23 @@ export const openChainOnDemand = async (
 
 /** Opens all, or on a throw none. */
 const openLayers = async <T extends LayerOnDemand>(
-  store: Store,
+  { store, locks }: LayerSource,
   chain: readonly LayerId[],
   finish: (disk: Disk, layer: LayerId) => Promise<T>,
 ): Promise<T[]> => {
-  const opened: T[] = []
-  try {
-    for (const layer of chain) {
+  const open = (layer: LayerId): Promise<T> =>
+    locks.opening(layer.uuid, async () => {
       const disk = await store.openLayer(layer)
       try {
-        opened.push(await finish(disk, layer))
+        return await finish(disk, layer)
       } catch (error) {
         await disk.close()
         throw error
       }
-    }
+    })
+  const opened: T[] = []
+  try {
+    for (const layer of chain) opened.push(await open(layer))
     return opened
   } catch (error) {
     await settleAll(opened.map(({ disk }) => disk.close()))

@@ -1,5 +1,6 @@
 // All storage repositories together with the catalog: opens what a VDI shows, keeps it from being
-// deleted while it is read, deletes what nobody reaches, and cleans up after a crash.
+// deleted while it is read, has what nobody reaches deleted and long chains merged, and cleans up after
+// a crash.
 
 import pLimit from 'p-limit'
 import type { Catalog } from '../catalog/catalog.ts'
@@ -11,11 +12,18 @@ import { closeWith } from '../disk/close-with.ts'
 import type { Disk } from '../disk/disk.ts'
 import type { ByteRange } from '../disk/extents.ts'
 import { AppError } from '../errors.ts'
+import type { CoalescingOptions } from './coalescer.ts'
+import { createCoalescer } from './coalescer.ts'
+import { createCollector } from './collect-layers.ts'
 import type { Deltas } from './deltas.ts'
 import { createDeltas } from './deltas.ts'
+import { createLayerLocks } from './layer-locks.ts'
 import { createMapCache } from './map-cache.ts'
+import { mergeRun } from './merge-run.ts'
+import type { LayerSource } from './open-chain.ts'
 import { openChain, openChainOnDemand } from './open-chain.ts'
 import { createPins } from './pins.ts'
+import { requireData } from './require-data.ts'
 import type { Store } from './store.ts'
 
 export interface Storage {
@@ -31,6 +39,7 @@ export interface Storage {
   /**
    * What the VDI shows at this moment; later imports do not disturb it. Closing the disk ends that.
    * @param base where given, the disk's extents tell only what may differ from this VDI, by the maps alone
+   * @throws AppError VDI_INCOMPATIBLE_TYPE for a VDI without data; as a base it will do
    */
   openVdi(vdi: VdiRow, base?: VdiRow): Promise<OpenedVdi>
 
@@ -56,11 +65,27 @@ export interface Storage {
    */
   openLayers(layers: readonly LayerRow[], size: number): Promise<Disk>
 
-  /** Deletes in the background the layers of the repository that no VDI reaches and nobody reads. */
+  /**
+   * In the background: deletes the layers of the repository that no VDI reaches and nobody reads, and
+   * the data of which only the map is needed; then merges what makes a chain too long.
+   */
   collect(srUuid: string): void
 
-  /** At start: removes layers that a crash left half-written or half-deleted, and nothing else. */
+  /** The same, but waits for the deleting. Merging goes on in the background. @throws what went wrong */
+  collectNow(srUuid: string): Promise<void>
+
+  /** Ends the merging of layers that this task stands for; false for another task. */
+  cancel(taskRef: string): boolean
+
+  /**
+   * At start: removes layers that a crash left half-written or half-deleted and what is left in
+   * staging, and nothing else. Then collects, and merges in the background.
+   * @returns how many layers a crash had left
+   */
   recover(): Promise<number>
+
+  /** Layers are merged no longer; what runs ends as soon as it can. */
+  stop(): void
 
   /** Returns when nothing runs in the background any more. */
   settled(): Promise<void>
@@ -86,15 +111,24 @@ export interface HeldVdis {
   readonly release: () => void
 }
 
+/** The layers of a chain, top first, kept from being deleted until released. */
+export interface PinnedChain {
+  readonly chain: readonly LayerRow[]
+  readonly release: () => void
+}
+
 interface StorageOptions {
   readonly catalog: Catalog
   /** Told of a failure in the background. */
   readonly onError: (error: unknown, doing: string) => void
+  /** Absent: chains are not merged. */
+  readonly coalescing?: CoalescingOptions
 }
 
-export const createStorage = ({ catalog, onError }: StorageOptions): Storage => {
+export const createStorage = ({ catalog, onError, coalescing }: StorageOptions): Storage => {
   const stores = new Map<string, Store>()
   const maps = createMapCache()
+  const locks = createLayerLocks()
   // Looking up a chain and pinning it is one step, and so is choosing what to delete.
   const oneAtATime = pLimit(1)
   const background = new Set<Promise<void>>()
@@ -104,38 +138,53 @@ export const createStorage = ({ catalog, onError }: StorageOptions): Storage => 
     if (found === undefined) throw new AppError('HANDLE_INVALID', ['SR', srUuid])
     return found
   }
+  const source = (srUuid: string): LayerSource => ({ store: store(srUuid), maps, locks })
 
-  const removeLayer = async (layer: LayerRow): Promise<void> => {
-    await store(layer.srUuid).removeLayer(layer)
-    await catalog.layers.remove(layer.uuid)
-  }
+  const collector = createCollector({
+    catalog,
+    pins: () => pins,
+    source: (srUuid) => (stores.has(srUuid) ? source(srUuid) : undefined),
+    oneAtATime,
+  })
 
   const collectNow = async (srUuid: string): Promise<void> => {
-    const unreachable = await oneAtATime(() => catalog.layers.claimUnreachable(srUuid, pins.held()))
-    for (const layer of unreachable) await removeLayer(layer)
+    if ((await collector.collect(srUuid)) !== undefined) coalescer?.check(srUuid)
   }
 
-  const collect = (srUuid: string): void => {
-    const work = collectNow(srUuid)
+  /** The end of a read makes no chain longer: only a layer that has gone lets others be merged. */
+  const collectUnread = async (srUuid: string): Promise<void> => {
+    const removed = await collector.collect(srUuid)
+    if (removed !== undefined && removed > 0) coalescer?.check(srUuid)
+  }
+
+  const inBackground = (srUuid: string, collecting: Promise<void>): void => {
+    const work = collecting
       .catch((error: unknown) => onError(error, `collecting the layers of SR ${srUuid}`))
       .finally(() => background.delete(work))
     background.add(work)
   }
 
   const pins = createPins(() => {
-    for (const srUuid of stores.keys()) collect(srUuid)
+    for (const srUuid of stores.keys()) inBackground(srUuid, collectUnread(srUuid))
   })
 
-  const pinChain = ({ layerUuid }: VdiRow) =>
+  /** Chains that are looked up in one step go together: merging may make them shorter meanwhile. */
+  const pinChains = (layerUuids: readonly (string | null)[]): Promise<PinnedChain[]> =>
     oneAtATime(async () => {
-      const chain = layerUuid === null ? [] : await catalog.layers.chain(layerUuid)
-      return { chain, release: pins.pin(chain.map((layer) => layer.uuid)) }
+      const chains: LayerRow[][] = []
+      for (const uuid of layerUuids) {
+        chains.push(uuid === null ? [] : await catalog.layers.chain(uuid))
+      }
+      return chains.map((chain) => ({ chain, release: pins.pin(chain.map(({ uuid }) => uuid)) }))
     })
+  const pinChain = async (layerUuid: string | null): Promise<PinnedChain> =>
+    (await pinChains([layerUuid]))[0]!
 
   const openPinned = async (vdi: VdiRow, open = openChain) => {
-    const { chain, release } = await pinChain(vdi)
+    requireData(vdi)
+    const { chain, release } = await pinChain(vdi.layerUuid)
     try {
-      const opened = await open(store(vdi.srUuid), maps, chain, vdi.virtualSize)
+      const opened = await open(source(vdi.srUuid), chain, vdi.virtualSize)
       return { opened, disk: closeWith(opened, release), chain }
     } catch (error) {
       release()
@@ -148,42 +197,73 @@ export const createStorage = ({ catalog, onError }: StorageOptions): Storage => 
     return { disk, chain }
   }
 
+  const deltas = createDeltas({ source, pinChains, openVdi: openWhole })
+
   const requireVdi = async (uuid: string): Promise<VdiRow> => {
     const vdi = await catalog.vdis.get(uuid)
     if (vdi === undefined) throw handleInvalid('VDI', uuid)
     return vdi
   }
 
-  const deltas = createDeltas({ store, maps, pinChain, openVdi: openWhole })
+  /** With all below them: merging takes layers out of a chain that has been looked up. */
+  const holdVdis = async (uuids: readonly string[]): Promise<HeldVdis> => {
+    const vdis = await Promise.all(uuids.map(requireVdi))
+    const chains: LayerRow[][] = []
+    for (const { layerUuid } of vdis) {
+      chains.push(layerUuid === null ? [] : await catalog.layers.chain(layerUuid))
+    }
+    return { vdis, release: pins.pin(chains.flat().map(({ uuid }) => uuid)) }
+  }
+
+  const coalescer =
+    coalescing &&
+    createCoalescer({
+      ...coalescing,
+      catalog,
+      merge: (run, options) =>
+        mergeRun(
+          {
+            ...source(run[0]!.srUuid),
+            pinLayer: pinChain,
+            isRun: (run) => catalog.coalescing.isRun(run),
+            rebase: (rebase) => oneAtATime(() => catalog.coalescing.rebase(rebase)),
+          },
+          run,
+          options,
+        ),
+    })
 
   return {
     store,
-    collect,
-    holdVdis: (uuids) =>
-      oneAtATime(async () => {
-        const vdis = await Promise.all(uuids.map(requireVdi))
-        const release = pins.pin(vdis.flatMap(({ layerUuid }) => layerUuid ?? []))
-        return { vdis, release }
-      }),
-    holdLayers: (uuids) => oneAtATime(() => pins.pin(uuids)),
-    openLayers: (layers, size) => openChain(store(layers[0]!.srUuid), maps, layers, size),
-    deltas,
+    collect: (srUuid) => inBackground(srUuid, collectNow(srUuid)),
+    collectNow,
     attach: (srUuid, store) => void stores.set(srUuid, store),
-    detach: (srUuid) => void stores.delete(srUuid),
+    detach(srUuid) {
+      coalescer?.leave(srUuid)
+      stores.delete(srUuid)
+    },
+    deltas,
+    holdVdis: (uuids) => oneAtATime(() => holdVdis(uuids)),
+    holdLayers: (uuids) => oneAtATime(() => pins.pin(uuids)),
+    openLayers: (layers, size) => openChain(source(layers[0]!.srUuid), layers, size),
     openVdi: (vdi, base) =>
       base === undefined ? openWhole(vdi) : deltas.open(vdi, base, { narrow: 'never' }),
     async openRuns(vdi) {
       const { opened, disk, chain } = await openPinned(vdi, openChainOnDemand)
       return { chain, runs: (range) => opened.runs(range), close: () => disk.close() }
     },
+    cancel: (taskRef) => coalescer?.cancel(taskRef) ?? false,
     async recover() {
-      const left = await catalog.layers.unfinished()
-      for (const layer of left) await removeLayer(layer)
+      const count = await collector.recover()
       for (const srUuid of stores.keys()) await collectNow(srUuid)
-      return left.length
+      return count
     },
+    stop: () => coalescer?.stop(),
     async settled() {
-      while (background.size > 0) await Promise.all(background)
+      do {
+        await Promise.all(background)
+        await coalescer?.settled()
+      } while (background.size > 0)
     },
   }
 }

@@ -1,7 +1,6 @@
 // Looks up what a request names, or says that there is no such thing, or that it does not do.
 
-import { handleInvalid, toRef } from '../catalog/refs.ts'
-import { METADATA_ONLY } from '../catalog/schema.ts'
+import { handleInvalid } from '../catalog/refs.ts'
 import type { SrRow } from '../catalog/srs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import { AppError } from '../errors.ts'
@@ -12,13 +11,6 @@ export const findVdi = async ({ catalog }: TransferContext, uuid: string): Promi
   const vdi = await catalog.vdis.get(uuid)
   if (vdi === undefined) throw handleInvalid('VDI', uuid)
   return vdi
-}
-
-/** @throws AppError VDI_INCOMPATIBLE_TYPE [VDI, type] for one whose data was destroyed */
-export const requireData = ({ uuid, type }: VdiRow): void => {
-  if (type !== METADATA_ONLY) return
-  const message = `The data of the VDI ${uuid} was destroyed: only what has changed is still known`
-  throw new AppError('VDI_INCOMPATIBLE_TYPE', [toRef(uuid), type], { message })
 }
 
 /** @throws AppError VDI_READONLY; a snapshot is read-only whatever its flag says */

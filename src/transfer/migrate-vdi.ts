@@ -15,7 +15,8 @@ import {
 } from './at-rest-format.ts'
 import type { TransferContext } from './context.ts'
 import { copyLayers } from './copy-layers.ts'
-import { findSr, findVdi, requireData } from './find.ts'
+import { requireData } from '../store/require-data.ts'
+import { findSr, findVdi } from './find.ts'
 import type { TaskHandle } from './with-task.ts'
 
 export interface MigrateRequest {

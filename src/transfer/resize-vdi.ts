@@ -5,7 +5,8 @@ import { toRef } from '../catalog/refs.ts'
 import { alignUp, SECTOR_SIZE } from '../units.ts'
 import { requireSizeAllowed, requireWritableSr } from './at-rest-format.ts'
 import type { TransferContext } from './context.ts'
-import { findSr, findVdi, requireData, requireWritable } from './find.ts'
+import { requireData } from '../store/require-data.ts'
+import { findSr, findVdi, requireWritable } from './find.ts'
 
 /**
  * @param size in bytes, rounded up to whole sectors

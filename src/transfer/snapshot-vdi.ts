@@ -4,7 +4,7 @@
 import type { VdiRow } from '../catalog/vdis.ts'
 import { AppError } from '../errors.ts'
 import type { TransferContext } from './context.ts'
-import { requireData } from './find.ts'
+import { requireData } from '../store/require-data.ts'
 
 /**
  * What the VDI shows at this moment, which an import that is under way does not change.

@@ -111,6 +111,82 @@ export const storeLaws = (name: string, open: () => Promise<Store>): void => {
     },
   )
 
+  test.each(formatNames)(
+    `${name}: a %s layer gets a new file that tells exactly what it is told`,
+    async (format) => {
+      const store = await open()
+      const { layer, draft } = await writeWhole(store, format)
+      await draft.seal()
+      const before = await store.openLayer(layer)
+      const shown = createPatternDisk(
+        [
+          ['hole', 65 * KiB],
+          ['data', 70 * KiB],
+          ['hole', MiB],
+          ['zero', MiB + 3 * KiB],
+          ['hole', content().size - 2 * MiB - 138 * KiB],
+        ],
+        7,
+      )
+      const map = await collectBlockMap(shown)
+      const aborted = await store.replaceLayer(layer, { size: shown.size, timestamp })
+      await aborted.seal(map)
+      await aborted.abort()
+      await aborted.abort()
+      expectSameBytes(await readAll(before), await readAll(content()))
+
+      const replacement = await store.replaceLayer(layer, { size: shown.size, timestamp })
+      await writeDisk(shown, replacement, 24 * KiB)
+      await replacement.seal(map)
+      expect(await replacement.replace()).toBeGreaterThan(0)
+      await replacement.abort()
+      const after = await store.openLayer(layer)
+      expect(await listExtents(after)).toEqual(await listExtents(shown))
+      expectSameBytes(await readAll(after), await readAll(shown))
+      // Who had the old file open reads on in it.
+      expectSameBytes(await readAll(before), await readAll(content()))
+      await before.close()
+      await after.close()
+    },
+  )
+
+  test.each(formatNames)(`${name}: the map of a %s layer outlives its data`, async (format) => {
+    const store = await open()
+    const { layer, draft } = await writeWhole(store, format)
+    await draft.seal()
+    const whole = { ...layer, virtualSize: content().size, hasData: true }
+    const map = await store.readMap(whole)
+    await store.keepMap(layer, map)
+    await store.keepMap(layer, map)
+    expect([...(await store.readMap(whole)).runs()]).toEqual([...map.runs()])
+    await store.removeData(layer)
+    await store.removeData(layer)
+    const kept = await store.readMap({ ...whole, hasData: false })
+    expect([...kept.runs()]).toEqual([...map.runs()])
+    await expect(store.openLayer(layer)).rejects.toMatchObject({ code: 'VDI_IO_ERROR' })
+    await store.removeLayer(layer)
+    const gone = store.readMap({ ...whole, hasData: false })
+    await expect(gone).rejects.toMatchObject({ code: 'VDI_IO_ERROR' })
+  })
+
+  test(`${name}: what a crash left in staging goes at the next start`, async () => {
+    const store = await open()
+    const { layer, draft } = await writeWhole(store, 'raw')
+    await draft.seal()
+    const { draft: cut } = await writeWhole(store, 'vhd')
+    const spool = await store.openSpool()
+    const size = content().size
+    const replacement = await store.replaceLayer(layer, { size, timestamp })
+    await replacement.seal(await collectBlockMap(createPatternDisk([['zero', size]])))
+    await store.clearStaging()
+    await Promise.all([cut.abort(), spool.close(), replacement.abort()])
+    const disk = await store.openLayer(layer)
+    expectSameBytes(await readAll(disk), await readAll(content()))
+    await disk.close()
+    // The names are free again.
+    await (await store.replaceLayer(layer, { size, timestamp })).abort()
+  })
+
   test(`${name}: a layer that cannot be made leaves nothing`, async () => {
     const store = await open()
     const layer = { uuid: randomUUID(), format: 'qcow2' as const }

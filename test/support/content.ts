@@ -114,6 +114,7 @@ export type TestContent = Awaited<ReturnType<typeof createTestContent>>
 export const wrapWriting =
   (act: () => Promise<void>) =>
   (store: Store): Store => ({
+    ...store,
     createLayer: async (layer, options) => {
       const draft = await store.createLayer(layer, options)
       return {
@@ -127,8 +128,4 @@ export const wrapWriting =
         abort: () => draft.abort(),
       }
     },
-    openLayer: (layer) => store.openLayer(layer),
-    removeLayer: (layer) => store.removeLayer(layer),
-    openSpool: () => store.openSpool(),
-    usage: () => store.usage(),
   })

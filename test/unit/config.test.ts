@@ -21,6 +21,7 @@ describe('config', () => {
       rootPassword: undefined,
     })
     expect(config.maxTransfers).toBeGreaterThanOrEqual(8)
+    expect(config).toMatchObject({ maxChainDepth: 8, coalesceRate: 64 })
   })
 
   test('the command line goes before the environment', () => {
@@ -29,13 +30,19 @@ describe('config', () => {
       DISKPORT_DATA: '/env',
       DISKPORT_LOG_LEVEL: 'warn',
       DISKPORT_MAX_TRANSFERS: '3',
+      DISKPORT_MAX_CHAIN_DEPTH: '12',
+      DISKPORT_COALESCE_RATE: '10',
       DISKPORT_ROOT_PASSWORD: 'pw',
     }
-    expect(configOf(['--data', '/arg', '--max-transfers=5'], environment)).toEqual({
+    expect(
+      configOf(['--data', '/arg', '--max-transfers=5', '--coalesce-rate=0'], environment),
+    ).toEqual({
       listen: { host: '0.0.0.0', port: 1 },
       data: '/arg',
       logLevel: 'warn',
       maxTransfers: 5,
+      maxChainDepth: 12,
+      coalesceRate: 0,
       tls: undefined,
       rootPassword: 'pw',
     })
@@ -123,6 +130,9 @@ describe('config', () => {
     ['--listen', 'a:b:1'],
     ['--data', ''],
     ['--max-transfers', '1e3'],
+    ['--max-chain-depth', '0'],
+    ['--max-chain-depth', '65'],
+    ['--coalesce-rate', '-1'],
   ])('%s %s is refused', (name, value) => {
     expect(read([name, value])).toMatchObject({
       kind: 'wrong',
@@ -148,7 +158,15 @@ describe('config', () => {
 
   test('--help names every option', () => {
     const shown = read(['--help'])
-    for (const name of ['--listen', '--data', '--log-level', '--max-transfers', '--show-config']) {
+    for (const name of [
+      '--listen',
+      '--data',
+      '--log-level',
+      '--max-transfers',
+      '--max-chain-depth',
+      '--coalesce-rate',
+      '--show-config',
+    ]) {
       expect(shown).toMatchObject({ kind: 'show', text: expect.stringContaining(name) })
     }
   })

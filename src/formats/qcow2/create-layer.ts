@@ -35,7 +35,7 @@ export const createQcow2Layer = async (
   file: WritableImage,
   options: LayerOptions,
 ): Promise<LayerWriter> => {
-  const { size, uuid, parent } = options
+  const { size, uuid, parent, keepsZeros = false } = options
   if (size > MAXIMUM_DISK_SIZE) {
     throw new AppError('VDI_TOO_LARGE', [uuid, String(MAXIMUM_DISK_SIZE)])
   }
@@ -49,7 +49,14 @@ export const createQcow2Layer = async (
     return offset
   }
   const tables = new LayerTables(file, places.l1Entries, () => allocate(1))
-  const clusters = createLayerClusters(file, tables, allocate, size, parent?.disk)
+  const clusters = createLayerClusters({
+    file,
+    tables,
+    allocate,
+    size,
+    parent: parent?.disk,
+    keepsZeros,
+  })
   const backing = parent && { name: parent.fileName, format: backingFormats[parent.format] }
 
   let failure: { readonly reason: unknown } | undefined

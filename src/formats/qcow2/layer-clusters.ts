@@ -26,17 +26,26 @@ export interface LayerClusters {
   zero(offset: number, length: number, signal?: AbortSignal): Promise<void>
 }
 
-/**
- * @param allocate gives `count` clusters at the end of the file; where the first one lies
- * @param size of the disk, in bytes
- */
-export const createLayerClusters = (
-  file: WritableImage,
-  tables: LayerTables,
-  allocate: (count: number) => number,
-  size: number,
-  parent: Disk | undefined,
-): LayerClusters => {
+interface LayerFile {
+  readonly file: WritableImage
+  readonly tables: LayerTables
+  /** Gives `count` clusters at the end of the file; where the first one lies. */
+  readonly allocate: (count: number) => number
+  /** Of the disk, in bytes. */
+  readonly size: number
+  readonly parent: Disk | undefined
+  /** See LayerOptions. */
+  readonly keepsZeros: boolean
+}
+
+export const createLayerClusters = ({
+  file,
+  tables,
+  allocate,
+  size,
+  parent,
+  keepsZeros,
+}: LayerFile): LayerClusters => {
   const oneAtATime = createLocks()
 
   /** Whole clusters, and the parts at both ends; the last cluster is whole where the disk ends. */
@@ -122,10 +131,10 @@ export const createLayerClusters = (
       await file.write(entry.imageOffset + inside, zeroCluster.subarray(0, length), signal)
       return
     }
-    if (parent === undefined) return
+    if (parent === undefined && !keepsZeros) return
     const whole = await readParent(cluster, signal)
     const part = whole.subarray(inside, inside + length)
-    if (isZero(part)) return
+    if (isZero(part) && !keepsZeros) return
     part.fill(0)
     if (isZero(whole)) await mark({ from: cluster, to: cluster + 1 }, () => true)
     else await file.write(await place(cluster), whole, signal)
@@ -142,6 +151,7 @@ export const createLayerClusters = (
 
   /** What this layer holds is marked; beside that only what the parent has data for, if it has any. */
   const zeroWhole = async (range: ClusterRange): Promise<void> => {
+    if (keepsZeros) return mark(range, () => true)
     for (const part of partsByTable(range)) {
       if (tables.has(part.table)) await mark(part, (imageOffset) => imageOffset > 0)
     }

@@ -29,7 +29,7 @@ export const createVhdLayer = async (
   file: WritableImage,
   options: LayerOptions,
 ): Promise<LayerWriter> => {
-  const { size, uuid, parent } = options
+  const { size, uuid, parent, keepsZeros = false } = options
   requireVhdSize(size, uuid)
   requireVirtualSize('Cannot create a vhd layer', size, MAXIMUM_VHD_SIZE)
   const place = placeStructures({ size, hasParent: parent !== undefined })
@@ -43,6 +43,8 @@ export const createVhdLayer = async (
     offsetOf: (block) => offsetOf(blocks.entries, block),
   })
   const content: LayerContent = { file, blocks, bitmaps, hasParent: parent !== undefined }
+  /** What is absent reads as zeros already. */
+  const isWhole = parent === undefined && !keepsZeros
   let isSealed = false
 
   const requireRange = (offset: number, length: number): void => {
@@ -68,7 +70,7 @@ export const createVhdLayer = async (
       requireRange(offset, length)
       let steps: Promise<void>[] = []
       for (const part of partsOf(offset, length)) {
-        if (parent === undefined && blocks.isAbsent(part.block)) continue
+        if (isWhole && blocks.isAbsent(part.block)) continue
         steps.push(zeroPart(content, part, signal))
         if (steps.length < blocksAtOnce) continue
         await settleAll(steps)

@@ -13,6 +13,7 @@ import { srMethods } from './sr.ts'
 import { taskMethods } from './task.ts'
 import { userMethods } from './user.ts'
 import { vdiCopyMethods } from './vdi-copies.ts'
+import { vdiDataDestroy } from './vdi-data-destroy.ts'
 import { vdiMethods } from './vdi.ts'
 import { vdiChangedBlocksMethods } from './vdi-changed-blocks.ts'
 
@@ -26,6 +27,7 @@ const ownMethods: readonly Method[] = [
   ...vdiMethods,
   ...vdiCopyMethods,
   ...vdiChangedBlocksMethods,
+  vdiDataDestroy,
 ]
 
 const listMethods = defineOpenMethod({

@@ -12,7 +12,6 @@ const names = [
   'SR.forget',
   'SR.introduce',
   'SR.probe',
-  'VDI.data_destroy',
   'VDI.forget',
   'VDI.introduce',
 ]

@@ -42,9 +42,9 @@ const start = async () => {
   const on = await createTestStorage(wrap)
   const changes = async (vdi: string, base: string, narrow: Narrowing = 'small') => {
     const [row, baseRow] = [await on.vdi(vdi), await on.vdi(base)]
-    const { map, basis } = await on.storage.deltas.changes(row, baseRow, { narrow })
+    const { map, how } = await on.storage.deltas.changes(row, baseRow, { narrow })
     const changed = [...map.runs()].filter(({ kind }) => kind === 'data')
-    return { changed: changed.map(({ offset, length }) => [offset, length]), basis }
+    return { changed: changed.map(({ offset, length }) => [offset, length]), how }
   }
   return { ...on, counts, changes }
 }
@@ -94,7 +94,7 @@ describe('the same content', () => {
     const { contentUuid } = await on.vdi(vdi)
     on.opened.length = 0
     const merged = await on.clone(base, { contentUuid })
-    expect(await on.changes(merged, vdi)).toEqual({ changed: [], basis: 'same' })
+    expect(await on.changes(merged, vdi)).toEqual({ changed: [], how: 'same' })
     expect(on.opened).toEqual([])
   })
 
@@ -146,7 +146,7 @@ describe('narrowing', () => {
   test('unasked where no layer is shared and little is held', async () => {
     const on = await start()
     const { vdi, base } = await unrelated(on)
-    expect(await on.changes(vdi, base)).toEqual({ changed: [[MiB, MiB]], basis: 'narrowed' })
+    expect(await on.changes(vdi, base)).toEqual({ changed: [[MiB, MiB]], how: 'narrowed' })
   })
 
   test('not where it is refused', async () => {

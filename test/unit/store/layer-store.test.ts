@@ -66,3 +66,17 @@ describe('raw layers', () => {
     expect(await readdir(folder)).toEqual(['staging'])
   })
 })
+
+test('staging: files of others stay, those of spools and layers go', async () => {
+  const path = await createTestFolder()
+  const folder = await openFileFolder(path)
+  const ours = ['spool', 'qcow2', 'vhd', 'raw.map.json', 'qcow2.map.json.next'].map(
+    (ending) => `${randomUUID()}.${ending}`,
+  )
+  const theirs = ['notes.txt', 'disk.qcow2', `${randomUUID()}.iso`]
+  for (const name of [...ours, ...theirs]) await writeFile(join(path, 'staging', name), '[]')
+  await createLayerStore(folder).clearStaging()
+  expect((await readdir(join(path, 'staging'))).toSorted()).toEqual(theirs.toSorted())
+  // The map whose file has left staging has followed it.
+  expect(await readdir(path)).toContain(ours.at(-1)!.replace(/\.next$/, ''))
+})

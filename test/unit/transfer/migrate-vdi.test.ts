@@ -265,6 +265,7 @@ describe('a migration that fails leaves all where it was', () => {
     const { catalog, storage, otherSrUuid, layers } = content
     const family = await createFamily(content)
     const before = await readAllOf(content, family)
+    await storage.settled()
     // As a process leaves it that dies in the middle: one copy sealed, one being written on it.
     const store = storage.store(otherSrUuid)
     const add = async (parentUuid: string | null) => {

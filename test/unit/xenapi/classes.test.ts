@@ -98,7 +98,7 @@ describe('SR', () => {
 })
 
 describe('calls that diskport cannot make', () => {
-  it.each(['VDI.introduce', 'VDI.data_destroy', 'SR.create', 'SR.destroy'])(
+  it.each(['VDI.introduce', 'SR.create', 'SR.destroy'])(
     '%s says so, whatever it is called with',
     async (name) => {
       const { call, dispatcher, session } = await createTestApi()

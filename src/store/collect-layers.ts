@@ -1,0 +1,93 @@
+// Deletes what nothing needs any more: the layers that nobody reaches, and the data of those of which
+// only the map is asked for. First the catalog says so, then the files go; recovery repeats the rest.
+
+import type { LimitFunction } from 'p-limit'
+import pLimit from 'p-limit'
+import type { Catalog } from '../catalog/catalog.ts'
+import type { LayerRow } from '../catalog/layers.ts'
+import type { LayerSource } from './open-chain.ts'
+import { readMaps } from './open-chain.ts'
+import type { Pins } from './pins.ts'
+import type { Store } from './store.ts'
+
+interface CollectorPorts {
+  readonly catalog: Catalog
+  readonly pins: () => Pins
+  /** Undefined for a storage repository that is not there now. */
+  readonly source: (srUuid: string) => LayerSource | undefined
+  /** Looking up a chain and pinning it is one step, and so is choosing what to delete. */
+  readonly oneAtATime: LimitFunction
+}
+
+export interface Collector {
+  /** @returns how many layers went; undefined where nothing may be written: that storage repository is left alone */
+  collect(srUuid: string): Promise<number | undefined>
+  /** At start, before anything is written: ends what a crash has left half-done. How many layers went. */
+  recover(): Promise<number>
+}
+
+export const createCollector = ({
+  catalog,
+  pins,
+  source,
+  oneAtATime,
+}: CollectorPorts): Collector => {
+  // Two at once would keep the map of a layer that the other deletes.
+  const turns = new Map<string, LimitFunction>()
+  const turnOf = (srUuid: string): LimitFunction => {
+    const turn = turns.get(srUuid) ?? pLimit(1)
+    turns.set(srUuid, turn)
+    return turn
+  }
+
+  const removeLayer = async (store: Store, layer: LayerRow): Promise<void> => {
+    await store.removeLayer(layer)
+    await catalog.layers.remove(layer.uuid)
+  }
+
+  const dropData = async (srUuid: string, source: LayerSource): Promise<void> => {
+    const { keptMaps } = catalog
+    const superfluous = await oneAtATime(() => keptMaps.superfluousData(srUuid, pins().held()))
+    if (superfluous.length === 0) return
+    // The map first, durably; then the word of the catalog; the data last.
+    for (const layer of superfluous) {
+      const [map] = await readMaps(source, [layer])
+      await source.store.keepMap(layer, map!)
+    }
+    const uuids = new Set(superfluous.map(({ uuid }) => uuid))
+    const dropped = await oneAtATime(() => keptMaps.dropData(srUuid, pins().held(), uuids))
+    for (const layer of dropped) await source.store.removeData(layer)
+  }
+
+  const collect = async (srUuid: string): Promise<number | undefined> => {
+    const from = source(srUuid)
+    const sr = await catalog.srs.get(srUuid)
+    if (from === undefined || sr === undefined || sr.readOnly) return undefined
+    const unreachable = await oneAtATime(() =>
+      catalog.layers.claimUnreachable(srUuid, pins().held()),
+    )
+    for (const layer of unreachable) await removeLayer(from.store, layer)
+    await dropData(srUuid, from)
+    return unreachable.length
+  }
+
+  return {
+    collect: (srUuid) => turnOf(srUuid)(() => collect(srUuid)),
+    async recover() {
+      for (const { uuid, readOnly } of await catalog.srs.list()) {
+        if (!readOnly) await source(uuid)?.store.clearStaging()
+      }
+      let count = 0
+      for (const layer of await catalog.layers.unfinished()) {
+        const from = source(layer.srUuid)
+        if (from === undefined) continue
+        await removeLayer(from.store, layer)
+        count += 1
+      }
+      for (const layer of await catalog.keptMaps.list()) {
+        await source(layer.srUuid)?.store.removeData(layer)
+      }
+      return count
+    },
+  }
+}
