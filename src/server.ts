@@ -2,7 +2,7 @@
 
 import { mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { createApp, createListener } from '../routes/app.ts'
 import type { RouteContext } from '../routes/environment.ts'
 import { createHealthRoute } from '../routes/health.ts'
@@ -28,11 +28,10 @@ import {
   listen,
   stopAccepting,
 } from './net/http-server.ts'
-import { openFileFolder } from './store/file-folder.ts'
-import { createLayerStore } from './store/layer-store.ts'
 import type { Storage } from './store/storage.ts'
 import { createStorage } from './store/storage.ts'
 import { createLeases } from './transfer/leases.ts'
+import { createStorageRepositories } from './transfer/storage-repositories.ts'
 import { createTransfers } from './transfer/transfers.ts'
 import { version } from './version.ts'
 import { createAuthenticate } from './xenapi/authenticate.ts'
@@ -100,15 +99,16 @@ const start = async (
     catalog,
     onError: (error, doing) => log.error({ error }, doing),
   })
-  await attachStores(catalog, storage, config.data)
+  const transfers = createTransfers(config.maxTransfers)
+  const leases = createLeases((vdiUuid) => catalog.changes.emit('VDI', vdiUuid, 'mod'))
+  const context = { catalog, storage, transfers, leases, log }
+  const repositories = createStorageRepositories(context, resolve(config.data))
+  await repositories.attachAll()
   onClose(() => storage.settled())
   await recover(catalog, storage, log)
 
   onClose(expireRegularly(catalog, log))
 
-  const transfers = createTransfers(config.maxTransfers)
-  const leases = createLeases((vdiUuid) => catalog.changes.emit('VDI', vdiUuid, 'mod'))
-  const context = { catalog, storage, transfers, leases, log }
   const health = createHealthRoute(async () => {
     await catalog.pools.list()
   }, version)
@@ -123,6 +123,7 @@ const start = async (
       busy: (vdiUuid) => context.leases.holder(vdiUuid),
       collect: (srUuid) => storage.collect(srUuid),
     },
+    repositories,
     transfers,
     formats,
     version,
@@ -185,16 +186,12 @@ const readTls = async ({ tls }: Config, log: Logger): Promise<TlsOptions | undef
   return options
 }
 
-/** A store for each storage repository that the catalog knows. */
-const attachStores = async (catalog: Catalog, storage: Storage, data: string): Promise<void> => {
-  for (const sr of await catalog.srs.list()) {
-    const path = sr.path === '' ? join(data, 'sr', sr.uuid) : sr.path
-    storage.attach(sr.uuid, createLayerStore(await openFileFolder(path)))
-  }
-}
-
 const usageOf = async (catalog: Catalog, storage: Storage, srUuid: string): Promise<SrUsage> => {
-  const { size, used } = await storage.store(srUuid).usage()
+  // A folder that has just gone must not take the records of all the others with it.
+  const { size, used } = await storage
+    .store(srUuid)
+    .usage()
+    .catch(() => ({ size: 0, used: 0 }))
   const vdis = (await catalog.vdis.list()).filter((vdi) => vdi.srUuid === srUuid)
   const virtualAllocation = vdis.reduce((sum, vdi) => sum + vdi.virtualSize, 0)
   return { physicalSize: size, physicalUtilisation: used, virtualAllocation }

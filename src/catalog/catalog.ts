@@ -2,8 +2,10 @@
 // one file for each kind of object; start with layers.ts, which keeps the promise of imports.
 
 import {
+  announceForget,
   announceLayers,
   announceNamed,
+  announceScannedFiles,
   announceTasks,
   announceUsers,
   announceVdis,
@@ -12,6 +14,8 @@ import type { Changes } from './changes.ts'
 import { createChanges } from './changes.ts'
 import type { Database } from './database.ts'
 import { openDatabase } from './database.ts'
+import type { Forget } from './forget.ts'
+import { createForget } from './forget.ts'
 import type { Hosts } from './hosts.ts'
 import { createHosts } from './hosts.ts'
 import type { Layers } from './layers.ts'
@@ -20,6 +24,8 @@ import type { PasswordCost } from './password-hash.ts'
 import { createPasswordHasher } from './password-hash.ts'
 import type { Pools } from './pools.ts'
 import { createPools } from './pools.ts'
+import type { ScannedFiles } from './scanned-files.ts'
+import { createScannedFiles } from './scanned-files.ts'
 import type { Sessions } from './sessions.ts'
 import { createSessions } from './sessions.ts'
 import type { Sms } from './sms.ts'
@@ -40,6 +46,8 @@ export interface Catalog {
   readonly srs: Srs
   readonly vdis: Vdis
   readonly layers: Layers
+  readonly scannedFiles: ScannedFiles
+  readonly forget: Forget
   readonly users: Users
   readonly sessions: Sessions
   readonly tasks: Tasks
@@ -71,6 +79,7 @@ export const createCatalog = async (
   const changes = createChanges()
   const { tasks, close } = createTasks(database, now)
   const announced = announceTasks(tasks, changes)
+  const pools = announceNamed('pool', createPools(database, now), changes)
   const vdis = announceVdis(createVdis(database, now), changes)
   const users = createUsers(database, now, createPasswordHasher(passwordCost))
   const closeAll = async (): Promise<void> => {
@@ -80,12 +89,14 @@ export const createCatalog = async (
   }
   let closing: Promise<void> | undefined
   return {
-    pools: announceNamed('pool', createPools(database, now), changes),
+    pools,
     hosts: announceNamed('host', createHosts(database, now), changes),
     sms: announceNamed('SM', createSms(database, now), changes),
     srs: announceNamed('SR', createSrs(database, now), changes),
     vdis,
     layers: announceLayers(createLayers(database, now), vdis, changes),
+    scannedFiles: announceScannedFiles(createScannedFiles(database, now), changes),
+    forget: announceForget(createForget(database), { vdis, pools }, changes),
     users: announceUsers(users, changes),
     sessions: createSessions(database, now),
     tasks: announced.tasks,

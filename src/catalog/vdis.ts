@@ -111,6 +111,7 @@ const defaults = {
   isSnapshot: false,
   snapshotOfUuid: null,
   snapshotTime: null,
+  missing: false,
 }
 
 const selectVdis = (db: Queries) =>

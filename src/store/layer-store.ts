@@ -4,15 +4,20 @@
 import type { Disk } from '../disk/disk.ts'
 import { AppError } from '../errors.ts'
 import { formats } from '../formats/registry.ts'
+import type { Image } from '../image/image.ts'
+import { padToSectors } from '../image/padded-image.ts'
+import { changesBetween, ChangedFileError, parseStamp, takeStamp } from './file-stamp.ts'
 import type { LayerFolder } from './layer-folder.ts'
-import { openWithMap, readSidecar, sidecarName, writeSidecar } from './raw-sidecar.ts'
-import type { LayerDraft, LayerId, Store } from './store.ts'
+import { mapState, openWithMap, readSidecar, sidecarName, writeSidecar } from './raw-sidecar.ts'
+import type { LayerDisk, LayerDraft, LayerId, Store } from './store.ts'
 import { layerFileName } from './store.ts'
+import { watchImage } from './watch-image.ts'
 
 export const createLayerStore = (folder: LayerFolder): Store => ({
   openLayer: (layer) => openLayer(folder, layer),
   openSpool: () => folder.openSpool(),
   usage: () => folder.usage(),
+  files: folder,
 
   async removeLayer(layer) {
     await folder.remove(layerFileName(layer))
@@ -57,18 +62,45 @@ export const createLayerStore = (folder: LayerFolder): Store => ({
   },
 })
 
-const openLayer = async (folder: LayerFolder, layer: LayerId): Promise<Disk> => {
+const openLayer = async (folder: LayerFolder, layer: LayerId): Promise<LayerDisk> => {
   const fileName = layerFileName(layer)
-  const image = await folder.open(fileName)
-  if (image === undefined) {
+  const file = await folder.open(fileName)
+  if (file === undefined) {
+    if (isOfOthers(layer)) throw new ChangedFileError(fileName, 'it is gone')
     throw new AppError('VDI_IO_ERROR', [`Cannot open the layer ${fileName}: the file is missing`])
   }
   try {
-    const disk = await formats[layer.format].open(image)
-    const map = layer.format === 'raw' ? await readSidecar(folder, layer, disk.size) : undefined
-    return map === undefined ? disk : openWithMap(disk, map)
+    return isOfOthers(layer)
+      ? await openWatched(folder, layer, file)
+      : await openImage(folder, layer, file)
   } catch (error) {
-    await image.close()
+    await file.close()
     throw error
   }
+}
+
+const openImage = async (folder: LayerFolder, layer: LayerId, image: Image): Promise<Disk> => {
+  const disk = await formats[layer.format].open(image)
+  const map = layer.format === 'raw' ? await readSidecar(folder, layer, disk.size) : undefined
+  return map === undefined ? disk : openWithMap(disk, map)
+}
+
+type LayerOfOthers = LayerId & { readonly fileStamp: string }
+
+const isOfOthers = (layer: LayerId): layer is LayerOfOthers =>
+  layer.fileStamp !== null && layer.fileStamp !== undefined
+
+/** @throws ChangedFileError where the file is another than its stamp says */
+const openWatched = async (
+  folder: LayerFolder,
+  layer: LayerOfOthers,
+  file: Image,
+): Promise<LayerDisk> => {
+  const fileName = layerFileName(layer)
+  const stamp = parseStamp(layer.fileStamp)
+  const changes = changesBetween(stamp, await takeStamp(file, await mapState(folder, layer)))
+  if (changes !== undefined) throw new ChangedFileError(fileName, changes)
+  const { image, verify } = watchImage(file, fileName, stamp)
+  const disk = await openImage(folder, layer, layer.format === 'raw' ? padToSectors(image) : image)
+  return { ...disk, verify }
 }

@@ -6,8 +6,11 @@ import type { BlockMap } from '../disk/block-map.ts'
 const maximumRuns = 2_000_000
 
 export interface MapCache {
-  /** The map of the layer; `build` makes it when it is not there. Simultaneous askers share one build. */
-  get(layerUuid: string, build: () => Promise<BlockMap>): Promise<BlockMap>
+  /**
+   * The map of the content that `key` names (contentKeyOf in file-stamp.ts) and that never changes; `build` makes
+   * it when it is not there. Simultaneous askers share one build.
+   */
+  get(key: string, build: () => Promise<BlockMap>): Promise<BlockMap>
 }
 
 export const createMapCache = (limit = maximumRuns): MapCache => {

@@ -1,13 +1,15 @@
 // Opens the layers of a chain as one disk, with their maps from the cache.
 
+import type { BlockMap } from '../disk/block-map.ts'
 import { collectBlockMap } from '../disk/block-map.ts'
 import type { ChainLayer } from '../disk/chain-disk.ts'
 import { createChainDisk } from '../disk/chain-disk.ts'
 import type { PathLayer } from '../disk/delta-disk.ts'
 import type { Disk } from '../disk/disk.ts'
 import { settleAll } from '../disk/settle.ts'
+import { contentKeyOf } from './file-stamp.ts'
 import type { MapCache } from './map-cache.ts'
-import type { LayerId, Store } from './store.ts'
+import type { LayerDisk, LayerId, Store } from './store.ts'
 
 /** What each layer of a chain holds, without the chain staying open. */
 export const readPath = async (
@@ -17,17 +19,25 @@ export const readPath = async (
 ): Promise<PathLayer[]> => {
   const path: PathLayer[] = []
   for (const layer of chain) {
-    const map = await maps.get(layer.uuid, async () => {
+    const key = contentKeyOf(layer)
+    const map = await maps.get(key, async () => {
       const disk = await store.openLayer(layer)
       try {
-        return await collectBlockMap(disk)
+        return await readMap(disk)
       } finally {
         await disk.close()
       }
     })
-    path.push({ uuid: layer.uuid, map })
+    path.push({ uuid: key, map })
   }
   return path
+}
+
+/** A map that was read while the file changed is none. */
+const readMap = async (disk: LayerDisk): Promise<BlockMap> => {
+  const map = await collectBlockMap(disk)
+  await disk.verify?.()
+  return map
 }
 
 export interface OpenedChain {
@@ -35,6 +45,11 @@ export interface OpenedChain {
   readonly disk: Disk
   /** What each layer holds, top first. */
   readonly path: readonly PathLayer[]
+  /**
+   * Says whether what was read so far is the content, before it is believed.
+   * @throws ChangedFileError where a file was changed by others since it was opened
+   */
+  verify(): Promise<void>
 }
 
 /**
@@ -47,19 +62,25 @@ export const openChain = async (
   chain: readonly LayerId[],
   size: number,
 ): Promise<OpenedChain> => {
-  const opened: (ChainLayer & PathLayer)[] = []
+  const opened: (ChainLayer & PathLayer & { readonly disk: LayerDisk })[] = []
   try {
     for (const layer of chain) {
       const disk = await store.openLayer(layer)
       try {
-        const map = await maps.get(layer.uuid, () => collectBlockMap(disk))
-        opened.push({ uuid: layer.uuid, disk, map })
+        const key = contentKeyOf(layer)
+        opened.push({ uuid: key, disk, map: await maps.get(key, () => readMap(disk)) })
       } catch (error) {
         await disk.close()
         throw error
       }
     }
-    return { disk: createChainDisk(opened, size), path: opened }
+    return {
+      disk: createChainDisk(opened, size),
+      path: opened,
+      async verify() {
+        for (const { disk } of opened) await disk.verify?.()
+      },
+    }
   } catch (error) {
     await settleAll(opened.map(({ disk }) => disk.close()))
     throw error

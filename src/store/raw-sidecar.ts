@@ -3,15 +3,17 @@
 
 import type { BlockMap } from '../disk/block-map.ts'
 import { collectBlockMap } from '../disk/block-map.ts'
-import { readBlockMapJson, writeBlockMapJson } from '../disk/block-map-json.ts'
+import { MAXIMUM_MAP_ENTRIES, readBlockMapJson, writeBlockMapJson } from '../disk/block-map-json.ts'
 import type { Disk } from '../disk/disk.ts'
 import { rangeWithin } from '../disk/disk.ts'
 import { coalesce } from '../disk/extents.ts'
+import { AppError } from '../errors.ts'
 import { raw } from '../formats/raw/raw.ts'
-import type { Image } from '../image/image.ts'
+import type { FileState, Image } from '../image/image.ts'
 import { KiB } from '../units.ts'
+import { parseStamp } from './file-stamp.ts'
 import type { LayerFolder } from './layer-folder.ts'
-import type { LayerId } from './store.ts'
+import type { LayerId, StoreFiles } from './store.ts'
 import { layerFileName } from './store.ts'
 
 /** Bytes of JSON gathered before they are written, and read at once. */
@@ -19,7 +21,10 @@ const pieceSize = 256 * KiB
 
 export const sidecarName = (layer: LayerId): string => `${layerFileName(layer)}.map.json`
 
-/** Writes and publishes the map of a raw file that is complete: its holes are still those of the writer. */
+/**
+ * Writes and publishes the map of a raw file that is complete: its holes are still those of the writer. None is
+ * written that would be too long to be read again: the file system is asked then.
+ */
 export const writeSidecar = async (
   folder: LayerFolder,
   layer: LayerId,
@@ -27,6 +32,7 @@ export const writeSidecar = async (
 ): Promise<void> => {
   const name = sidecarName(layer)
   const map = await collectBlockMap(await raw.open(file))
+  if (map.runCount > MAXIMUM_MAP_ENTRIES) return
   const sidecar = await folder.create(name)
   try {
     let piece = ''
@@ -44,20 +50,44 @@ export const writeSidecar = async (
   await folder.publish(name)
 }
 
-/** The map of a raw layer of `size` bytes; undefined where there is no sidecar. */
+/** The map beside a raw layer as a file; undefined where there is none. */
+export const mapState = async (
+  folder: StoreFiles,
+  layer: LayerId,
+): Promise<FileState | undefined> =>
+  layer.format === 'raw' ? folder.state(sidecarName(layer)) : undefined
+
+/**
+ * The map of a raw layer of `size` bytes; undefined where there is no sidecar, or one that was written before a file
+ * that others may change.
+ * @throws AppError IMPORT_ERROR_GENERIC for one that does not fit the file
+ */
 export const readSidecar = async (
-  folder: LayerFolder,
+  folder: StoreFiles,
   layer: LayerId,
   size: number,
 ): Promise<BlockMap | undefined> => {
   const sidecar = await folder.open(sidecarName(layer))
   if (sidecar === undefined) return undefined
   try {
-    return await readBlockMapJson(piecesOf(sidecar), size)
+    if (isOutdated(layer, await sidecar.state?.())) return undefined
+    const map = await readBlockMapJson(piecesOf(sidecar), size)
+    for (const { depth } of map.runs()) if (depth > 0) throw notOneFile(layer, depth)
+    return map
   } finally {
     await sidecar.close()
   }
 }
+
+const isOutdated = ({ fileStamp }: LayerId, state: FileState | undefined): boolean => {
+  if (fileStamp === null || fileStamp === undefined || state === undefined) return false
+  return state.changedAt < BigInt(parseStamp(fileStamp).changedAt)
+}
+
+const notOneFile = (layer: LayerId, depth: number): AppError =>
+  new AppError('IMPORT_ERROR_GENERIC', [
+    `Cannot use the block map ${sidecarName(layer)}: it tells of a file ${depth} below, a raw file lies on none`,
+  ])
 
 async function* piecesOf(image: Image): AsyncGenerator<Uint8Array, void, undefined> {
   for (let offset = 0; offset < image.size; offset += pieceSize) {

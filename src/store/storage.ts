@@ -9,9 +9,12 @@ import type { PathLayer } from '../disk/delta-disk.ts'
 import { createDeltaDisk } from '../disk/delta-disk.ts'
 import type { Disk } from '../disk/disk.ts'
 import { AppError } from '../errors.ts'
+import { createFollower } from './follow-changes.ts'
 import { createMapCache } from './map-cache.ts'
 import { openChain, readPath } from './open-chain.ts'
 import { createPins } from './pins.ts'
+import type { Scanner } from './scan-folder.ts'
+import { createScanner } from './scan-folder.ts'
 import type { Store } from './store.ts'
 
 export interface Storage {
@@ -24,8 +27,18 @@ export interface Storage {
   /** The storage repository is forgotten here; what lies in it stays. */
   detach(srUuid: string): void
 
+  /** Scans, and what they know of files that others wrote. */
+  readonly files: Scanner
+
+  /** False: the folder of the storage repository is not there, for now. */
+  isAttached(srUuid: string): boolean
+
+  /** Whether anybody reads a layer of the storage repository. */
+  isRead(srUuid: string): Promise<boolean>
+
   /**
-   * What the VDI shows at this moment; later imports do not disturb it. Closing the disk ends that.
+   * What the VDI shows at this moment; later imports do not disturb it. Closing the disk ends that. A file that
+   * others have changed since it was found is looked at again first.
    * @param base where given, the disk's extents tell only what may differ from this VDI: see createDeltaDisk
    */
   openVdi(vdi: VdiRow, base?: VdiRow): Promise<OpenedVdi>
@@ -36,8 +49,11 @@ export interface Storage {
   /** Deletes in the background the layers of the repository that no VDI reaches and nobody reads. */
   collect(srUuid: string): void
 
-  /** At start: removes layers that a crash left half-written or half-deleted, and nothing else. */
-  recover(): Promise<number>
+  /**
+   * At start: removes layers that a crash left half-written or half-deleted, and nothing else.
+   * @param srUuid only there: for one whose folder was not there at start
+   */
+  recover(srUuid?: string): Promise<number>
 
   /** Returns when nothing runs in the background any more. */
   settled(): Promise<void>
@@ -47,11 +63,22 @@ export interface OpenedVdi {
   readonly disk: Disk
   /** Its layers, top first; none for a VDI that was never written. */
   readonly chain: readonly LayerRow[]
+  /** As it was opened: a file that others have changed gives it another content uuid than it had. */
+  readonly vdi: VdiRow
+  /** The same of what a delta is taken against. */
+  readonly baseVdi?: VdiRow
+  /**
+   * Says whether what was read so far is the content, before it is believed.
+   * @throws ChangedFileError VDI_IO_ERROR where a file was changed by others since it was opened
+   */
+  verify(): Promise<void>
 }
 
 export interface ReadPath {
   readonly chain: readonly LayerRow[]
   readonly path: readonly PathLayer[]
+  /** See OpenedVdi. */
+  readonly vdi: VdiRow
 }
 
 interface StorageOptions {
@@ -73,13 +100,22 @@ export const createStorage = ({ catalog, onError }: StorageOptions): Storage => 
     return found
   }
 
+  const files = createScanner({ catalog, store })
+  const followChanges = createFollower(catalog, files)
+  const isAttached = (srUuid: string): boolean =>
+    stores.has(srUuid) && stores.get(srUuid)?.isDetached !== true
+
   const removeLayer = async (layer: LayerRow): Promise<void> => {
     await store(layer.srUuid).removeLayer(layer)
     await catalog.layers.remove(layer.uuid)
   }
 
   const collectNow = async (srUuid: string): Promise<void> => {
-    const unreachable = await oneAtATime(() => catalog.layers.claimUnreachable(srUuid, pins.held()))
+    if (!isAttached(srUuid)) return
+    const kept = await files.neededByOthers(srUuid)
+    const unreachable = await oneAtATime(() =>
+      catalog.layers.claimUnreachable(srUuid, new Set([...pins.held(), ...kept])),
+    )
     for (const layer of unreachable) await removeLayer(layer)
   }
 
@@ -100,48 +136,61 @@ export const createStorage = ({ catalog, onError }: StorageOptions): Storage => 
       return { chain, release: pins.pin(chain.map((layer) => layer.uuid)) }
     })
 
-  const openPinned = async (vdi: VdiRow) => {
-    const { chain, release } = await pinChain(vdi)
-    try {
-      const { disk, path } = await openChain(store(vdi.srUuid), maps, chain, vdi.virtualSize)
-      return { disk: closeWith(disk, release), path, chain }
-    } catch (error) {
-      release()
-      throw error
-    }
-  }
+  const openPinned = (asked: VdiRow) =>
+    followChanges(asked, async (vdi) => {
+      const { chain, release } = await pinChain(vdi)
+      try {
+        const opened = await openChain(store(vdi.srUuid), maps, chain, vdi.virtualSize)
+        return { ...opened, disk: closeWith(opened.disk, release), chain, vdi }
+      } catch (error) {
+        release()
+        throw error
+      }
+    })
 
-  const readPinnedPath = async (vdi: VdiRow): Promise<ReadPath> => {
-    const { chain, release } = await pinChain(vdi)
-    try {
-      return { chain, path: await readPath(store(vdi.srUuid), maps, chain) }
-    } finally {
-      release()
-    }
-  }
+  const readPinnedPath = (asked: VdiRow): Promise<ReadPath> =>
+    followChanges(asked, async (vdi) => {
+      const { chain, release } = await pinChain(vdi)
+      try {
+        return { chain, path: await readPath(store(vdi.srUuid), maps, chain), vdi }
+      } finally {
+        release()
+      }
+    })
 
   return {
     store,
     collect,
+    files,
+    isAttached,
+    async isRead(srUuid) {
+      const held = pins.held()
+      return (await catalog.layers.list(srUuid)).some((layer) => held.has(layer.uuid))
+    },
     readPath: readPinnedPath,
     attach: (srUuid, store) => void stores.set(srUuid, store),
-    detach: (srUuid) => void stores.delete(srUuid),
+    detach(srUuid) {
+      stores.delete(srUuid)
+      files.forget(srUuid)
+    },
     async openVdi(vdi, base) {
       const opened = await openPinned(vdi)
       if (base === undefined) return opened
       try {
         const below = await readPinnedPath(base)
         const delta = createDeltaDisk(opened.disk, opened.path, below.path)
-        return { disk: delta, chain: opened.chain }
+        return { ...opened, disk: delta, baseVdi: below.vdi }
       } catch (error) {
         await opened.disk.close()
         throw error
       }
     },
-    async recover() {
-      const left = await catalog.layers.unfinished()
+    async recover(srUuid) {
+      const left = (await catalog.layers.unfinished()).filter(
+        (layer) => isAttached(layer.srUuid) && (srUuid ?? layer.srUuid) === layer.srUuid,
+      )
       for (const layer of left) await removeLayer(layer)
-      for (const srUuid of stores.keys()) await collectNow(srUuid)
+      for (const uuid of srUuid === undefined ? stores.keys() : [srUuid]) await collectNow(uuid)
       return left.length
     },
     async settled() {

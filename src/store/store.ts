@@ -1,22 +1,38 @@
 // The contract of a storage repository: where layers lie. A layer is written once in staging,
-// sealed, and never changed again. Knows layers by uuid and format; knows no VDI and no SQL.
+// sealed, and never changed again; files that were there before others may change. Knows layers by uuid and format; knows no VDI and no SQL.
 
+import type { NamedLayer } from '../catalog/layer-file-name.ts'
 import type { Disk, DiskWriter } from '../disk/disk.ts'
-import type { FormatName, LayerOptions } from '../formats/format.ts'
+import type { LayerOptions } from '../formats/format.ts'
 import type { Spool } from '../image/spool.ts'
+import type { LayerFolder } from './layer-folder.ts'
+
+export { layerFileName } from '../catalog/layer-file-name.ts'
 
 /** Names one layer of a store. */
-export interface LayerId {
-  readonly uuid: string
-  readonly format: FormatName
+export interface LayerId extends NamedLayer {
+  /** What its file must look like, where others may change it; absent or null: nobody does. */
+  readonly fileStamp?: string | null
+}
+
+/** A layer opened for reading. */
+export interface LayerDisk extends Disk {
+  /**
+   * Says whether what was read so far is the layer's content. Absent: nobody can change it.
+   * @throws ChangedFileError where the file is no longer as it was when it was opened
+   */
+  verify?(): Promise<void>
 }
 
 export interface Store {
   /** Starts a layer in staging, where nobody sees it. The caller keeps the parent's disk open until seal or abort. */
   createLayer(layer: LayerId, options: Omit<LayerOptions, 'uuid'>): Promise<LayerDraft>
 
-  /** Opens a sealed layer, alone: what it does not hold is a hole. */
-  openLayer(layer: LayerId): Promise<Disk>
+  /**
+   * Opens a sealed layer, alone: what it does not hold is a hole.
+   * @throws AppError VDI_IO_ERROR where its file is missing; ChangedFileError where it is another than its stamp says
+   */
+  openLayer(layer: LayerId): Promise<LayerDisk>
 
   /** Deletes a layer, sealed or in staging; one that is not there is fine. */
   removeLayer(layer: LayerId): Promise<void>
@@ -25,7 +41,16 @@ export interface Store {
   openSpool(): Promise<Spool>
 
   usage(): Promise<StoreUsage>
+
+  /** True: the folder is not there, and all but this member throws SR_NOT_ATTACHED. */
+  readonly isDetached?: boolean
+
+  /** What lies there, layers or not. Absent: nothing but layers can. */
+  readonly files?: StoreFiles
 }
+
+/** The files of a store as they are, for a scan. Names are plain, without any `/`. */
+export type StoreFiles = Pick<LayerFolder, 'list' | 'state' | 'open'>
 
 /** A layer being written. Ends with seal or abort, one of the two, once. */
 export interface LayerDraft extends DiskWriter {
@@ -46,6 +71,3 @@ export interface StoreUsage {
   /** What is taken of it, by whomever. */
   readonly used: number
 }
-
-/** The file name of a layer: what a person finds in the folder, and what children call their parent. */
-export const layerFileName = ({ uuid, format }: LayerId): string => `${uuid}.${format}`

@@ -32,6 +32,11 @@ export interface ReadyExport {
   readonly fileName: string
   /** Aborted when the task is cancelled or the server stops. */
   readonly signal: AbortSignal
+  /**
+   * To be asked when all has been read, before the last bytes go out.
+   * @throws AppError VDI_IO_ERROR where a file was changed by others, so that what was read may be neither old nor new
+   */
+  verify(): Promise<void>
 }
 
 /** Sends the image. Throws where a part could not be read, and TASK_CANCELLED where the client left. */
@@ -50,9 +55,10 @@ export const exportVdi = (
   context.transfers.run(task.ref, async (signal) => {
     const { baseUuid, options } = request
     const format = requireFormat(request.formatName)
-    const vdi = await findVdi(context, request.vdiUuid)
-    const base = baseUuid === undefined ? undefined : await findVdi(context, baseUuid)
-    const opened = await context.storage.openVdi(vdi, base)
+    const asked = await findVdi(context, request.vdiUuid)
+    const askedBase = baseUuid === undefined ? undefined : await findVdi(context, baseUuid)
+    const opened = await context.storage.openVdi(asked, askedBase)
+    const { vdi, baseVdi: base } = opened
     const image = await planOrClose(opened, () =>
       format.plan(opened.disk, identityOf(vdi, base), options),
     )
@@ -63,6 +69,7 @@ export const exportVdi = (
         mediaType: format.mediaType,
         fileName: `${vdi.uuid}.${format.name}`,
         signal,
+        verify: () => opened.verify(),
       })
     } finally {
       await image.close()

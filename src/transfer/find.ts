@@ -3,6 +3,7 @@
 import { handleInvalid } from '../catalog/refs.ts'
 import type { SrRow } from '../catalog/srs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
+import { readOnlyError } from '../store/sr-store.ts'
 import type { TransferContext } from './context.ts'
 
 /** @throws AppError HANDLE_INVALID where there is none */
@@ -21,4 +22,12 @@ export const findSr = async ({ catalog }: TransferContext, name: string): Promis
   const sr = uuid === undefined || uuid === null ? undefined : await catalog.srs.get(uuid)
   if (sr === undefined) throw handleInvalid('SR', uuid ?? name)
   return sr
+}
+
+/** @throws AppError SR_OPERATION_NOT_SUPPORTED [sr] where nothing may be written */
+export const requireWritableSr = async (
+  { catalog }: TransferContext,
+  srUuid: string,
+): Promise<void> => {
+  if ((await catalog.srs.get(srUuid))?.readOnly === true) throw readOnlyError(srUuid)
 }

@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto'
 import type { LayerRow } from '../catalog/layers.ts'
 import type { DiskWriter } from '../disk/disk.ts'
 import type { FormatName } from '../formats/format.ts'
+import { imageUuidOf } from '../store/file-stamp.ts'
 import type { OpenedVdi } from '../store/storage.ts'
 import type { LayerDraft } from '../store/store.ts'
 import { layerFileName } from '../store/store.ts'
@@ -63,6 +64,8 @@ export const writeLayer = async (
       await write(draft)
     }
     const fileSize = await draft.seal()
+    // What was read of the content below must have been that content.
+    await below?.verify()
     await layer.commit({ uuid: row.uuid, parentUuid: row.parentUuid, fileSize })
   } catch (error) {
     await draft?.abort()
@@ -76,7 +79,7 @@ export const writeLayer = async (
 }
 
 const parentOf = (parent: LayerRow, below: OpenedVdi) => ({
-  uuid: parent.uuid,
+  uuid: imageUuidOf(parent),
   timestamp: parent.createdAt,
   format: parent.format,
   fileName: layerFileName(parent),

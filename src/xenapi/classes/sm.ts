@@ -11,7 +11,7 @@ type Row = SmRow & { readonly serverVersion: string }
 const { field, constant, map } = fieldsFor<Row, SmRow, SmChanges>()
 
 /** XenAPI's names for what VDIs of this type can do. */
-const features = ['VDI_CREATE', 'VDI_DELETE', 'VDI_UPDATE', 'THIN_PROVISIONING']
+const features = ['VDI_CREATE', 'VDI_DELETE', 'VDI_UPDATE', 'VDI_INTRODUCE', 'THIN_PROVISIONING']
 
 export const smClass = defineClass<Row, SmRow, SmChanges>({
   name: 'SM',

@@ -49,7 +49,7 @@ export const vdiClass = defineClass<Row, VdiRow, VdiChanges>({
       (vdi) => vdi.nameDescription,
       (nameDescription) => ({ nameDescription }),
     ),
-    field('allowed_operations', setOf(string), (vdi) => (vdi.isBusy ? [] : ['destroy'])),
+    field('allowed_operations', setOf(string), (vdi) => (vdi.isBusy ? [] : ['destroy', 'forget'])),
     constant('current_operations', mapOf(string, string), {}),
     field('SR', refTo('SR'), (vdi) => vdi.srUuid),
     constant('VBDs', setOf(refTo('VBD')), []),
@@ -77,7 +77,7 @@ export const vdiClass = defineClass<Row, VdiRow, VdiChanges>({
     field('storage_lock', bool, (vdi) => vdi.isBusy),
     field('location', string, (vdi) => vdi.uuid),
     constant('managed', bool, true),
-    constant('missing', bool, false),
+    field('missing', bool, (vdi) => vdi.missing),
     constant('parent', optionalRefTo('VDI'), null),
     map(
       'xenstore_data',

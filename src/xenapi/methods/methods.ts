@@ -12,6 +12,7 @@ import { sessionMethods } from './session.ts'
 import { srMethods } from './sr.ts'
 import { taskMethods } from './task.ts'
 import { userMethods } from './user.ts'
+import { vdiIntroduceMethods } from './vdi-introduce.ts'
 import { vdiMethods } from './vdi.ts'
 
 const ownMethods: readonly Method[] = [
@@ -22,6 +23,7 @@ const ownMethods: readonly Method[] = [
   ...taskMethods,
   ...userMethods,
   ...vdiMethods,
+  ...vdiIntroduceMethods,
 ]
 
 const listMethods = defineOpenMethod({

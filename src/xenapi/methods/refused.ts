@@ -7,9 +7,6 @@ import { defineMethod, optional } from '../method.ts'
 import { voidType, wire } from '../values.ts'
 
 const names = [
-  'SR.create',
-  'SR.destroy',
-  'SR.forget',
   'SR.introduce',
   'SR.probe',
   'VDI.clone',
@@ -17,8 +14,6 @@ const names = [
   'VDI.data_destroy',
   'VDI.disable_cbt',
   'VDI.enable_cbt',
-  'VDI.forget',
-  'VDI.introduce',
   'VDI.list_changed_blocks',
   'VDI.pool_migrate',
   'VDI.resize',

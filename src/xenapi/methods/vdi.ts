@@ -2,6 +2,8 @@
 
 import { NULL_REF, toRef } from '../../catalog/refs.ts'
 import { AppError } from '../../errors.ts'
+import { readOnlyError } from '../../store/sr-store.ts'
+import { requireWritableSr } from '../../transfer/find.ts'
 import { alignUp, formatBytes, MAXIMUM_DISK_SIZE, SECTOR_SIZE } from '../../units.ts'
 import { nameDescriptionType, nameLabelType } from '../classes/names.ts'
 import { chooseFormat } from '../image-format.ts'
@@ -11,7 +13,7 @@ import { recordOf, required, withDefault } from '../records.ts'
 import { requireObject } from '../refs.ts'
 import { bool, int, oneOf, refTo, setOf, string, stringMap, voidType, wire } from '../values.ts'
 
-const vdiType = oneOf('vdi_type', [
+export const vdiType = oneOf('vdi_type', [
   'system',
   'user',
   'ephemeral',
@@ -65,6 +67,7 @@ export const vdiMethods: readonly SessionMethod[] = [
     async run({ context }, { args }) {
       const { catalog, formats } = context
       const sr = requireObject('SR', args.SR, await catalog.srs.get(args.SR))
+      if (sr.readOnly) throw readOnlyError(sr.uuid)
       const chosen = chooseFormat(args.sm_config, sr)
       const { maximumSize } = formats[chosen.format]
       const maximum = Math.min(MAXIMUM_DISK_SIZE, maximumSize)
@@ -93,6 +96,7 @@ export const vdiMethods: readonly SessionMethod[] = [
     async run({ context }, { self }) {
       const { catalog, storage } = context
       const vdi = requireObject('VDI', self, await catalog.vdis.get(self))
+      await requireWritableSr(context.transfer, vdi.srUuid)
       const user = storage.busy(self)
       if (user !== undefined) throw new AppError('VDI_IN_USE', [toRef(self), user])
       await catalog.vdis.destroy(self)
