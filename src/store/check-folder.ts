@@ -17,14 +17,13 @@ const maximumPathLength = 4096
 
 /**
  * The real path of the folder, links resolved.
- * @throws AppError INVALID_VALUE [device_config:location, path] unless it is an absolute path to a folder that can
+ * @throws AppError VALUE_NOT_SUPPORTED [device_config:location, path, reason] unless it is an absolute path to a folder that can
  *   be read, and written unless `readOnly`, and that is neither one of those taken nor inside or around one
  */
 export const requireFreeFolder = async (request: FolderRequest): Promise<string> => {
   const { location, readOnly, taken } = request
   const fail = (found: string, cause?: unknown): AppError =>
-    new AppError('INVALID_VALUE', ['device_config:location', location.slice(0, 256)], {
-      message: `Cannot use the folder ${JSON.stringify(location.slice(0, 256))}: ${found}`,
+    new AppError('VALUE_NOT_SUPPORTED', ['device_config:location', shown(location), found], {
       cause,
     })
   if (!isAbsolute(location)) throw fail('it is no absolute path')
@@ -46,6 +45,9 @@ export const requireFreeFolder = async (request: FolderRequest): Promise<string>
   }
   return path
 }
+
+/** Without what no path has: it goes into messages. */
+const shown = (location: string): string => location.slice(0, 256).replaceAll('\0', '?')
 
 const causeOf = (error: unknown): string => {
   const code = isNodeError(error) ? error.code : undefined

@@ -113,7 +113,9 @@ const directParent = (
     return fail(`it takes its parent ${parentName} for ${parent.format}, which is ${found.format}`)
   }
   if (parent.uuid !== undefined && found.format === 'vhd' && parent.uuid !== found.imageUuid) {
-    return fail(`it lies on the image ${parent.uuid}, its parent ${parentName} is ${found.imageUuid}`)
+    return fail(
+      `it lies on the image ${parent.uuid}, its parent ${parentName} is ${found.imageUuid}`,
+    )
   }
   return { kind: 'on', parentName }
 }

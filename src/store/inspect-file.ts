@@ -2,7 +2,6 @@
 // lies on. Reads headers and tables, opens nothing that they name.
 
 import { refToUuid } from '../catalog/refs.ts'
-import type { Disk } from '../disk/disk.ts'
 import { toAppError } from '../errors.ts'
 import type { ImageDescription } from '../formats/describe.ts'
 import { describeImage } from '../formats/describe.ts'
@@ -10,9 +9,9 @@ import type { FormatName } from '../formats/format.ts'
 import { formats } from '../formats/registry.ts'
 import type { FileState, Image } from '../image/image.ts'
 import { padToSectors } from '../image/padded-image.ts'
-import { SECTOR_SIZE } from '../units.ts'
+import { alignUp, SECTOR_SIZE } from '../units.ts'
 import type { FileStamp } from './file-stamp.ts'
-import { changesBetween, stampText, takeStamp } from './file-stamp.ts'
+import { stampText, takeStamp } from './file-stamp.ts'
 import { mapState, readSidecar } from './raw-sidecar.ts'
 import type { StoreFiles } from './store.ts'
 
@@ -73,12 +72,12 @@ export const inspectFile = async (
   const image = await files.open(name.fileName)
   if (image === undefined) return undefined
   try {
+    // First, so that a write while the rest is read shows as a change when the file is opened.
+    const looks = await takeStamp(image, await mapState(files, name))
     const description = await describeImage[name.format](image)
-    const stamp = await stampOf(files, name, image, description)
-    const { size } = await checkReadable(files, name, image, stamp)
-    const now = await stampOf(files, name, image, description)
-    const changes = changesBetween(stamp, now)
-    if (changes !== undefined) throw new Error(`it was written while it was looked at: ${changes}`)
+    const { imageUuid } = description
+    const stamp = { ...looks, ...(imageUuid !== undefined && { imageUuid }) }
+    const size = await readableSize(files, name, image, stamp)
     return {
       ...name,
       ...description,
@@ -103,35 +102,23 @@ const waitForQuiet = async (files: StoreFiles, fileName: string): Promise<void> 
   }
 }
 
-const stampOf = async (
-  files: StoreFiles,
-  name: ImageFileName,
-  image: Image,
-  { imageUuid }: ImageDescription,
-): Promise<FileStamp> => ({
-  ...(await takeStamp(image, await mapState(files, name))),
-  ...(imageUuid !== undefined && { imageUuid }),
-})
-
-/** Opens the image as an export would. @returns its virtual size */
-const checkReadable = async (
+/** The virtual size. Opens the image as an export would: what cannot be exported is found now. */
+const readableSize = async (
   files: StoreFiles,
   name: ImageFileName,
   image: Image,
   stamp: FileStamp,
-): Promise<Pick<Disk, 'size'>> => {
+): Promise<number> => {
   const whole = name.format === 'raw' ? padToSectors(image) : image
-  const disk = await formats[name.format].open(whole)
-  const layer = { ...name, fileStamp: stampText(stamp) }
-  if (name.format === 'raw') await readSidecar(files, layer, disk.size)
-  // The image is closed by who opened it.
-  return disk
+  // The disk would close the image, which its opener does.
+  const { size } = await formats[name.format].open(whole)
+  if (name.format === 'raw')
+    await readSidecar(files, { ...name, fileStamp: stampText(stamp) }, size)
+  return size
 }
 
 const remarkOn = ({ size }: FileStamp): string =>
-  `its ${size} bytes are no whole sectors: it is read as ${padded(size)} bytes, with zeros at the end`
-
-const padded = (size: number): number => Math.ceil(size / SECTOR_SIZE) * SECTOR_SIZE
+  `its ${size} bytes are no whole sectors: read as ${alignUp(size, SECTOR_SIZE)} bytes, with zeros at the end`
 
 /** What to tell of a file that could not be looked at. */
 export const reasonOf = (error: unknown): string => toAppError(error).message

@@ -49,7 +49,7 @@ export interface OpenedChain {
    * Says whether what was read so far is the content, before it is believed.
    * @throws ChangedFileError where a file was changed by others since it was opened
    */
-  verify(): Promise<void>
+  readonly verify: () => Promise<void>
 }
 
 /**

@@ -94,7 +94,9 @@ export const createScanner = ({ catalog, store }: ScannerOptions): Scanner => {
     const { files, present, found } = folder
     const vdis = choose(folder, sr)
     const applied = await catalog.scannedFiles.apply({ srUuid, files, present, vdis })
-    const all = new Map([...found, ...applied.refused])
+    // What is wrong with the file says more than that it cannot be used.
+    const refused = [...applied.refused].filter(([name]) => files.has(name) || !found.has(name))
+    const all = new Map([...found, ...refused])
     const sorted = new Map([...all].toSorted(([a], [b]) => (a < b ? -1 : 1)))
     problems.set(srUuid, sorted)
     return { added: applied.added, changed: applied.changed, problems: sorted }
@@ -109,8 +111,10 @@ export const createScanner = ({ catalog, store }: ScannerOptions): Scanner => {
       }),
     introduce: (srUuid, fileName, vdi) =>
       oneAtATime(srUuid, () =>
-        apply(srUuid, (_folder, sr) =>
-          new Map([[fileName, { nameLabel: fileName, readOnly: sr?.readOnly ?? false, ...vdi }]]),
+        apply(
+          srUuid,
+          (_folder, sr) =>
+            new Map([[fileName, { nameLabel: fileName, readOnly: sr?.readOnly ?? false, ...vdi }]]),
         ),
       ),
     async neededByOthers(srUuid) {
@@ -230,7 +234,7 @@ const resolveFolder = ({ known, present, inspected, broken }: Folder): ResolvedF
     found,
     hidden: new Set([
       ...inspected.filter((file) => file.isHidden).map((file) => file.fileName),
-      ...inspected.flatMap(claims),
+      ...Array.from(chains.values(), parentNameIn).filter((name) => name !== null),
     ]),
     strangers: inspected.filter((file) => !knownNames.has(file.fileName)).flatMap(claims),
   }

@@ -71,7 +71,7 @@ export interface OpenedVdi {
    * Says whether what was read so far is the content, before it is believed.
    * @throws ChangedFileError VDI_IO_ERROR where a file was changed by others since it was opened
    */
-  verify(): Promise<void>
+  readonly verify: () => Promise<void>
 }
 
 export interface ReadPath {

@@ -12,12 +12,12 @@ const bytesBetweenLooks = 32 * MiB
 export interface WatchedImage {
   readonly image: Image
   /** @throws ChangedFileError */
-  verify(): Promise<void>
+  readonly verify: () => Promise<void>
 }
 
 /** @param stamp how the file must look; its block map, which is read once, does not count */
 export const watchImage = (file: Image, fileName: string, stamp: FileStamp): WatchedImage => {
-  const { map, ...expected } = stamp
+  const { map: _map, ...expected } = stamp
   let unseen = 0
   const verify = async (): Promise<void> => {
     unseen = 0

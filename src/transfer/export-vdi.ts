@@ -36,7 +36,7 @@ export interface ReadyExport {
    * To be asked when all has been read, before the last bytes go out.
    * @throws AppError VDI_IO_ERROR where a file was changed by others, so that what was read may be neither old nor new
    */
-  verify(): Promise<void>
+  readonly verify: () => Promise<void>
 }
 
 /** Sends the image. Throws where a part could not be read, and TASK_CANCELLED where the client left. */

@@ -35,7 +35,8 @@ export interface StorageRepositories {
   /**
    * Makes a storage repository, on a folder that is there or one of its own, and scans it. It can be used at once.
    * @returns its uuid
-   * @throws AppError SR_UNKNOWN_DRIVER; INVALID_VALUE naming the key of `deviceConfig` and what is wrong with it
+   * @throws AppError SR_UNKNOWN_DRIVER; VALUE_NOT_SUPPORTED [device_config:location, path, reason]; INVALID_VALUE for
+   *   another key of `deviceConfig`
    */
   create(sr: NewSr): Promise<string>
 
@@ -61,7 +62,7 @@ export interface StorageRepositories {
   /**
    * Makes a VDI of a file in the folder.
    * @param location the name of the file, or the uuid in it
-   * @throws AppError INVALID_VALUE [location, …] with what is wrong with the file; VDI_IO_ERROR
+   * @throws AppError VALUE_NOT_SUPPORTED [location, name, what is wrong with the file]
    */
   introduceVdi(sr: SrRow, location: string, vdi: IntroducedVdi): Promise<void>
 
@@ -90,7 +91,8 @@ export const createStorageRepositories = (
 
   const tell = (sr: SrRow, { added, changed, problems }: ScanReport): void => {
     log.info({ sr: sr.uuid, added: added.length, changed: changed.length }, 'scanned')
-    for (const [file, reason] of problems) log.warn({ sr: sr.uuid, file, reason }, 'found by a scan')
+    for (const [file, reason] of problems)
+      log.warn({ sr: sr.uuid, file, reason }, 'found by a scan')
   }
 
   const scan = async (sr: SrRow): Promise<ScanReport> => {
@@ -112,7 +114,8 @@ export const createStorageRepositories = (
     const defaultFormat = preferredFormat(deviceConfig, sm.supportedImageFormats)
     const location = deviceConfig['location'] ?? ''
     if (location === '' && readOnly) {
-      const reason = 'a read-only storage repository needs a location: its own folder would be empty'
+      const reason =
+        'a read-only storage repository needs a location: its own folder would be empty'
       throw new AppError('VALUE_NOT_SUPPORTED', ['device_config:read-only', 'true', reason])
     }
     const taken = [
@@ -184,10 +187,9 @@ export const createStorageRepositories = (
     async introduceVdi(sr, location, vdi) {
       const name = await fileNameOf(storage, sr, location)
       const fail = (found: string): AppError =>
-        new AppError('INVALID_VALUE', ['location', location.slice(0, 64)], {
-          message: `Cannot introduce ${JSON.stringify(location.slice(0, 64))}: ${found}`,
-        })
-      if (name === undefined) throw fail('there is no image file of that name or uuid in the folder')
+        new AppError('VALUE_NOT_SUPPORTED', ['location', location.slice(0, 64), found])
+      if (name === undefined)
+        throw fail('there is no image file of that name or uuid in the folder')
       const { added, problems } = await storage.files.introduce(sr.uuid, name, vdi)
       if (added.length === 0) throw fail(problems.get(name) ?? 'the file has gone')
     },
@@ -207,10 +209,7 @@ const readFlag = (deviceConfig: StringMap, key: string): boolean => {
 }
 
 /** XCP-ng's key: names parted by commas, the best first. */
-const preferredFormat = (
-  deviceConfig: StringMap,
-  supported: readonly FormatName[],
-): FormatName => {
+const preferredFormat = (deviceConfig: StringMap, supported: readonly FormatName[]): FormatName => {
   const key = 'preferred-image-formats'
   const value = deviceConfig[key] ?? ''
   const names = value.split(',').map((name) => name.trim().toLowerCase())

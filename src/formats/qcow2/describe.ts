@@ -12,7 +12,11 @@ import { readFirstCluster } from './open.ts'
 const what = 'Cannot read the header of a qcow2'
 
 /** QEMU's words for the formats. */
-const formatsByWord: Readonly<Record<string, FormatName>> = { raw: 'raw', vpc: 'vhd', qcow2: 'qcow2' }
+const formatsByWord: Readonly<Record<string, FormatName>> = {
+  raw: 'raw',
+  vpc: 'vhd',
+  qcow2: 'qcow2',
+}
 
 export const describeQcow2 = async (image: Image): Promise<ImageDescription> => {
   const cluster = await readFirstCluster(image, what)

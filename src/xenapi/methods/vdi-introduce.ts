@@ -6,7 +6,16 @@ import { nameDescriptionType, nameLabelType } from '../classes/names.ts'
 import type { SessionMethod } from '../method.ts'
 import { defineMethod, optional, parameter } from '../method.ts'
 import { refToUuid, requireObject } from '../refs.ts'
-import { bool, datetime, int, optionalRefTo, refTo, string, stringMap, voidType } from '../values.ts'
+import {
+  bool,
+  datetime,
+  int,
+  optionalRefTo,
+  refTo,
+  string,
+  stringMap,
+  voidType,
+} from '../values.ts'
 import { vdiType } from './vdi.ts'
 
 export const vdiIntroduceMethods: readonly SessionMethod[] = [
@@ -44,8 +53,7 @@ export const vdiIntroduceMethods: readonly SessionMethod[] = [
         throw new AppError('INVALID_VALUE', ['uuid', args.uuid.slice(0, 64)])
       }
       if ((await catalog.vdis.get(uuid)) !== undefined) {
-        const message = `There is a VDI with the uuid ${uuid} already`
-        throw new AppError('INVALID_VALUE', ['uuid', uuid], { message })
+        throw new AppError('VALUE_NOT_SUPPORTED', ['uuid', uuid, 'there is a VDI with it already'])
       }
       await repositories.introduceVdi(sr, args.location === '' ? uuid : args.location, {
         uuid,

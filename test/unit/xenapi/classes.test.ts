@@ -102,8 +102,8 @@ describe('calls that diskport cannot make', () => {
     'VDI.list_changed_blocks',
     'VDI.pool_migrate',
     'VDI.data_destroy',
-    'SR.create',
-    'SR.destroy',
+    'SR.introduce',
+    'SR.probe',
   ])('%s says so, whatever it is called with', async (name) => {
     const { call, dispatcher, session } = await createTestApi()
     const refused = { code: 'NOT_IMPLEMENTED', params: [name] }

@@ -16,7 +16,7 @@ describe('VDI.create', () => {
       uuid: vdi?.uuid,
       name_label: '',
       name_description: '',
-      allowed_operations: ['destroy'],
+      allowed_operations: ['destroy', 'forget'],
       current_operations: {},
       SR: `OpaqueRef:${srUuid}`,
       VBDs: [],
