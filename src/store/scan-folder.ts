@@ -6,12 +6,15 @@ import type { Catalog } from '../catalog/catalog.ts'
 import type { LayerRow } from '../catalog/layers.ts'
 import type { FolderContents, ScannedFile } from '../catalog/scanned-files.ts'
 import type { SrRow } from '../catalog/srs.ts'
+import { AppError } from '../errors.ts'
 import type { FileState } from '../image/image.ts'
 import type { ChainFile, FileChain } from './file-chains.ts'
 import { plainNames, resolveChains } from './file-chains.ts'
 import { imageUuidOf } from './file-stamp.ts'
 import type { ImageFileName, InspectedFile } from './inspect-file.ts'
 import { inspectFile, isSameState, parseImageFileName, reasonOf } from './inspect-file.ts'
+import type { FolderEntry } from './layer-folder.ts'
+import { notAttached } from './sr-errors.ts'
 import type { Store, StoreFiles } from './store.ts'
 import { layerFileName } from './store.ts'
 
@@ -80,7 +83,10 @@ export const createScanner = ({ catalog, store }: ScannerOptions): Scanner => {
     const before = looks.get(srUuid) ?? new Map<string, Look>()
     const after = new Map<string, Look>()
     if (files === undefined) return { known, present: new Set(), inspected: [], broken: new Map() }
-    const folder = await lookAtFolder(files, known, before, after)
+    const entries = await files.list().catch((error: unknown) => {
+      throw error instanceof AppError ? error : notAttached(srUuid, reasonOf(error), error)
+    })
+    const folder = await lookAtFiles(files, entries, known, before, after)
     looks.set(srUuid, after)
     return folder
   }
@@ -147,14 +153,14 @@ interface Folder {
   readonly broken: ReadonlyMap<string, string>
 }
 
-const lookAtFolder = async (
+const lookAtFiles = async (
   files: StoreFiles,
+  entries: readonly FolderEntry[],
   known: readonly LayerRow[],
   before: ReadonlyMap<string, Look>,
   after: Map<string, Look>,
 ): Promise<Folder> => {
   const ours = new Set(known.filter((layer) => layer.fileStamp === null).map(layerFileName))
-  const entries = await files.list()
   const inspected: InspectedFile[] = []
   const broken = new Map<string, string>()
   for (const { name: fileName, isPlain } of entries) {

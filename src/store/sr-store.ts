@@ -3,12 +3,12 @@
 
 import { access, constants, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { toRef } from '../catalog/refs.ts'
 import type { SrRow } from '../catalog/srs.ts'
-import { AppError, isNodeError } from '../errors.ts'
+import { isNodeError } from '../errors.ts'
 import { fileFolder, openFileFolder, STAGING } from './file-folder.ts'
 import type { LayerFolder } from './layer-folder.ts'
 import { createLayerStore } from './layer-store.ts'
+import { notAttached, readOnlyError } from './sr-errors.ts'
 import type { Store } from './store.ts'
 
 type SrPlace = Pick<SrRow, 'uuid' | 'path' | 'readOnly'>
@@ -71,16 +71,9 @@ export const readOnlyFolder = (folder: LayerFolder, sr: Pick<SrRow, 'uuid'>): La
   }
 }
 
-/** For whatever would write into a storage repository that is read-only. */
-export const readOnlyError = (srUuid: string): AppError =>
-  new AppError('SR_OPERATION_NOT_SUPPORTED', [toRef(srUuid)], {
-    message: `The storage repository ${srUuid} is read-only: nothing is written or deleted there`,
-  })
-
 const createDetachedStore = ({ uuid }: SrPlace, reason: string): Store => {
   const refuse = async (): Promise<never> => {
-    const message = `The storage repository ${uuid} is not attached: ${reason}; sr-scan tries again`
-    throw new AppError('SR_NOT_ATTACHED', [toRef(uuid)], { message })
+    throw notAttached(uuid, reason)
   }
   return {
     isDetached: true,

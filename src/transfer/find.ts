@@ -3,7 +3,7 @@
 import { handleInvalid } from '../catalog/refs.ts'
 import type { SrRow } from '../catalog/srs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
-import { readOnlyError } from '../store/sr-store.ts'
+import { readOnlyError } from '../store/sr-errors.ts'
 import type { TransferContext } from './context.ts'
 
 /** @throws AppError HANDLE_INVALID where there is none */

@@ -14,7 +14,8 @@ import { requireFreeFolder } from '../store/check-folder.ts'
 import { STAGING } from '../store/file-folder.ts'
 import { parseImageFileName } from '../store/inspect-file.ts'
 import type { IntroducedVdi, ScanReport } from '../store/scan-folder.ts'
-import { makeSrStore, openSrStore, readOnlyError } from '../store/sr-store.ts'
+import { readOnlyError } from '../store/sr-errors.ts'
+import { makeSrStore, openSrStore } from '../store/sr-store.ts'
 import type { TransferContext } from './context.ts'
 
 export interface NewSr {
@@ -41,7 +42,7 @@ export interface StorageRepositories {
   create(sr: NewSr): Promise<string>
 
   /**
-   * Looks at what lies in the folder; one that was not there is tried again first.
+   * Looks at what lies in the folder, and first whether it is there.
    * @throws AppError SR_NOT_ATTACHED with the reason
    */
   scan(sr: SrRow): Promise<ScanReport>
@@ -96,10 +97,10 @@ export const createStorageRepositories = (
   }
 
   const scan = async (sr: SrRow): Promise<ScanReport> => {
-    if (!storage.isAttached(sr.uuid)) {
-      await attach(sr)
-      await storage.recover(sr.uuid)
-    }
+    const wasAttached = storage.isAttached(sr.uuid)
+    // A folder may have come or gone since.
+    if (sr.path !== '') await attach(sr)
+    if (!wasAttached) await storage.recover(sr.uuid)
     const report = await storage.files.scan(sr.uuid)
     tell(sr, report)
     return report

@@ -459,6 +459,18 @@ describe.skipIf(!hasTool('qemu-img') || !hasTool('curl'))('existing storage', ()
     await rename(join(place, 'away-too'), readOnly)
     for (const ref of [sr, sr2]) await rpcAgain('SR.scan', ref)
     await expectExports(again, [[path, 'raw']])
+
+    // Gone while the server runs.
+    await rename(folder, join(place, 'away'))
+    await expectStatus(await curl(...asRoot, url), 503)
+    expect(await rpcAgain('SR.get_physical_size', sr)).toBe('0')
+    await expect(rpcAgain('SR.scan', sr)).rejects.toMatchObject({ code: 'SR_NOT_ATTACHED' })
+    const [pbd] = await rpcAgain<string[]>('SR.get_PBDs', sr)
+    expect(await rpcAgain('PBD.get_currently_attached', pbd)).toBe(false)
+    expect(await rpcAgain('VDI.get_missing', uuidIn(path))).toBe(false)
+    await rename(join(place, 'away'), folder)
+    await rpcAgain('SR.scan', sr)
+    await expectExports(again, [[path, 'raw']])
   })
 
   test('an empty VDI of a folder, and a folder in the data folder', async () => {

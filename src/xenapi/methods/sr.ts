@@ -59,9 +59,13 @@ export const srMethods: readonly SessionMethod[] = [
     parameters: { sr: parameter(refTo('SR')) },
     result: voidType,
     async run({ context }, { sr }) {
-      const wasAttached = context.transfer.storage.isAttached(sr)
-      await context.repositories.scan(await requireSr(context, sr))
-      if (!wasAttached) tellOfPbd(context, sr, 'mod')
+      const { storage } = context.transfer
+      const wasAttached = storage.isAttached(sr)
+      try {
+        await context.repositories.scan(await requireSr(context, sr))
+      } finally {
+        if (storage.isAttached(sr) !== wasAttached) tellOfPbd(context, sr, 'mod')
+      }
     },
   }),
   defineMethod({

@@ -2,7 +2,7 @@
 
 import { NULL_REF, toRef } from '../../catalog/refs.ts'
 import { AppError } from '../../errors.ts'
-import { readOnlyError } from '../../store/sr-store.ts'
+import { readOnlyError } from '../../store/sr-errors.ts'
 import { requireWritableSr } from '../../transfer/find.ts'
 import { alignUp, formatBytes, MAXIMUM_DISK_SIZE, SECTOR_SIZE } from '../../units.ts'
 import { nameDescriptionType, nameLabelType } from '../classes/names.ts'

@@ -108,6 +108,13 @@ describe('scans', () => {
     expectSameBytes(await read(a.uuid), below)
   })
 
+  test('a hidden one on which nothing lies is left alone', async () => {
+    const { catalog, srUuid, folder, scan } = await start()
+    await hideVhd(await writeVhd(folder))
+    expect(await scan()).toEqual({ added: [], changed: [], problems: new Map() })
+    expect(await catalog.layers.list(srUuid)).toEqual([])
+  })
+
   test('a second scan finds nothing new and keeps the content’s name', async () => {
     const { folder, scan, vdi } = await start()
     const { uuid } = await writeVhd(folder)
