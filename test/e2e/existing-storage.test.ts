@@ -22,7 +22,7 @@ import { curl } from '../support/curl.ts'
 import type { Rpc, TaskRecord } from '../support/json-rpc.ts'
 import { login } from '../support/json-rpc.ts'
 import { rootPassword, startServer, type TestServer } from '../support/server.ts'
-import { openDownload } from '../support/slow-client.ts'
+import { openDownload, type SlowDownload } from '../support/slow-client.ts'
 import { createRawSource, expectCleanImage, expectSameGuest, qemuName } from '../support/sources.ts'
 import { hideVhd, listTree, writeVhd } from '../support/sr-folder.ts'
 import { createTestFolder, hasTool, qemuImg, run } from '../support/tools.ts'
@@ -174,6 +174,10 @@ const expectExports = async (
     }
   }
 }
+
+/** The length and not the bytes: a report of megabytes that came after all would take for ever. */
+const expectBroken = (download: SlowDownload): Promise<void> =>
+  expect(download.rest().then((rest) => rest.length)).rejects.toThrow('aborted')
 
 describe.skipIf(!hasTool('qemu-img') || !hasTool('curl'))('existing storage', () => {
   test('a read-only folder: each disk in each format and deltas, and not a byte is written', async () => {
@@ -391,7 +395,7 @@ describe.skipIf(!hasTool('qemu-img') || !hasTool('curl'))('existing storage', ()
     await download.read(MiB)
     await using file = await open(path, 'r+')
     await file.write(Buffer.alloc(512, 9), 0, 512, size - 4096)
-    await expect(download.rest()).rejects.toThrow('aborted')
+    await expectBroken(download)
     const record = await eventually('the task to end', async () => {
       const found = await rpc<TaskRecord>('task.get_record', task)
       return found.status === 'pending' ? undefined : found
@@ -413,7 +417,7 @@ describe.skipIf(!hasTool('qemu-img') || !hasTool('curl'))('existing storage', ()
     const download = await openDownload(exportUrl(server, uuidIn(path), 'raw'))
     await download.read(MiB)
     await appendFile(path, Buffer.alloc(512))
-    await expect(download.rest()).rejects.toThrow('aborted')
+    await expectBroken(download)
     const change = 'its size was 25165824 bytes and is 25166336'
     await eventually(
       'the log to say why',
