@@ -94,7 +94,7 @@ const deliverTo =
   (c: Context<NodeEnvironment>, task: TaskHandle): Deliver =>
   async (ready) => {
     const { outgoing } = c.env
-    const { image, etag, signal, report } = ready
+    const { image, etag, signal, report, verify } = ready
     const isHead = c.req.method === 'HEAD'
     // RFC 9110, section 14.2: a Range means something to GET only.
     const asked = isHead ? undefined : c.req.header('range')
@@ -121,7 +121,7 @@ const deliverTo =
       sent += bytes
       report(sent / range.length)
     }
-    const outcome = await sendImage(image, range, outgoing, { signal, onProgress })
+    const outcome = await sendImage(image, range, outgoing, { signal, onProgress, verify })
     if (outcome === 'client-left') {
       const message = `The client left after ${sent} of ${range.length} bytes`
       throw new AppError('TASK_CANCELLED', [task.ref ?? ''], { message })

@@ -25,6 +25,8 @@ interface SendOptions {
   signal: AbortSignal
   /** Called with the number of bytes that left. */
   onProgress: (bytes: number) => void
+  /** Asked when all has been read, before the last piece is sent: a throw keeps the client from taking it as whole. */
+  verify?: () => Promise<void>
 }
 
 /**
@@ -36,7 +38,7 @@ export const sendImage = async (
   image: Image,
   range: ByteRange,
   outgoing: ServerResponse,
-  { signal, onProgress }: SendOptions,
+  { signal, onProgress, verify }: SendOptions,
 ): Promise<'complete' | 'client-left'> => {
   const gone = new AbortController()
   outgoing.once('close', () => gone.abort())
@@ -46,9 +48,12 @@ export const sendImage = async (
   outgoing.setTimeout(stallLimit, () => outgoing.destroy())
   const stop = AbortSignal.any([signal, gone.signal])
   const pool = createBufferPool(pieceCount, pieceSize)
+  let unread = range.length
   try {
     for await (const { bytes, release } of readAhead(image, range, pool, stop)) {
       throwIfAborted(stop)
+      unread -= bytes.length
+      if (unread === 0) await verify?.()
       outgoing.write(bytes, (error) => {
         if (error === undefined || error === null) onProgress(bytes.length)
         release()

@@ -28,6 +28,11 @@ const sentences = {
     'The session is not registered for events: call event.register first',
   SESSION_INVALID: () => 'The session is unknown or has expired',
   SR_FULL: () => 'The storage repository is full',
+  SR_NOT_ATTACHED: (params) => `The storage repository ${params[0]} is not attached`,
+  SR_NOT_EMPTY: (params) => `The storage repository ${params[0]} holds VDIs`,
+  SR_OPERATION_NOT_SUPPORTED: (params) =>
+    `The storage repository ${params[0]} does not allow the operation`,
+  SR_UNKNOWN_DRIVER: (params) => `There is no storage manager of the type ${params[0]}`,
   TASK_CANCELLED: () => 'The task was cancelled',
   TOO_BUSY: () => 'Too many transfers are running, try again later',
   UUID_INVALID: (params) => `There is no ${params[0]} with the uuid ${params[1]}`,

@@ -2,7 +2,7 @@
 
 import { mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { createApp, createListener } from '../routes/app.ts'
 import type { RouteContext } from '../routes/environment.ts'
 import { createHealthRoute } from '../routes/health.ts'
@@ -19,12 +19,11 @@ import type { Logger } from './log.ts'
 import { createLogger } from './log.ts'
 import type { Listeners } from './net/listeners.ts'
 import { openListeners } from './net/listeners.ts'
-import { openFileFolder } from './store/file-folder.ts'
-import { createLayerStore } from './store/layer-store.ts'
 import { createPace } from './store/pace.ts'
 import type { Storage } from './store/storage.ts'
 import { createStorage } from './store/storage.ts'
 import { createLeases } from './transfer/leases.ts'
+import { createStorageRepositories } from './transfer/storage-repositories.ts'
 import { createTransfers } from './transfer/transfers.ts'
 import { MiB } from './units.ts'
 import { version } from './version.ts'
@@ -87,16 +86,17 @@ const start = async (
     onError: (error, doing) => log.error({ error }, doing),
     ...coalescingOf(config, log),
   })
-  await attachStores(catalog, storage, config.data)
+  const transfers = createTransfers(config.maxTransfers)
+  const leases = createLeases((vdiUuid) => catalog.changes.emit('VDI', vdiUuid, 'mod'))
+  const context = { catalog, storage, transfers, leases, log }
+  const repositories = createStorageRepositories(context, resolve(config.data))
+  await repositories.attachAll()
   onClose(() => storage.settled())
   onClose(() => storage.stop())
   await recover(catalog, storage, log)
 
   onClose(expireRegularly(catalog, log))
 
-  const transfers = createTransfers(config.maxTransfers)
-  const leases = createLeases((vdiUuid) => catalog.changes.emit('VDI', vdiUuid, 'mod'))
-  const context = { catalog, storage, transfers, leases, log }
   const health = createHealthRoute(async () => {
     await catalog.pools.list()
   }, version)
@@ -111,6 +111,7 @@ const start = async (
       busy: (vdiUuid) => context.leases.holder(vdiUuid),
       collect: (srUuid) => storage.collect(srUuid),
     },
+    repositories,
     transfers: { cancel: (taskRef) => transfers.cancel(taskRef) || storage.cancel(taskRef) },
     version,
     log,
@@ -160,16 +161,12 @@ const start = async (
   }
 }
 
-/** A store for each storage repository that the catalog knows. */
-const attachStores = async (catalog: Catalog, storage: Storage, data: string): Promise<void> => {
-  for (const sr of await catalog.srs.list()) {
-    const path = sr.path === '' ? join(data, 'sr', sr.uuid) : sr.path
-    storage.attach(sr.uuid, createLayerStore(await openFileFolder(path)))
-  }
-}
-
 const usageOf = async (catalog: Catalog, storage: Storage, srUuid: string): Promise<SrUsage> => {
-  const { size } = await storage.store(srUuid).usage()
+  // A folder that has just gone must not take the records of all the others with it.
+  const { size } = await storage
+    .store(srUuid)
+    .usage()
+    .catch(() => ({ size: 0 }))
   return { physicalSize: size, ...(await catalog.utilisation.ofSr(srUuid)) }
 }
 

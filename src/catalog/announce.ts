@@ -6,9 +6,12 @@ import { randomUUID } from 'node:crypto'
 import type { Changes, ObservedClass } from './changes.ts'
 import type { Coalescing } from './coalescing.ts'
 import type { KeptMaps } from './kept-maps.ts'
+import type { Forget } from './forget.ts'
 import type { Layers } from './layers.ts'
 import { createNewsInterval } from './news-interval.ts'
+import type { Pools } from './pools.ts'
 import { refToUuid } from './refs.ts'
+import type { ScannedFiles } from './scanned-files.ts'
 import type { Tasks } from './tasks.ts'
 import type { Users } from './users.ts'
 import type { VdiRow, Vdis } from './vdis.ts'
@@ -138,6 +141,39 @@ export const announceKeptMaps = (keptMaps: KeptMaps, vdis: Vdis, changes: Change
     )
     changes.emit('SR', srUuid, 'mod')
     return dropped
+  },
+})
+
+export const announceScannedFiles = (files: ScannedFiles, { emit }: Changes): ScannedFiles => ({
+  async apply(contents) {
+    const applied = await files.apply(contents)
+    for (const uuid of applied.added) emit('VDI', uuid, 'add')
+    for (const uuid of applied.changed) emit('VDI', uuid, 'mod')
+    emit('SR', contents.srUuid, 'mod')
+    return applied
+  },
+})
+
+export const announceForget = (
+  forget: Forget,
+  { vdis, pools }: { readonly vdis: Vdis; readonly pools: Pools },
+  { emit }: Changes,
+): Forget => ({
+  async vdi(uuid) {
+    const row = await vdis.get(uuid)
+    const snapshots = await vdis.snapshotsOf(uuid)
+    await forget.vdi(uuid)
+    emit('VDI', uuid, 'del')
+    for (const snapshot of snapshots) emit('VDI', snapshot.uuid, 'mod')
+    if (row !== undefined) emit('SR', row.srUuid, 'mod')
+  },
+  async sr(uuid) {
+    const users = (await pools.list()).filter((pool) => pool.defaultSrUuid === uuid)
+    const forgotten = await forget.sr(uuid)
+    for (const vdi of forgotten) emit('VDI', vdi, 'del')
+    emit('SR', uuid, 'del')
+    for (const pool of users) emit('pool', pool.uuid, 'mod')
+    return forgotten
   },
 })
 

@@ -4,8 +4,10 @@
 import {
   announceCoalescing,
   announceKeptMaps,
+  announceForget,
   announceLayers,
   announceNamed,
+  announceScannedFiles,
   announceTasks,
   announceUsers,
   announceVdis,
@@ -16,6 +18,8 @@ import type { Coalescing } from './coalescing.ts'
 import { createCoalescing } from './coalescing.ts'
 import type { Database, TablesMode } from './database.ts'
 import { openDatabase } from './database.ts'
+import type { Forget } from './forget.ts'
+import { createForget } from './forget.ts'
 import type { Hosts } from './hosts.ts'
 import { createHosts } from './hosts.ts'
 import type { KeptMaps } from './kept-maps.ts'
@@ -26,6 +30,8 @@ import type { PasswordCost } from './password-hash.ts'
 import { createPasswordHasher } from './password-hash.ts'
 import type { Pools } from './pools.ts'
 import { createPools } from './pools.ts'
+import type { ScannedFiles } from './scanned-files.ts'
+import { createScannedFiles } from './scanned-files.ts'
 import type { Sessions } from './sessions.ts'
 import { createSessions } from './sessions.ts'
 import type { Sms } from './sms.ts'
@@ -50,6 +56,8 @@ export interface Catalog {
   readonly layers: Layers
   readonly coalescing: Coalescing
   readonly keptMaps: KeptMaps
+  readonly scannedFiles: ScannedFiles
+  readonly forget: Forget
   readonly users: Users
   readonly sessions: Sessions
   readonly tasks: Tasks
@@ -87,6 +95,7 @@ export const createCatalog = async (
   const changes = createChanges()
   const { tasks, close } = createTasks(database, now)
   const announced = announceTasks(tasks, changes)
+  const pools = announceNamed('pool', createPools(database, now), changes)
   const vdis = announceVdis(createVdis(database, now), changes)
   const users = createUsers(database, now, createPasswordHasher(passwordCost))
   const closeAll = async (): Promise<void> => {
@@ -96,7 +105,7 @@ export const createCatalog = async (
   }
   let closing: Promise<void> | undefined
   return {
-    pools: announceNamed('pool', createPools(database, now), changes),
+    pools,
     hosts: announceNamed('host', createHosts(database, now), changes),
     sms: announceNamed('SM', createSms(database, now), changes),
     srs: announceNamed('SR', createSrs(database, now), changes),
@@ -104,6 +113,8 @@ export const createCatalog = async (
     layers: announceLayers(createLayers(database, now), vdis, changes),
     coalescing: announceCoalescing(createCoalescing(database), vdis, changes),
     keptMaps: announceKeptMaps(createKeptMaps(database), vdis, changes),
+    scannedFiles: announceScannedFiles(createScannedFiles(database, now), changes),
+    forget: announceForget(createForget(database), { vdis, pools }, changes),
     users: announceUsers(users, changes),
     sessions: createSessions(database, now),
     tasks: announced.tasks,

@@ -1,7 +1,7 @@
 // News of the catalog: what was made, changed or taken away, told once it is there to be read. The
 // parts of the catalog know nothing of it: announce.ts stands around them.
 
-export type ObservedClass = 'pool' | 'host' | 'SM' | 'SR' | 'VDI' | 'task' | 'user'
+export type ObservedClass = 'pool' | 'host' | 'SM' | 'SR' | 'PBD' | 'VDI' | 'task' | 'user'
 
 export interface Change {
   readonly className: ObservedClass

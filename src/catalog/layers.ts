@@ -55,7 +55,7 @@ export interface Layers {
   /**
    * Marks the sealed layers that nothing needs as `deleting`, all at once, and returns them, each
    * before its parent. Needed are the layers of VDIs, those in `pinned`, the parents of layers
-   * being written, and all below any of these. Files that others may change are not ours to delete.
+   * being written, and all below any of these.
    */
   claimUnreachable(srUuid: string, pinned: ReadonlySet<string>): Promise<LayerRow[]>
 
@@ -261,7 +261,7 @@ const claimUnreachable = async (
   const claimed = unreachableLayers(
     layers,
     roots.filter((uuid) => uuid !== null),
-  ).filter(({ fileStamp }) => fileStamp === null)
+  )
   for (const { uuid } of claimed) {
     await db.updateTable('layers').set({ state: 'deleting' }).where('uuid', '=', uuid).execute()
   }

@@ -107,6 +107,8 @@ export interface VdiTable extends NamedTable {
   isSnapshot: boolean
   snapshotOfUuid: string | null
   snapshotTime: Date | null
+  /** A scan found that a file which it needs is not there, or not what it was. */
+  missing: boolean
 }
 
 export interface UserTable {

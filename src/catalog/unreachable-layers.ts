@@ -24,7 +24,10 @@ export const unreachableLayers = (
 }
 
 /** The layer and those below it; a cycle, which the catalog never makes, ends the walk. */
-function* downFrom(byUuid: ReadonlyMap<string, LayerRow>, top: string): Generator<string> {
+export function* downFrom(
+  byUuid: ReadonlyMap<string, Pick<LayerRow, 'uuid' | 'parentUuid'>>,
+  top: string,
+): Generator<string> {
   const seen = new Set<string>()
   for (let layer = byUuid.get(top); layer !== undefined && !seen.has(layer.uuid);) {
     seen.add(layer.uuid)

@@ -140,6 +140,7 @@ const defaults = {
   isSnapshot: false,
   snapshotOfUuid: null,
   snapshotTime: null,
+  missing: false,
 }
 
 const inOrder = (db: Queries) =>

@@ -119,6 +119,22 @@ const sr: CliClass = {
   ],
 }
 
+const pbd: CliClass = {
+  name: 'pbd',
+  apiName: 'PBD',
+  listed: ['uuid', 'host-uuid', 'sr-uuid', 'device-config', 'currently-attached'],
+  filter: [],
+  fields: [
+    field('uuid'),
+    field('host-uuid', refTo('host', 'host')),
+    field('sr-uuid', refTo('SR', 'SR')),
+    field('sr-name-label', nameOf('SR', 'SR')),
+    field('device-config', map),
+    field('currently-attached'),
+    field('other-config', map),
+  ],
+}
+
 const sm: CliClass = {
   name: 'sm',
   apiName: 'SM',
@@ -212,4 +228,4 @@ const task: CliClass = {
   ],
 }
 
-export const cliClasses: readonly CliClass[] = [pool, host, sr, sm, vdi, task]
+export const cliClasses: readonly CliClass[] = [pool, host, sr, pbd, sm, vdi, task]

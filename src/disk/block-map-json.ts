@@ -5,11 +5,19 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { streamArray } from 'stream-json/streamers/stream-array.js'
 import { AppError, imageError } from '../errors.ts'
+import { GiB } from '../units.ts'
 import type { BlockMap, MapRun } from './block-map.ts'
 import { createBlockMapBuilder } from './block-map.ts'
+import { boundJson } from './bound-json.ts'
 import type { ExtentKind } from './extents.ts'
 
 const what = 'Cannot read the block map'
+
+/** How many stretches a map may have: 9 bytes of memory each. */
+export const MAXIMUM_MAP_ENTRIES = 8 * 1024 * 1024
+
+/** What the text of such a map stays below by far: an array of flat objects, short names and numbers. */
+const limits = { what, bytes: GiB, depth: 2, tokenLength: 4096 }
 
 /** One stretch, as `qemu-img map --output=json` shows it. */
 export interface MapEntry {
@@ -75,6 +83,7 @@ export async function* writeRunsJson(
 
 /**
  * Reads a map back, ours or qemu-img's. Unknown members (`offset`, `compressed`) are passed over.
+ * The text may be anybody's: its length, its nesting, its numbers and its entries are bounded.
  * @throws AppError IMPORT_ERROR_GENERIC unless the stretches are ascending, gap-free and cover `size` bytes exactly
  */
 export const readBlockMapJson = async (
@@ -83,15 +92,22 @@ export const readBlockMapJson = async (
 ): Promise<BlockMap> => {
   const builder = createBlockMapBuilder()
   const entries = streamArray.withParserAsStream()
-  const parsed = pipeline(Readable.from(source), entries)
+  const parsed = pipeline(Readable.from(boundJson(source, limits)), entries)
   // The loop below reports the failure; the promise must not report it a second time.
   parsed.catch(() => {})
   let end = 0
   try {
     for await (const { key, value } of entries as AsyncIterable<{ key: number; value: unknown }>) {
+      if (key >= MAXIMUM_MAP_ENTRIES) {
+        throw imageError(what, `it has more than ${MAXIMUM_MAP_ENTRIES} entries`)
+      }
       const run = toRun(value, key)
       if (run.offset !== end) {
         throw imageError(what, `entry ${key} starts at ${run.offset}, expected ${end}`)
+      }
+      if (run.length > size - end) {
+        const found = `entry ${key} of ${run.length} bytes at ${end} leaves the ${size} bytes there are`
+        throw imageError(what, found)
       }
       builder.add(run.length, run.kind, run.depth)
       end += run.length

@@ -1,11 +1,12 @@
 // Images that are files. Reads and writes are positional, any number at a time; close waits for
 // those under way, so that a file descriptor is never used again too early.
 
-import { ftruncate, fsync, read, write } from 'node:fs'
+import { constants, ftruncate, fsync, read, write } from 'node:fs'
+import type { FileHandle } from 'node:fs/promises'
 import { open } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { rangeWithin, throwIfAborted } from '../disk/disk.ts'
-import { cutShort } from '../errors.ts'
+import { AppError, cutShort, isNodeError } from '../errors.ts'
 import { fileExtents } from './file-holes.ts'
 import type { Image, WritableImage } from './image.ts'
 import { createWriteBehind } from './write-behind.ts'
@@ -14,9 +15,33 @@ const truncateFile = promisify(ftruncate)
 const syncFile = promisify(fsync)
 
 /** Opens an existing file for reading. Its size is taken once: the file must not change. */
-export const openFileImage = async (path: string): Promise<Image> => {
-  const handle = await open(path, 'r')
-  const { size } = await handle.stat()
+export const openFileImage = async (path: string): Promise<Image> =>
+  readableImage(await open(path, 'r'))
+
+/**
+ * As openFileImage, where others put files too: follows no link, and waits for no pipe.
+ * @throws AppError VDI_IO_ERROR for anything but a plain file
+ */
+export const openPlainFileImage = async (path: string): Promise<Image> => {
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants
+  try {
+    const handle = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+    return await readableImage(handle, true)
+  } catch (error) {
+    if (!isNodeError(error) || error.code !== 'ELOOP') throw error
+    const found = 'it is a symbolic link, which is not followed'
+    throw new AppError('VDI_IO_ERROR', [`Cannot open ${path}: ${found}`], { cause: error })
+  }
+}
+
+/** On a throw the handle is closed. */
+const readableImage = async (handle: FileHandle, mustBePlain = false): Promise<Image> => {
+  const stats = await handle.stat()
+  if (mustBePlain && !stats.isFile()) {
+    await handle.close()
+    throw new AppError('VDI_IO_ERROR', ['Cannot open a file: it is not a plain file'])
+  }
+  const { size } = stats
   const io = createFileIo(handle)
   return {
     size,
@@ -26,6 +51,11 @@ export const openFileImage = async (path: string): Promise<Image> => {
       await io.read(offset, target)
     },
     extents: (range) => fileExtents(handle.fd, rangeWithin(size, range)),
+    state: () =>
+      io.run(async () => {
+        const { size, mtimeNs, ino } = await handle.stat({ bigint: true })
+        return { size: Number(size), changedAt: mtimeNs, inode: ino }
+      }),
     close: () => io.close(),
   }
 }

@@ -3,6 +3,15 @@
 
 import type { ByteRange, Extent } from '../disk/extents.ts'
 
+/** What tells one state of a file from another. */
+export interface FileState {
+  /** In bytes. */
+  readonly size: number
+  /** Of the last change, in nanoseconds since 1970. */
+  readonly changedAt: bigint
+  readonly inode: bigint
+}
+
 /** A fixed number of bytes, readable at any offset, any number of reads at a time. */
 export interface Image {
   /** In bytes. */
@@ -16,6 +25,9 @@ export interface Image {
    * only). Ascending, gap-free, coalesced, covering `range` exactly. Absent: the storage cannot tell.
    */
   extents?(range?: ByteRange): AsyncIterable<Extent>
+
+  /** The file as it is at this moment. Absent: nobody else can change it. */
+  state?(): Promise<FileState>
 
   /** Idempotent. */
   close(): Promise<void>

@@ -17,13 +17,18 @@ interface CollectorPorts {
   readonly source: (srUuid: string) => LayerSource | undefined
   /** Looking up a chain and pinning it is one step, and so is choosing what to delete. */
   readonly oneAtATime: LimitFunction
+  /** Layers below files that the catalog does not know: they stay. */
+  readonly neededByOthers: (srUuid: string) => Promise<string[]>
 }
 
 export interface Collector {
   /** @returns how many layers went; undefined where nothing may be written: that storage repository is left alone */
   collect(srUuid: string): Promise<number | undefined>
-  /** At start, before anything is written: ends what a crash has left half-done. How many layers went. */
-  recover(): Promise<number>
+  /**
+   * At start, before anything is written: ends what a crash has left half-done. How many layers went.
+   * @param srUuid only there
+   */
+  recover(srUuid?: string): Promise<number>
 }
 
 export const createCollector = ({
@@ -31,6 +36,7 @@ export const createCollector = ({
   pins,
   source,
   oneAtATime,
+  neededByOthers,
 }: CollectorPorts): Collector => {
   // Two at once would keep the map of a layer that the other deletes.
   const turns = new Map<string, LimitFunction>()
@@ -45,9 +51,13 @@ export const createCollector = ({
     await catalog.layers.remove(layer.uuid)
   }
 
-  const dropData = async (srUuid: string, source: LayerSource): Promise<void> => {
+  const dropData = async (
+    srUuid: string,
+    source: LayerSource,
+    held: () => ReadonlySet<string>,
+  ): Promise<void> => {
     const { keptMaps } = catalog
-    const superfluous = await oneAtATime(() => keptMaps.superfluousData(srUuid, pins().held()))
+    const superfluous = await oneAtATime(() => keptMaps.superfluousData(srUuid, held()))
     if (superfluous.length === 0) return
     // The map first, durably; then the word of the catalog; the data last.
     for (const layer of superfluous) {
@@ -55,7 +65,7 @@ export const createCollector = ({
       await source.store.keepMap(layer, map!)
     }
     const uuids = new Set(superfluous.map(({ uuid }) => uuid))
-    const dropped = await oneAtATime(() => keptMaps.dropData(srUuid, pins().held(), uuids))
+    const dropped = await oneAtATime(() => keptMaps.dropData(srUuid, held(), uuids))
     for (const layer of dropped) await source.store.removeData(layer)
   }
 
@@ -63,29 +73,30 @@ export const createCollector = ({
     const from = source(srUuid)
     const sr = await catalog.srs.get(srUuid)
     if (from === undefined || sr === undefined || sr.readOnly) return undefined
-    const unreachable = await oneAtATime(() =>
-      catalog.layers.claimUnreachable(srUuid, pins().held()),
-    )
+    const others = await neededByOthers(srUuid)
+    const held = (): ReadonlySet<string> => new Set([...pins().held(), ...others])
+    const unreachable = await oneAtATime(() => catalog.layers.claimUnreachable(srUuid, held()))
     for (const layer of unreachable) await removeLayer(from.store, layer)
-    await dropData(srUuid, from)
+    await dropData(srUuid, from, held)
     return unreachable.length
   }
 
   return {
     collect: (srUuid) => turnOf(srUuid)(() => collect(srUuid)),
-    async recover() {
+    async recover(only) {
+      const isMeant = (srUuid: string): boolean => only === undefined || only === srUuid
       for (const { uuid, readOnly } of await catalog.srs.list()) {
-        if (!readOnly) await source(uuid)?.store.clearStaging()
+        if (isMeant(uuid) && !readOnly) await source(uuid)?.store.clearStaging()
       }
       let count = 0
       for (const layer of await catalog.layers.unfinished()) {
-        const from = source(layer.srUuid)
+        const from = isMeant(layer.srUuid) ? source(layer.srUuid) : undefined
         if (from === undefined) continue
         await removeLayer(from.store, layer)
         count += 1
       }
       for (const layer of await catalog.keptMaps.list()) {
-        await source(layer.srUuid)?.store.removeData(layer)
+        if (isMeant(layer.srUuid)) await source(layer.srUuid)?.store.removeData(layer)
       }
       return count
     },

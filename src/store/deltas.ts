@@ -6,7 +6,6 @@ import type { LayerRow } from '../catalog/layers.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import type { BlockMap } from '../disk/block-map.ts'
 import { emptyBlockMap } from '../disk/block-map.ts'
-import type { ChainDisk } from '../disk/chain-disk.ts'
 import { closeWith } from '../disk/close-with.ts'
 import { createDeferredDisk } from '../disk/deferred-disk.ts'
 import { changedBlocks, collectDeltaMap, createDeltaDisk } from '../disk/delta-disk.ts'
@@ -16,10 +15,11 @@ import { narrowChanges } from '../disk/narrow-delta.ts'
 import { AppError } from '../errors.ts'
 import { GiB } from '../units.ts'
 import { createDeltaCache } from './delta-cache.ts'
-import type { LayerSource } from './open-chain.ts'
+import type { FollowChanges } from './follow-changes.ts'
+import type { LayerSource, OpenedChain } from './open-chain.ts'
 import { openChainOnDemand, readMaps } from './open-chain.ts'
 import { requireData } from './require-data.ts'
-import type { PinnedChain } from './storage.ts'
+import type { OpenedVdi, PinnedChain } from './opened.ts'
 
 /**
  * Whether content is compared. `small`: of VDIs that share no layer, as long as they hold little data in
@@ -46,6 +46,10 @@ export interface OpenedDelta {
   readonly disk: Disk
   /** The layers of the VDI, top first. */
   readonly chain: readonly LayerRow[]
+  /** See OpenedVdi. */
+  readonly vdi: VdiRow
+  readonly baseVdi: VdiRow
+  readonly verify: () => Promise<void>
   /** Names the blocks that are sent: part of every ETag of a delta. The same content in other layers may make others. */
   readonly basis: string
 }
@@ -66,11 +70,12 @@ export interface DeltaParts {
   readonly source: (srUuid: string) => LayerSource
   /** Looks up chains in one step, and holds them until they are released. */
   readonly pinChains: (layerUuids: readonly (string | null)[]) => Promise<PinnedChain[]>
+  readonly followChanges: FollowChanges
   /** Opens a VDI for reading all of it. */
-  readonly openVdi: (vdi: VdiRow) => Promise<{ readonly disk: Disk }>
+  readonly openVdi: (vdi: VdiRow) => Promise<Pick<OpenedVdi, 'disk' | 'verify'>>
 }
 
-export const createDeltas = ({ source, pinChains, openVdi }: DeltaParts): Deltas => {
+export const createDeltas = ({ source, pinChains, followChanges, openVdi }: DeltaParts): Deltas => {
   const narrowed = createDeltaCache()
 
   const pinBoth = async (vdi: VdiRow, base: VdiRow): Promise<Chains> => {
@@ -84,16 +89,19 @@ export const createDeltas = ({ source, pinChains, openVdi }: DeltaParts): Deltas
     candidates: BlockMap,
     options: NarrowOptions,
   ): Promise<BlockMap> => {
-    const { disk } = await openVdi(vdi)
+    const own = await openVdi(vdi)
     try {
-      const { disk: baseDisk } = await openVdi(base)
+      const below = await openVdi(base)
       try {
-        return await narrowChanges(disk, baseDisk, candidates, options)
+        const changes = await narrowChanges(own.disk, below.disk, candidates, options)
+        await own.verify()
+        await below.verify()
+        return changes
       } finally {
-        await baseDisk.close()
+        await below.disk.close()
       }
     } finally {
-      await disk.close()
+      await own.disk.close()
     }
   }
 
@@ -121,40 +129,61 @@ export const createDeltas = ({ source, pinChains, openVdi }: DeltaParts): Deltas
     return { map: await narrowed.get(key, narrow, options), how: 'narrowed', own }
   }
 
-  return {
-    async changes(vdi, base, options) {
-      const chains = await pinBoth(vdi, base)
+  const tellChanges = async (
+    vdi: VdiRow,
+    base: VdiRow,
+    options: DeltaOptions,
+  ): Promise<Changes> => {
+    const chains = await pinBoth(vdi, base)
+    try {
+      const { map, how } = await changesBetween(vdi, base, chains, options)
+      return { map, how }
+    } finally {
+      chains.release()
+    }
+  }
+
+  const openDelta = async (
+    vdi: VdiRow,
+    base: VdiRow,
+    options: DeltaOptions,
+  ): Promise<OpenedDelta> => {
+    requireData(vdi)
+    const chains = await pinBoth(vdi, base)
+    const { chain, release } = chains
+    let opened: OpenedChain | undefined
+    const openChain = async (): Promise<OpenedChain> =>
+      (opened = await openChainOnDemand(source(vdi.srUuid), chain, vdi.virtualSize))
+    try {
+      const { map, own } = await changesBetween(vdi, base, chains, options)
+      const isEmpty = map.countBytes('data') === 0
+      // Of what does not differ nothing is sent, so nothing is read either.
+      const disk = isEmpty ? createDeferredDisk(vdi.virtualSize, openChain) : await openChain()
       try {
-        const { map, how } = await changesBetween(vdi, base, chains, options)
-        return { map, how }
-      } finally {
-        chains.release()
-      }
-    },
-    async open(vdi, base, options) {
-      requireData(vdi)
-      const chains = await pinBoth(vdi, base)
-      const { chain, release } = chains
-      const openChain = (): Promise<ChainDisk> =>
-        openChainOnDemand(source(vdi.srUuid), chain, vdi.virtualSize)
-      try {
-        const { map, own } = await changesBetween(vdi, base, chains, options)
-        const isEmpty = map.countBytes('data') === 0
-        // Of what does not differ nothing is sent, so nothing is read either.
-        const disk = isEmpty ? createDeferredDisk(vdi.virtualSize, openChain) : await openChain()
-        try {
-          const sent = isEmpty ? map : await collectDeltaMap(disk, map, own)
-          const delta = closeWith(createDeltaDisk(disk, sent), release)
-          return { disk: delta, chain, basis: digestOf(sent) }
-        } catch (error) {
-          await disk.close()
-          throw error
+        const sent = isEmpty ? map : await collectDeltaMap(disk, map, own)
+        return {
+          disk: closeWith(createDeltaDisk(disk, sent), release),
+          chain,
+          basis: digestOf(sent),
+          vdi,
+          baseVdi: base,
+          verify: async () => opened?.verify(),
         }
       } catch (error) {
-        release()
+        await disk.close()
         throw error
       }
-    },
+    } catch (error) {
+      release()
+      throw error
+    }
+  }
+
+  return {
+    changes: (vdi, base, options) =>
+      followChanges([vdi, base], ([vdiNow, baseNow]) => tellChanges(vdiNow!, baseNow!, options)),
+    open: (vdi, base, options) =>
+      followChanges([vdi, base], ([vdiNow, baseNow]) => openDelta(vdiNow!, baseNow!, options)),
   }
 }
 

@@ -1,10 +1,10 @@
 // A folder of the file system: `<path>/<uuid>.<format>` sealed, `<path>/staging/` being written.
 
 import { randomUUID } from 'node:crypto'
-import { mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises'
+import { lstat, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isNodeError } from '../errors.ts'
-import { createFileImage, openFileImage } from '../image/file-image.ts'
+import { createFileImage, openPlainFileImage } from '../image/file-image.ts'
 import { openFileSpool } from '../image/spool.ts'
 import type { LayerFolder } from './layer-folder.ts'
 
@@ -17,10 +17,17 @@ const stagedName =
 
 /** Makes the folder and its staging area where they are missing. */
 export const openFileFolder = async (path: string): Promise<LayerFolder> => {
-  const staging = join(path, 'staging')
-  await mkdir(staging, { recursive: true, mode: 0o700 })
+  await mkdir(join(path, STAGING), { recursive: true, mode: 0o700 })
   await syncFolder(path)
+  return fileFolder(path)
+}
 
+/** Where files lie while they are written. */
+export const STAGING = 'staging'
+
+/** The folder as it is; nothing is made. */
+export const fileFolder = (path: string): LayerFolder => {
+  const staging = join(path, STAGING)
   return {
     create: (name) => createFileImage(join(staging, name)),
     async publish(name, as = name) {
@@ -29,14 +36,18 @@ export const openFileFolder = async (path: string): Promise<LayerFolder> => {
       await syncFolder(path)
       return (await stat(published)).blocks * statBlockSize
     },
-    async open(name) {
-      try {
-        return await openFileImage(join(path, name))
-      } catch (error) {
-        if (isNodeError(error) && error.code === 'ENOENT') return undefined
-        throw error
-      }
+    async list() {
+      const entries = await readdir(path, { withFileTypes: true })
+      return entries
+        .filter(({ name }) => name !== STAGING)
+        .map((entry) => ({ name: entry.name, isPlain: entry.isFile() }))
     },
+    state: (name) =>
+      unlessAbsent(async () => {
+        const { size, mtimeNs, ino } = await lstat(join(path, name), { bigint: true })
+        return { size: Number(size), changedAt: mtimeNs, inode: ino }
+      }),
+    open: (name) => unlessAbsent(() => openPlainFileImage(join(path, name))),
     async remove(name) {
       await rm(join(staging, name), { force: true })
       await rm(join(path, name), { force: true })
@@ -48,6 +59,15 @@ export const openFileFolder = async (path: string): Promise<LayerFolder> => {
       const { blocks, bfree, bsize } = await statfs(path)
       return { size: blocks * bsize, used: (blocks - bfree) * bsize }
     },
+  }
+}
+
+const unlessAbsent = async <T>(look: () => Promise<T>): Promise<T | undefined> => {
+  try {
+    return await look()
+  } catch (error) {
+    if (isNodeError(error) && error.code === 'ENOENT') return undefined
+    throw error
   }
 }
 

@@ -1,7 +1,7 @@
 // What a store needs of the place where its files lie: a folder with a staging area beside it.
 // file-folder.ts is the real one, memory-folder.ts the smallest. Names are plain, without any `/`.
 
-import type { Image, WritableImage } from '../image/image.ts'
+import type { FileState, Image, WritableImage } from '../image/image.ts'
 import type { Spool } from '../image/spool.ts'
 import type { StoreUsage } from './store.ts'
 
@@ -17,7 +17,13 @@ export interface LayerFolder {
    */
   publish(name: string, as?: string): Promise<number>
 
-  /** Opens a published file; undefined where there is none. */
+  /** All that lies there beside staging, in no order. */
+  list(): Promise<FolderEntry[]>
+
+  /** A file as it is now; undefined where there is none. Follows no link. */
+  state(name: string): Promise<FileState | undefined>
+
+  /** Opens a published file; undefined where there is none. @throws AppError VDI_IO_ERROR for what is no plain file */
   open(name: string): Promise<Image | undefined>
 
   /** Removes a file, published or in staging; one that is not there is fine. */
@@ -32,4 +38,10 @@ export interface LayerFolder {
   openSpool(): Promise<Spool>
 
   usage(): Promise<StoreUsage>
+}
+
+export interface FolderEntry {
+  readonly name: string
+  /** No link, no folder, no device. */
+  readonly isPlain: boolean
 }

@@ -6,31 +6,40 @@ import type { Disk } from '../disk/disk.ts'
 import { AppError } from '../errors.ts'
 import type { LayerWriter } from '../formats/format.ts'
 import { formats } from '../formats/registry.ts'
-import type { WritableImage } from '../image/image.ts'
+import type { Image, WritableImage } from '../image/image.ts'
+import { padToSectors } from '../image/padded-image.ts'
+import { changesBetween, ChangedFileError, parseStamp, takeStamp } from './file-stamp.ts'
 import type { LayerFolder } from './layer-folder.ts'
 import {
   clearStaging,
+  fitsSidecar,
   hasSidecar,
+  mapState,
   openWithMap,
   readSidecar,
   sidecarName,
   stageSidecar,
 } from './map-sidecar.ts'
 import { createReplacement } from './replace-layer.ts'
-import type { LayerDraft, LayerId, NewLayerOptions, Store } from './store.ts'
+import type { LayerDisk, LayerDraft, LayerId, NewLayerOptions, Store } from './store.ts'
 import { layerFileName } from './store.ts'
+import { watchImage } from './watch-image.ts'
 
 export const createLayerStore = (folder: LayerFolder): Store => ({
   openLayer: (layer) => openLayer(folder, layer),
   openSpool: () => folder.openSpool(),
   usage: () => folder.usage(),
+  files: folder,
   clearStaging: () => clearStaging(folder),
 
   async readMap(layer) {
     if (!layer.hasData) return readKeptMap(folder, layer, layer.virtualSize)
     const disk = await openLayer(folder, layer)
     try {
-      return await collectBlockMap(disk)
+      const map = await collectBlockMap(disk)
+      // One that was read while the file changed is none.
+      await disk.verify?.()
+      return map
     } finally {
       await disk.close()
     }
@@ -63,9 +72,12 @@ export const createLayerStore = (folder: LayerFolder): Store => ({
         await writer.seal()
         await file.sync()
         if (layer.format === 'raw') {
-          // Its holes are still those of the writer.
-          await stageSidecar(folder, layer, await collectBlockMap(await formats.raw.open(file)))
-          await folder.publish(sidecarName(layer))
+          // Its holes are still those of the writer. One that is too long is left to the file system.
+          const map = await collectBlockMap(await formats.raw.open(file))
+          if (fitsSidecar(map)) {
+            await stageSidecar(folder, layer, map)
+            await folder.publish(sidecarName(layer))
+          }
         }
         await file.close()
         const bytes = await folder.publish(layerFileName(layer))
@@ -120,18 +132,19 @@ const startFile = async (
   }
 }
 
-const openLayer = async (folder: LayerFolder, layer: LayerId): Promise<Disk> => {
+const openLayer = async (folder: LayerFolder, layer: LayerId): Promise<LayerDisk> => {
   const fileName = layerFileName(layer)
-  const image = await folder.open(fileName)
-  if (image === undefined) {
+  const file = await folder.open(fileName)
+  if (file === undefined) {
+    if (isOfOthers(layer)) throw new ChangedFileError(fileName, 'it is gone')
     throw new AppError('VDI_IO_ERROR', [`Cannot open the layer ${fileName}: the file is missing`])
   }
   try {
-    const disk = await formats[layer.format].open(image)
-    const map = await readSidecar(folder, layer, disk.size)
-    return map === undefined ? disk : openWithMap(disk, map)
+    return isOfOthers(layer)
+      ? await openWatched(folder, layer, file)
+      : await openImage(folder, layer, file)
   } catch (error) {
-    await image.close()
+    await file.close()
     throw error
   }
 }
@@ -142,4 +155,32 @@ const readKeptMap = async (folder: LayerFolder, layer: LayerId, size: number) =>
   throw new AppError('VDI_IO_ERROR', [
     `Cannot read what the layer ${layerFileName(layer)} held: ${sidecarName(layer)} is missing`,
   ])
+}
+
+const openImage = async (folder: LayerFolder, layer: LayerId, image: Image): Promise<Disk> => {
+  const disk = await formats[layer.format].open(image)
+  // What others may have put beside a file of theirs is for raw ones only.
+  const hasMap = layer.format === 'raw' || !isOfOthers(layer)
+  const map = hasMap ? await readSidecar(folder, layer, disk.size) : undefined
+  return map === undefined ? disk : openWithMap(disk, map)
+}
+
+type LayerOfOthers = LayerId & { readonly fileStamp: string }
+
+const isOfOthers = (layer: LayerId): layer is LayerOfOthers =>
+  layer.fileStamp !== null && layer.fileStamp !== undefined
+
+/** @throws ChangedFileError where the file is another than its stamp says */
+const openWatched = async (
+  folder: LayerFolder,
+  layer: LayerOfOthers,
+  file: Image,
+): Promise<LayerDisk> => {
+  const fileName = layerFileName(layer)
+  const stamp = parseStamp(layer.fileStamp)
+  const changes = changesBetween(stamp, await takeStamp(file, await mapState(folder, layer)))
+  if (changes !== undefined) throw new ChangedFileError(fileName, changes)
+  const { image, verify } = watchImage(file, fileName, stamp)
+  const disk = await openImage(folder, layer, layer.format === 'raw' ? padToSectors(image) : image)
+  return { ...disk, verify }
 }

@@ -6,14 +6,17 @@ import type { BlockMap } from '../disk/block-map.ts'
 const maximumRuns = 2_000_000
 
 export interface MapCache {
-  /** The map of the layer; `build` makes it when it is not there. Simultaneous askers share one build. */
-  get(layerUuid: string, build: () => Promise<BlockMap>): Promise<BlockMap>
+  /**
+   * The map of the content that `key` names (contentKeyOf in file-stamp.ts) and that never changes; `build` makes
+   * it when it is not there. Simultaneous askers share one build.
+   */
+  get(key: string, build: () => Promise<BlockMap>): Promise<BlockMap>
 
-  /** The map of the layer where it is there; it is not made. */
-  peek(layerUuid: string): BlockMap | undefined
+  /** The map where it is there; it is not made. */
+  peek(key: string): BlockMap | undefined
 
-  /** The layer's map is another one from now on. No build of it may be running. */
-  forget(layerUuid: string): void
+  /** The key names another map from now on. No build of it may be running. */
+  forget(key: string): void
 }
 
 export const createMapCache = (limit = maximumRuns): MapCache => {

@@ -3,14 +3,16 @@
 // what its format cannot tell (merge-run.ts), and of a layer without data the map is all that is left.
 
 import type { BlockMap } from '../disk/block-map.ts'
-import { writeBlockMapJson, readBlockMapJson } from '../disk/block-map-json.ts'
+import { MAXIMUM_MAP_ENTRIES, readBlockMapJson, writeBlockMapJson } from '../disk/block-map-json.ts'
 import type { Disk } from '../disk/disk.ts'
 import { rangeWithin } from '../disk/disk.ts'
 import { coalesce } from '../disk/extents.ts'
-import type { Image } from '../image/image.ts'
+import { AppError } from '../errors.ts'
+import type { FileState, Image } from '../image/image.ts'
 import { KiB } from '../units.ts'
+import { parseStamp } from './file-stamp.ts'
 import type { LayerFolder } from './layer-folder.ts'
-import type { LayerId } from './store.ts'
+import type { LayerId, StoreFiles } from './store.ts'
 import { layerFileName } from './store.ts'
 
 /** Bytes of JSON gathered before they are written, and read at once. */
@@ -40,13 +42,23 @@ export const clearStaging = async (folder: LayerFolder): Promise<void> => {
   for (const name of names) await folder.discard(name)
 }
 
-/** Writes the map into staging, synced: `folder.publish` makes it count. */
+/** Whether a map is short enough to be read again. */
+export const fitsSidecar = (map: BlockMap): boolean => map.runCount <= MAXIMUM_MAP_ENTRIES
+
+/**
+ * Writes the map into staging, synced: `folder.publish` makes it count.
+ * @throws AppError INTERNAL_ERROR for one that is too long to be read again
+ */
 export const stageSidecar = async (
   folder: LayerFolder,
   layer: LayerId,
   map: BlockMap,
   name = sidecarName(layer),
 ): Promise<void> => {
+  if (!fitsSidecar(map)) {
+    const found = `it has ${map.runCount} stretches, at most ${MAXIMUM_MAP_ENTRIES} can be read again`
+    throw new AppError('INTERNAL_ERROR', [`Cannot keep the block map ${name}: ${found}`])
+  }
   const sidecar = await folder.create(name)
   try {
     let piece = ''
@@ -63,16 +75,30 @@ export const stageSidecar = async (
   }
 }
 
-/** The map of a layer of `size` bytes; undefined where there is no sidecar. */
+/** The map beside a raw layer as a file; undefined where there is none. */
+export const mapState = async (
+  folder: StoreFiles,
+  layer: LayerId,
+): Promise<FileState | undefined> =>
+  layer.format === 'raw' ? folder.state(sidecarName(layer)) : undefined
+
+/**
+ * The map of a layer of `size` bytes; undefined where there is no sidecar, or one that was written before a file
+ * that others may change.
+ * @throws AppError IMPORT_ERROR_GENERIC for one that does not fit the file
+ */
 export const readSidecar = async (
-  folder: LayerFolder,
+  folder: StoreFiles,
   layer: LayerId,
   size: number,
 ): Promise<BlockMap | undefined> => {
   const sidecar = await folder.open(sidecarName(layer))
   if (sidecar === undefined) return undefined
   try {
-    return await readBlockMapJson(piecesOf(sidecar), size)
+    if (isOutdated(layer, await sidecar.state?.())) return undefined
+    const map = await readBlockMapJson(piecesOf(sidecar), size)
+    for (const { depth } of map.runs()) if (depth > 0) throw notOneFile(layer, depth)
+    return map
   } finally {
     await sidecar.close()
   }
@@ -83,6 +109,16 @@ export const hasSidecar = async (folder: LayerFolder, layer: LayerId): Promise<b
   await sidecar?.close()
   return sidecar !== undefined
 }
+
+const isOutdated = ({ fileStamp }: LayerId, state: FileState | undefined): boolean => {
+  if (fileStamp === null || fileStamp === undefined || state === undefined) return false
+  return state.changedAt < BigInt(parseStamp(fileStamp).changedAt)
+}
+
+const notOneFile = (layer: LayerId, depth: number): AppError =>
+  new AppError('IMPORT_ERROR_GENERIC', [
+    `Cannot use the block map ${sidecarName(layer)}: it tells of a file ${depth} below, and not of this one alone`,
+  ])
 
 async function* piecesOf(image: Image): AsyncGenerator<Uint8Array, void, undefined> {
   for (let offset = 0; offset < image.size; offset += pieceSize) {

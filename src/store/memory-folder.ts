@@ -21,6 +21,11 @@ export const createMemoryFolder = (): LayerFolder => {
       published.set(as, image)
       return image.size
     },
+    list: async () => Array.from(published.keys(), (name) => ({ name, isPlain: true })),
+    async state(name) {
+      const image = published.get(name)
+      return image && { size: image.size, changedAt: 0n, inode: 0n }
+    },
     open: async (name) => published.get(name),
     async remove(name) {
       staging.delete(name)

@@ -7,23 +7,24 @@ import type { Catalog } from '../catalog/catalog.ts'
 import type { LayerRow } from '../catalog/layers.ts'
 import { handleInvalid } from '../catalog/refs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
-import type { MapRun } from '../disk/block-map.ts'
 import { closeWith } from '../disk/close-with.ts'
-import type { Disk } from '../disk/disk.ts'
-import type { ByteRange } from '../disk/extents.ts'
 import { AppError } from '../errors.ts'
 import type { CoalescingOptions } from './coalescer.ts'
 import { createCoalescer } from './coalescer.ts'
 import { createCollector } from './collect-layers.ts'
 import type { Deltas } from './deltas.ts'
 import { createDeltas } from './deltas.ts'
+import { createFollower } from './follow-changes.ts'
 import { createLayerLocks } from './layer-locks.ts'
 import { createMapCache } from './map-cache.ts'
 import { mergeRun } from './merge-run.ts'
-import type { LayerSource } from './open-chain.ts'
+import type { LayerSource, OpenedChain } from './open-chain.ts'
 import { openChain, openChainOnDemand } from './open-chain.ts'
+import type { HeldVdis, OpenedRuns, OpenedVdi, PinnedChain } from './opened.ts'
 import { createPins } from './pins.ts'
 import { requireData } from './require-data.ts'
+import type { Scanner } from './scan-folder.ts'
+import { createScanner } from './scan-folder.ts'
 import type { Store } from './store.ts'
 
 export interface Storage {
@@ -36,8 +37,18 @@ export interface Storage {
   /** The storage repository is forgotten here; what lies in it stays. */
   detach(srUuid: string): void
 
+  /** Scans, and what they know of files that others wrote. */
+  readonly files: Scanner
+
+  /** False: the folder of the storage repository is not there, for now. */
+  isAttached(srUuid: string): boolean
+
+  /** Whether anybody reads a layer of the storage repository. */
+  isRead(srUuid: string): Promise<boolean>
+
   /**
-   * What the VDI shows at this moment; later imports do not disturb it. Closing the disk ends that.
+   * What the VDI shows at this moment; later imports do not disturb it. Closing the disk ends that. A file that
+   * others have changed since it was found is looked at again first.
    * @param base where given, the disk's extents tell only what may differ from this VDI, by the maps alone
    * @throws AppError VDI_INCOMPATIBLE_TYPE for a VDI without data; as a base it will do
    */
@@ -63,7 +74,7 @@ export interface Storage {
    * @param layers top first, at least one
    * @param size virtual size of the disk, in bytes
    */
-  openLayers(layers: readonly LayerRow[], size: number): Promise<Disk>
+  openLayers(layers: readonly LayerRow[], size: number): Promise<OpenedChain>
 
   /**
    * In the background: deletes the layers of the repository that no VDI reaches and nobody reads, and
@@ -80,41 +91,16 @@ export interface Storage {
   /**
    * At start: removes layers that a crash left half-written or half-deleted and what is left in
    * staging, and nothing else. Then collects, and merges in the background.
+   * @param srUuid only there: for one whose folder was not there at start
    * @returns how many layers a crash had left
    */
-  recover(): Promise<number>
+  recover(srUuid?: string): Promise<number>
 
   /** Layers are merged no longer; what runs ends as soon as it can. */
   stop(): void
 
   /** Returns when nothing runs in the background any more. */
   settled(): Promise<void>
-}
-
-export interface OpenedVdi {
-  readonly disk: Disk
-  /** Its layers, top first; none for a VDI that was never written. */
-  readonly chain: readonly LayerRow[]
-}
-
-export interface OpenedRuns {
-  readonly chain: readonly LayerRow[]
-  /** See ChainDisk. */
-  runs(range: ByteRange): AsyncIterable<MapRun> | Iterable<MapRun>
-  close(): Promise<void>
-}
-
-export interface HeldVdis {
-  /** In the order of the uuids. */
-  readonly vdis: readonly VdiRow[]
-  /** Idempotent. */
-  readonly release: () => void
-}
-
-/** The layers of a chain, top first, kept from being deleted until released. */
-export interface PinnedChain {
-  readonly chain: readonly LayerRow[]
-  readonly release: () => void
 }
 
 interface StorageOptions {
@@ -140,10 +126,16 @@ export const createStorage = ({ catalog, onError, coalescing }: StorageOptions):
   }
   const source = (srUuid: string): LayerSource => ({ store: store(srUuid), maps, locks })
 
+  const files = createScanner({ catalog, store })
+  const followChanges = createFollower(catalog, files)
+  const isAttached = (srUuid: string): boolean =>
+    stores.has(srUuid) && stores.get(srUuid)?.isDetached !== true
+
   const collector = createCollector({
     catalog,
     pins: () => pins,
-    source: (srUuid) => (stores.has(srUuid) ? source(srUuid) : undefined),
+    source: (srUuid) => (isAttached(srUuid) ? source(srUuid) : undefined),
+    neededByOthers: (srUuid) => files.neededByOthers(srUuid),
     oneAtATime,
   })
 
@@ -180,24 +172,27 @@ export const createStorage = ({ catalog, onError, coalescing }: StorageOptions):
   const pinChain = async (layerUuid: string | null): Promise<PinnedChain> =>
     (await pinChains([layerUuid]))[0]!
 
-  const openPinned = async (vdi: VdiRow, open = openChain) => {
-    requireData(vdi)
-    const { chain, release } = await pinChain(vdi.layerUuid)
-    try {
-      const opened = await open(source(vdi.srUuid), chain, vdi.virtualSize)
-      return { opened, disk: closeWith(opened, release), chain }
-    } catch (error) {
-      release()
-      throw error
-    }
-  }
+  const openPinned = (asked: VdiRow, open = openChain) =>
+    followChanges([asked], async ([now]) => {
+      const vdi = now!
+      requireData(vdi)
+      const { chain, release } = await pinChain(vdi.layerUuid)
+      try {
+        const opened = await open(source(vdi.srUuid), chain, vdi.virtualSize)
+        const verify = (): Promise<void> => opened.verify()
+        return { opened, disk: closeWith(opened, release), chain, vdi, verify }
+      } catch (error) {
+        release()
+        throw error
+      }
+    })
 
   const openWhole = async (vdi: VdiRow): Promise<OpenedVdi> => {
-    const { disk, chain } = await openPinned(vdi)
-    return { disk, chain }
+    const { opened: _opened, ...whole } = await openPinned(vdi)
+    return whole
   }
 
-  const deltas = createDeltas({ source, pinChains, openVdi: openWhole })
+  const deltas = createDeltas({ source, pinChains, followChanges, openVdi: openWhole })
 
   const requireVdi = async (uuid: string): Promise<VdiRow> => {
     const vdi = await catalog.vdis.get(uuid)
@@ -241,21 +236,28 @@ export const createStorage = ({ catalog, onError, coalescing }: StorageOptions):
     detach(srUuid) {
       coalescer?.leave(srUuid)
       stores.delete(srUuid)
+      files.forget(srUuid)
     },
     deltas,
+    files,
+    isAttached,
+    async isRead(srUuid) {
+      const held = pins.held()
+      return (await catalog.layers.list(srUuid)).some((layer) => held.has(layer.uuid))
+    },
     holdVdis: (uuids) => oneAtATime(() => holdVdis(uuids)),
     holdLayers: (uuids) => oneAtATime(() => pins.pin(uuids)),
     openLayers: (layers, size) => openChain(source(layers[0]!.srUuid), layers, size),
     openVdi: (vdi, base) =>
       base === undefined ? openWhole(vdi) : deltas.open(vdi, base, { narrow: 'never' }),
     async openRuns(vdi) {
-      const { opened, disk, chain } = await openPinned(vdi, openChainOnDemand)
-      return { chain, runs: (range) => opened.runs(range), close: () => disk.close() }
+      const { opened, disk, ...rest } = await openPinned(vdi, openChainOnDemand)
+      return { ...rest, runs: (range) => opened.runs(range), close: () => disk.close() }
     },
     cancel: (taskRef) => coalescer?.cancel(taskRef) ?? false,
-    async recover() {
-      const count = await collector.recover()
-      for (const srUuid of stores.keys()) await collectNow(srUuid)
+    async recover(srUuid) {
+      const count = await collector.recover(srUuid)
+      for (const uuid of srUuid === undefined ? stores.keys() : [srUuid]) await collectNow(uuid)
       return count
     },
     stop: () => coalescer?.stop(),

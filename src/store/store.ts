@@ -1,16 +1,29 @@
 // The contract of a storage repository: where layers lie. A layer is written once in staging,
-// sealed, and never changed again; its file may be replaced by one that holds more. Knows layers by
-// uuid and format; knows no VDI and no SQL.
+// sealed, and never changed again; its file may be replaced by one that holds more, and files that were
+// there before others may change. Knows layers by uuid and format; knows no VDI and no SQL.
 
+import type { NamedLayer } from '../catalog/layer-file-name.ts'
 import type { BlockMap } from '../disk/block-map.ts'
 import type { Disk, DiskWriter } from '../disk/disk.ts'
-import type { FormatName, LayerOptions } from '../formats/format.ts'
+import type { LayerOptions } from '../formats/format.ts'
 import type { Spool } from '../image/spool.ts'
+import type { LayerFolder } from './layer-folder.ts'
+
+export { layerFileName } from '../catalog/layer-file-name.ts'
 
 /** Names one layer of a store. */
-export interface LayerId {
-  readonly uuid: string
-  readonly format: FormatName
+export interface LayerId extends NamedLayer {
+  /** What its file must look like, where others may change it; absent or null: nobody does. */
+  readonly fileStamp?: string | null
+}
+
+/** A layer opened for reading. */
+export interface LayerDisk extends Disk {
+  /**
+   * Says whether what was read so far is the layer's content. Absent: nobody can change it.
+   * @throws ChangedFileError where the file is no longer as it was when it was opened
+   */
+  verify?(): Promise<void>
 }
 
 /** A sealed layer that may have lost its data. */
@@ -29,8 +42,11 @@ export interface Store {
   /** Starts a new file for a sealed layer, in staging; one at a time. As createLayer, but zeros are kept. */
   replaceLayer(layer: LayerId, options: NewLayerOptions): Promise<LayerReplacement>
 
-  /** Opens a sealed layer, alone: what it does not hold is a hole. */
-  openLayer(layer: LayerId): Promise<Disk>
+  /**
+   * Opens a sealed layer, alone: what it does not hold is a hole.
+   * @throws AppError VDI_IO_ERROR where its file is missing; ChangedFileError where it is another than its stamp says
+   */
+  openLayer(layer: LayerId): Promise<LayerDisk>
 
   /** What a sealed layer holds; of one without data by the map that was kept. */
   readMap(layer: MappedLayer): Promise<BlockMap>
@@ -51,7 +67,16 @@ export interface Store {
   openSpool(): Promise<Spool>
 
   usage(): Promise<StoreUsage>
+
+  /** True: the folder is not there, and all but this member throws SR_NOT_ATTACHED. */
+  readonly isDetached?: boolean
+
+  /** What lies there, layers or not. Absent: nothing but layers can. */
+  readonly files?: StoreFiles
 }
+
+/** The files of a store as they are, for a scan. Names are plain, without any `/`. */
+export type StoreFiles = Pick<LayerFolder, 'list' | 'state' | 'open'>
 
 /** A layer being written. Ends with seal or abort, one of the two, once. */
 export interface LayerDraft extends DiskWriter {
@@ -91,6 +116,3 @@ export interface StoreUsage {
   /** What is taken of it, by whomever. */
   readonly used: number
 }
-
-/** The file name of a layer: what a person finds in the folder, and what children call their parent. */
-export const layerFileName = ({ uuid, format }: LayerId): string => `${uuid}.${format}`

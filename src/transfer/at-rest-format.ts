@@ -8,7 +8,6 @@ import { AppError } from '../errors.ts'
 import type { FormatName } from '../formats/format.ts'
 import { formats } from '../formats/registry.ts'
 import { formatBytes, MAXIMUM_DISK_SIZE } from '../units.ts'
-import type { TransferContext } from './context.ts'
 
 /**
  * @param name as the client wrote it
@@ -42,18 +41,4 @@ export const requireSizeAllowed = (size: number, format: FormatName, ref: string
   if (size <= maximum) return
   const message = `A VDI in ${format} has at most ${formatBytes(maximum)}, not ${formatBytes(size)}`
   throw new AppError('VDI_TOO_LARGE', [ref, String(maximum)], { message })
-}
-
-/**
- * @throws AppError OPERATION_NOT_ALLOWED for a storage repository that nothing is written to, HANDLE_INVALID for
- *   one that has no store now
- */
-export const requireWritableSr = (
-  { storage }: TransferContext,
-  { uuid, readOnly }: SrRow,
-): void => {
-  if (readOnly) {
-    throw new AppError('OPERATION_NOT_ALLOWED', [`The storage repository ${uuid} is read-only`])
-  }
-  storage.store(uuid)
 }

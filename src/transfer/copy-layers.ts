@@ -3,13 +3,14 @@
 
 import { randomUUID } from 'node:crypto'
 import type { LayerRow, SealedLayer } from '../catalog/layers.ts'
-import type { Disk } from '../disk/disk.ts'
 import type { FormatName } from '../formats/format.ts'
+import type { OpenedChain } from '../store/open-chain.ts'
 import type { TransferContext } from './context.ts'
 import { copyDisk, countData, progressOf } from './copy-disk.ts'
 import type { Stretch } from './layer-stretches.ts'
 import { stretchesOf } from './layer-stretches.ts'
 import type { TaskHandle } from './with-task.ts'
+import type { Below } from './write-layer.ts'
 import { writeLayer } from './write-layer.ts'
 
 export interface LayerCopies {
@@ -58,7 +59,7 @@ export const copyLayers = async (
 const withStretch = async <T>(
   { storage }: TransferContext,
   { top, layers }: Stretch,
-  work: (disk: Disk) => Promise<T>,
+  work: (disk: OpenedChain) => Promise<T>,
 ): Promise<T> => {
   const disk = await storage.openLayers(layers, top.virtualSize)
   try {
@@ -101,7 +102,10 @@ const copyStretch = async (
   }
   try {
     await withStretch(context, stretch, (disk) =>
-      writeLayer(context, layer, (writer) => copyDisk(disk, writer, { signal, onProgress })),
+      writeLayer(context, layer, async (writer) => {
+        await copyDisk(disk, writer, { signal, onProgress })
+        await disk.verify()
+      }),
     )
   } finally {
     await parent?.disk.close()
@@ -113,7 +117,8 @@ const openCopy = async (
   { catalog, storage }: TransferContext,
   { uuid, virtualSize }: LayerRow,
   copyOf: ReadonlyMap<string, string>,
-): Promise<{ disk: Disk; chain: readonly LayerRow[] }> => {
+): Promise<Below> => {
   const chain = await catalog.layers.chain(copyOf.get(uuid)!)
-  return { disk: await storage.openLayers(chain, virtualSize), chain }
+  const disk = await storage.openLayers(chain, virtualSize)
+  return { disk, chain, verify: () => disk.verify() }
 }

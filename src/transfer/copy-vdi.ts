@@ -9,11 +9,11 @@ import type { VdiRow } from '../catalog/vdis.ts'
 import type { DiskWriter } from '../disk/disk.ts'
 import { AppError } from '../errors.ts'
 import { formatBytes } from '../units.ts'
-import { formatFor, requireSizeAllowed, requireWritableSr } from './at-rest-format.ts'
+import { formatFor, requireSizeAllowed } from './at-rest-format.ts'
 import type { TransferContext } from './context.ts'
 import { copyDisk, countData, progressOf } from './copy-disk.ts'
 import { requireData } from '../store/require-data.ts'
-import { findSr, findVdi, requireWritable } from './find.ts'
+import { findSr, findVdi, requireWritable, requireWritableSr } from './find.ts'
 import { openNow } from './open-now.ts'
 import { notASnapshot } from './snapshot-vdi.ts'
 import type { TaskHandle } from './with-task.ts'
@@ -42,7 +42,7 @@ export const copyVdi = (
 ): Promise<string> =>
   context.transfers.run(task.ref, async (signal) => {
     requireData(await findVdi(context, request.vdiUuid))
-    const { disk, vdi } = await openNow(
+    const { disk, vdi, verify } = await openNow(
       context,
       request.vdiUuid,
       request.baseUuid ?? undefined,
@@ -50,7 +50,10 @@ export const copyVdi = (
     )
     try {
       const onProgress = progressOf(await countData(disk), task)
-      const write = (writer: DiskWriter) => copyDisk(disk, writer, { signal, onProgress })
+      const write = async (writer: DiskWriter): Promise<void> => {
+        await copyDisk(disk, writer, { signal, onProgress })
+        await verify()
+      }
       const copying = { context, request, task, vdi, write }
       if (request.intoUuid !== null) return await copyInto(copying, request.intoUuid)
       if (request.srUuid !== null) {
@@ -75,7 +78,7 @@ interface Copying {
 /** Makes a VDI, which appears together with its content. */
 const copyNew = async (copying: Copying, sr: SrRow): Promise<string> => {
   const { context, vdi, write } = copying
-  requireWritableSr(context, sr)
+  await requireWritableSr(context, sr.uuid)
   const chosen = formatFor(vdi, sr)
   requireSizeAllowed(vdi.virtualSize, chosen.format, toRef(vdi.uuid))
   const { createdAt: _createdAt, ...rest } = vdi
@@ -111,7 +114,7 @@ const copyInto = async (copying: Copying, intoUuid: string): Promise<string> => 
       const message = `The VDI ${intoUuid} lies in the SR ${into.srUuid}, not in ${srUuid}`
       throw new AppError('INVALID_VALUE', ['sr', toRef(srUuid)], { message })
     }
-    requireWritableSr(context, await findSr(context, into.srUuid))
+    await requireWritableSr(context, into.srUuid)
     const keepsContent = baseUuid !== null
     await writeContent(context, into, { keepsContent }, write)
     return intoUuid

@@ -8,7 +8,7 @@ import type { FormatName, ImageFormat, ImageIdentity, PlanOptions } from '../for
 import { requireFormat } from '../formats/registry.ts'
 import type { Image } from '../image/image.ts'
 import type { Narrowing, OpenedDelta } from '../store/deltas.ts'
-import type { OpenedVdi } from '../store/storage.ts'
+import type { OpenedVdi } from '../store/opened.ts'
 import type { TransferContext } from './context.ts'
 import { openNow } from './open-now.ts'
 import type { TaskHandle } from './with-task.ts'
@@ -40,6 +40,11 @@ export interface ReadyExport {
   readonly signal: AbortSignal
   /** Takes the fraction of the image that has been sent, 0 to 1, for the task. */
   readonly report: (fraction: number) => void
+  /**
+   * To be asked when all has been read, before the last bytes go out.
+   * @throws AppError VDI_IO_ERROR where a file was changed by others, so that what was read may be neither old nor new
+   */
+  readonly verify: () => Promise<void>
 }
 
 /** Sends the image. Throws where a part could not be read, and TASK_CANCELLED where the client left. */
@@ -73,7 +78,7 @@ export const exportVdi = (
           ? context.storage.openVdi(vdi)
           : openDelta(context, { vdi, base, format, request, signal, onProgress }),
     )
-    const { vdi, base } = opened
+    const { vdi, baseVdi: base } = opened
     const image = await planOrClose(opened, () =>
       format.plan(opened.disk, identityOf(vdi, base), options),
     )
@@ -85,6 +90,7 @@ export const exportVdi = (
         fileName: `${vdi.uuid}.${format.name}`,
         signal,
         report: (fraction) => task.report(1 - share + share * fraction),
+        verify: () => opened.verify(),
       })
     } finally {
       await image.close()

@@ -4,6 +4,7 @@ import { handleInvalid } from '../catalog/refs.ts'
 import type { SrRow } from '../catalog/srs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import { AppError } from '../errors.ts'
+import { readOnlyError } from '../store/sr-errors.ts'
 import type { TransferContext } from './context.ts'
 
 /** @throws AppError HANDLE_INVALID where there is none */
@@ -27,4 +28,16 @@ export const findSr = async ({ catalog }: TransferContext, name: string): Promis
   const sr = uuid === undefined || uuid === null ? undefined : await catalog.srs.get(uuid)
   if (sr === undefined) throw handleInvalid('SR', uuid ?? name)
   return sr
+}
+
+/**
+ * @throws AppError SR_OPERATION_NOT_SUPPORTED [sr] where nothing may be written, HANDLE_INVALID for a storage repository
+ *   that has no store now
+ */
+export const requireWritableSr = async (
+  { catalog, storage }: TransferContext,
+  srUuid: string,
+): Promise<void> => {
+  if ((await catalog.srs.get(srUuid))?.readOnly === true) throw readOnlyError(srUuid)
+  storage.store(srUuid)
 }

@@ -19,7 +19,7 @@ import { createForwardReader } from '../image/forward-reader.ts'
 import { formatBytes, MiB } from '../units.ts'
 import type { TransferContext } from './context.ts'
 import { requireData } from '../store/require-data.ts'
-import { findSr, findVdi, requireWritable } from './find.ts'
+import { findSr, findVdi, requireWritable, requireWritableSr } from './find.ts'
 import { writeContent, writeLayer } from './write-layer.ts'
 import type { TaskHandle } from './with-task.ts'
 
@@ -60,7 +60,7 @@ export interface Upload {
  * Runs an import as one transfer. On a throw the VDI is as it was and nothing is left behind.
  * @returns the uuid of the VDI; undefined where an upload without a byte made none
  * @throws AppError HANDLE_INVALID, UnknownFormatError, OTHER_OPERATION_IN_PROGRESS, VDI_READONLY, VDI_INCOMPATIBLE_TYPE,
- *   VDI_TOO_SMALL, IMPORT_ERROR_GENERIC, VDI_IO_ERROR, SR_FULL, TOO_BUSY, TASK_CANCELLED
+ *   SR_OPERATION_NOT_SUPPORTED, SR_NOT_ATTACHED, VDI_TOO_SMALL, IMPORT_ERROR_GENERIC, VDI_IO_ERROR, SR_FULL, TOO_BUSY, TASK_CANCELLED
  */
 export const importVdi = (
   context: TransferContext,
@@ -96,6 +96,7 @@ interface Importing {
 const importInto = async (importing: Importing, vdiUuid: string): Promise<string> => {
   const { context, request, task, upload, format } = importing
   const asked = await findVdi(context, vdiUuid)
+  await requireWritableSr(context, asked.srUuid)
   requireData(asked)
   requireWritable(asked)
   // The length of a raw image is its header.
@@ -132,6 +133,7 @@ const importNew = async (
   const { context, upload, format } = importing
   const sr = await findSr(context, srName)
   const srUuid = sr.uuid
+  await requireWritableSr(context, srUuid)
   if (upload.length === 0) return undefined
   requireSizeKnown(importing)
   const stream = openStream(importing)

@@ -7,16 +7,11 @@ import { METADATA_ONLY } from '../catalog/schema.ts'
 import type { SrRow } from '../catalog/srs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import { AppError } from '../errors.ts'
-import {
-  formatFor,
-  requireSizeAllowed,
-  requireSupported,
-  requireWritableSr,
-} from './at-rest-format.ts'
+import { formatFor, requireSizeAllowed, requireSupported } from './at-rest-format.ts'
 import type { TransferContext } from './context.ts'
 import { copyLayers } from './copy-layers.ts'
 import { requireData } from '../store/require-data.ts'
-import { findSr, findVdi } from './find.ts'
+import { findSr, findVdi, requireWritableSr } from './find.ts'
 import type { TaskHandle } from './with-task.ts'
 
 export interface MigrateRequest {
@@ -45,7 +40,7 @@ export const migrateVdi = (
     const family = await findFamily(context, vdi)
     if (family.every((member) => isThere(member, target)))
       return keepFormat(context, family, target)
-    requireWritableSr(context, sr)
+    await requireWritableSr(context, sr.uuid)
     const release = takeAll(context, family, task.ref ?? 'a migration')
     try {
       await moveFamily(context, family, target, { signal, task })

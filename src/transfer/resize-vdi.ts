@@ -3,10 +3,10 @@
 
 import { toRef } from '../catalog/refs.ts'
 import { alignUp, SECTOR_SIZE } from '../units.ts'
-import { requireSizeAllowed, requireWritableSr } from './at-rest-format.ts'
+import { requireSizeAllowed } from './at-rest-format.ts'
 import type { TransferContext } from './context.ts'
 import { requireData } from '../store/require-data.ts'
-import { findSr, findVdi, requireWritable } from './find.ts'
+import { findVdi, requireWritable, requireWritableSr } from './find.ts'
 
 /**
  * @param size in bytes, rounded up to whole sectors
@@ -24,7 +24,7 @@ export const resizeVdi = async (
     const vdi = await findVdi(context, vdiUuid)
     requireData(vdi)
     requireWritable(vdi)
-    requireWritableSr(context, await findSr(context, vdi.srUuid))
+    await requireWritableSr(context, vdi.srUuid)
     const virtualSize = alignUp(size, SECTOR_SIZE)
     requireSizeAllowed(virtualSize, vdi.format, toRef(vdiUuid))
     await context.catalog.vdis.resize(vdiUuid, virtualSize)

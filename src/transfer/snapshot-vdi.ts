@@ -5,16 +5,16 @@ import type { VdiRow } from '../catalog/vdis.ts'
 import { AppError } from '../errors.ts'
 import type { TransferContext } from './context.ts'
 import { requireData } from '../store/require-data.ts'
+import { findVdi, requireWritableSr } from './find.ts'
 
 /**
  * What the VDI shows at this moment, which an import that is under way does not change.
  * @returns the uuid of the snapshot
- * @throws AppError HANDLE_INVALID, VDI_INCOMPATIBLE_TYPE; OTHER_OPERATION_IN_PROGRESS while the VDI moves
+ * @throws AppError HANDLE_INVALID, SR_OPERATION_NOT_SUPPORTED, VDI_INCOMPATIBLE_TYPE; OTHER_OPERATION_IN_PROGRESS while the VDI moves
  */
-export const snapshotVdi = async (
-  { catalog, leases }: TransferContext,
-  vdiUuid: string,
-): Promise<string> => {
+export const snapshotVdi = async (context: TransferContext, vdiUuid: string): Promise<string> => {
+  const { catalog, leases } = context
+  await requireKept(context, vdiUuid)
   // A snapshot moves with its disk: one more, in the middle of it, would be left behind.
   if (leases.operation(vdiUuid) === 'mirror') {
     throw new AppError('OTHER_OPERATION_IN_PROGRESS', ['VDI', vdiUuid], {
@@ -34,15 +34,21 @@ export const snapshotVdi = async (
 /**
  * A VDI of its own that begins with the content of another, also of a snapshot.
  * @returns its uuid
- * @throws AppError HANDLE_INVALID, VDI_INCOMPATIBLE_TYPE
+ * @throws AppError HANDLE_INVALID, SR_OPERATION_NOT_SUPPORTED, VDI_INCOMPATIBLE_TYPE
  */
-export const cloneVdi = async ({ catalog }: TransferContext, vdiUuid: string): Promise<string> => {
+export const cloneVdi = async (context: TransferContext, vdiUuid: string): Promise<string> => {
+  const { catalog } = context
+  await requireKept(context, vdiUuid)
   const clone = await catalog.vdis.derive(vdiUuid, (source) => ({
     ...sameContent(source),
     ...notASnapshot(source),
   }))
   return clone.uuid
 }
+
+/** Where nothing may be written, the files are others': what they show now could not be kept. */
+const requireKept = async (context: TransferContext, vdiUuid: string): Promise<void> =>
+  requireWritableSr(context, (await findVdi(context, vdiUuid)).srUuid)
 
 /** All of a row that is not its own. */
 const sameContent = (source: VdiRow): Omit<VdiRow, 'uuid' | 'createdAt'> => {

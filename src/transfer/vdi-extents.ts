@@ -59,7 +59,7 @@ export const listExtents = (
           : await openDelta(context, { vdi, base, narrow, signal }, range)
       return { ...opened, range }
     })
-    const { vdi, base, range } = listed
+    const { vdi, baseVdi: base, range } = listed
     try {
       const disks = [vdi, base].map((disk) => [disk?.uuid, disk?.contentUuid, disk?.virtualSize])
       await deliver({
@@ -86,6 +86,8 @@ const rangeOf = (
 }
 
 interface Listed extends Pick<ReadyExtents, 'runs' | 'entryOf'> {
+  readonly vdi: VdiRow
+  readonly baseVdi?: VdiRow
   /** What the entries depend on beside the content. */
   readonly basis: string
   close(): Promise<void>
@@ -102,8 +104,9 @@ const openWhole = async (
   // Of a hole all layers have been asked.
   const bottom = Math.max(0, chain.length - 1)
   return {
-    runs: opened.runs(range),
+    runs: verified(opened.runs(range), opened.verify),
     entryOf: (run) => mapEntryOf(run.kind === 'hole' ? { ...run, depth: bottom } : run),
+    vdi: opened.vdi,
     basis: chain.map(({ uuid }) => uuid).join(' '),
     close: () => opened.close(),
   }
@@ -122,12 +125,14 @@ const openDelta = async (
   { vdi, base, narrow, signal }: DeltaRequest,
   range: ByteRange,
 ): Promise<Listed> => {
-  const { disk, basis } = await storage.deltas.open(vdi, base, { narrow, signal })
+  const { disk, ...rest } = await storage.deltas.open(vdi, base, { narrow, signal })
   return {
-    runs: atTop(disk.extents(range)),
+    runs: verified(atTop(disk.extents(range)), rest.verify),
     // Of what has not changed nothing is said: reading it as zeros would be wrong.
     entryOf: (run) => ({ ...mapEntryOf(run), zero: run.kind === 'zero' }),
-    basis,
+    vdi: rest.vdi,
+    baseVdi: rest.baseVdi,
+    basis: rest.basis,
     close: () => disk.close(),
   }
 }
@@ -135,4 +140,13 @@ const openDelta = async (
 /** A difference is one image: all of it at depth 0. */
 async function* atTop(extents: AsyncIterable<Extent>): AsyncGenerator<MapRun, void, undefined> {
   for await (const { offset, length, kind } of extents) yield { offset, length, kind, depth: 0 }
+}
+
+/** The last run is followed by a look whether a file was changed by others meanwhile: then it throws. */
+async function* verified(
+  runs: AsyncIterable<MapRun> | Iterable<MapRun>,
+  verify: () => Promise<void>,
+): AsyncGenerator<MapRun, void, undefined> {
+  yield* runs
+  await verify()
 }

@@ -6,7 +6,8 @@ import type { LayerRow, SealedLayer } from '../catalog/layers.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import type { DiskWriter } from '../disk/disk.ts'
 import type { FormatName } from '../formats/format.ts'
-import type { OpenedVdi } from '../store/storage.ts'
+import { imageUuidOf } from '../store/file-stamp.ts'
+import type { OpenedVdi } from '../store/opened.ts'
 import type { LayerDraft } from '../store/store.ts'
 import { layerFileName } from '../store/store.ts'
 import { copyUnwritten, createWriteRecorder } from './copy-unwritten.ts'
@@ -14,6 +15,9 @@ import type { TransferContext } from './context.ts'
 
 /** The longest chain of layers: a longer one would cost every reader. The next layer is then made whole. */
 const maximumChain = 64
+
+/** The content that a layer lies on. */
+export type Below = Pick<OpenedVdi, 'disk' | 'chain' | 'verify'>
 
 export interface NewLayer {
   /** Of the layer; default: a new one. */
@@ -24,7 +28,7 @@ export interface NewLayer {
   /** In bytes. */
   readonly virtualSize: number
   /** What stays where nothing is written: the VDI's present content. Absent: zeros. */
-  readonly below?: OpenedVdi
+  readonly below?: Below
   /** Moves the VDI to the sealed layer, in one transaction. */
   commit(sealed: SealedLayer): Promise<void>
 }
@@ -66,6 +70,8 @@ export const writeLayer = async (
       await write(draft)
     }
     const fileSize = await draft.seal()
+    // What was read of the content below must have been that content.
+    await below?.verify()
     await layer.commit({ uuid: row.uuid, parentUuid: row.parentUuid, fileSize })
   } catch (error) {
     await draft?.abort()
@@ -107,8 +113,8 @@ export const writeContent = async (
   storage.collect(srUuid)
 }
 
-const parentOf = (parent: LayerRow, below: OpenedVdi) => ({
-  uuid: parent.uuid,
+const parentOf = (parent: LayerRow, below: Below) => ({
+  uuid: imageUuidOf(parent),
   timestamp: parent.createdAt,
   format: parent.format,
   fileName: layerFileName(parent),

@@ -2,6 +2,7 @@
 
 import type { Catalog } from '../catalog/catalog.ts'
 import type { TransferContext } from '../transfer/context.ts'
+import type { StorageRepositories } from '../transfer/storage-repositories.ts'
 import type { Authenticate } from './authenticate.ts'
 import type { EventFeed } from './event-feed.ts'
 import type { Registrations } from './event-registrations.ts'
@@ -27,6 +28,8 @@ export interface ObjectContext {
     /** Asks for the layers that nothing needs to be deleted, some time soon. */
     collect(srUuid: string): void
   }
+
+  readonly repositories: StorageRepositories
 
   readonly transfers: {
     /** Tells the task's transfer to stop; false: none is running, or it cannot be stopped. */

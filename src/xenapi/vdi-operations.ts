@@ -15,8 +15,12 @@ export interface VdiUse {
 
 /** Reading and taking a snapshot wait for nobody; whatever else needs the VDI for itself. */
 export const allowedOperations = (vdi: VdiRow, use: VdiUse | undefined): string[] => {
-  if (vdi.type === METADATA_ONLY) return use === undefined ? ['destroy'] : []
-  const always = use?.operation === 'mirror' ? ['clone', 'copy'] : ['snapshot', 'clone', 'copy']
+  const ending = ['update', 'forget', 'destroy']
+  if (vdi.type === METADATA_ONLY) {
+    return use === undefined ? ['list_changed_blocks', ...ending] : ['list_changed_blocks']
+  }
+  const reading = ['clone', 'copy', 'list_changed_blocks']
+  const always = use?.operation === 'mirror' ? reading : ['snapshot', ...reading]
   if (use !== undefined) return always
   const isWritable = !vdi.readOnly && !vdi.isSnapshot
   return [
@@ -24,7 +28,9 @@ export const allowedOperations = (vdi: VdiRow, use: VdiUse | undefined): string[
     ...(isWritable ? ['resize', 'resize_online'] : []),
     // A snapshot moves with its disk.
     ...(vdi.snapshotOfUuid === null ? ['mirror'] : []),
-    'destroy',
+    ...(isWritable ? [vdi.cbtEnabled ? 'disable_cbt' : 'enable_cbt'] : []),
+    ...(vdi.isSnapshot && vdi.cbtEnabled ? ['data_destroy'] : []),
+    ...ending,
   ]
 }
 

@@ -9,6 +9,7 @@ import { createMemoryFolder } from '../../src/store/memory-folder.ts'
 import { createStorage } from '../../src/store/storage.ts'
 import type { TransferContext } from '../../src/transfer/context.ts'
 import { createLeases } from '../../src/transfer/leases.ts'
+import { createStorageRepositories } from '../../src/transfer/storage-repositories.ts'
 import { createTransfers } from '../../src/transfer/transfers.ts'
 import { GiB, MiB } from '../../src/units.ts'
 import { createAuthenticate } from '../../src/xenapi/authenticate.ts'
@@ -24,6 +25,9 @@ import { createStartedCatalog, createTestClock, ROOT_PASSWORD } from './catalogs
 
 /** The largest VHD that diskport writes. */
 export const MAXIMUM_VHD_SIZE = 2040 * GiB
+
+/** There is none: the storage of these tests is in memory. */
+const DATA_FOLDER = '/nowhere/diskport'
 
 export const createTestApi = async (clock: TestClock = createTestClock()) => {
   const started = await createStartedCatalog(':memory:', clock)
@@ -66,6 +70,7 @@ export const createTestApi = async (clock: TestClock = createTestClock()) => {
       busy: (vdiUuid) => busy.get(vdiUuid) ?? transfer.leases.holder(vdiUuid),
       collect: (srUuid) => void collected.push(srUuid),
     },
+    repositories: createStorageRepositories(transfer, DATA_FOLDER),
     transfers: {
       cancel(taskRef) {
         if (!running.has(taskRef)) return false

@@ -6,7 +6,7 @@ import { refOf, uuidIn } from './command.ts'
 export const srCommands: readonly Command[] = [
   {
     name: 'sr-create',
-    help: "Makes a storage repository of a type that sm-list shows. Its place is told with 'device-config:key=value'.",
+    help: "Makes a storage repository of a type that sm-list shows and scans it. 'device-config:location=/path' tells a folder of the server, which may hold images; with 'device-config:read-only=true' nothing is ever written there.",
     required: ['name-label', 'type'],
     optional: [
       'host-uuid',
@@ -39,20 +39,66 @@ export const srCommands: readonly Command[] = [
   },
   {
     name: 'sr-scan',
-    help: 'Looks at a storage repository again and brings its record up to date.',
+    help: 'Looks for image files in a storage repository: new ones become VDIs, changed ones are read anew. Says what is wrong with those that cannot be used.',
     required: ['uuid'],
     optional: [],
     async run(context) {
-      await context.api('SR.scan', await refOf(context, 'SR', context.params.required('uuid')))
+      const { params, print, api } = context
+      const ref = await refOf(context, 'SR', params.required('uuid'))
+      await api('SR.scan', ref)
+      const { 'scan-problems': problems } = (await api('SR.get_sm_config', ref)) as {
+        'scan-problems'?: string
+      }
+      if (problems !== undefined) print.lines(problems.split('\n'))
     },
   },
   {
     name: 'sr-forget',
-    help: 'Forgets a storage repository; what lies in it stays.',
+    help: 'Forgets a storage repository with its VDIs; what lies in it stays.',
     required: ['uuid'],
     optional: [],
     async run(context) {
       await context.api('SR.forget', await refOf(context, 'SR', context.params.required('uuid')))
+    },
+  },
+  {
+    name: 'sr-destroy',
+    help: 'Destroys a storage repository that holds no VDI.',
+    required: ['uuid'],
+    optional: [],
+    async run(context) {
+      await context.api('SR.destroy', await refOf(context, 'SR', context.params.required('uuid')))
+    },
+  },
+  {
+    name: 'vdi-introduce',
+    help: 'Makes a VDI of an image file that lies in a storage repository; location is its name or the uuid in it.',
+    required: ['uuid', 'sr-uuid', 'type', 'location'],
+    optional: ['name-label', 'name-description', 'sharable', 'read-only', 'other-config:'],
+    async run(context) {
+      const { params, print, api } = context
+      const ref = await api(
+        'VDI.introduce',
+        params.required('uuid'),
+        params.optional('name-label') ?? '',
+        params.optional('name-description') ?? '',
+        await refOf(context, 'SR', params.required('sr-uuid')),
+        params.required('type'),
+        params.flag('sharable'),
+        params.flag('read-only'),
+        params.map('other-config'),
+        params.required('location'),
+      )
+      print.lines([uuidIn(ref)])
+    },
+  },
+  {
+    name: 'vdi-forget',
+    help: 'Forgets a VDI; its files stay, and sr-scan finds them again.',
+    required: ['uuid'],
+    optional: [],
+    async run(context) {
+      await context.api('VDI.forget', await refOf(context, 'VDI', context.params.required('uuid')))
     },
   },
   {

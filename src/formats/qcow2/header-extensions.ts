@@ -26,6 +26,8 @@ export interface HeaderExtensions {
   readonly incompatibleName: (bit: number) => string | undefined
   /** Number of bitmaps; 0 without the extension. */
   readonly bitmaps: number
+  /** What the backing file is, in QEMU's words; undefined where the image does not say. */
+  readonly backingFormat: string | undefined
 }
 
 /**
@@ -41,6 +43,7 @@ export const readHeaderExtensions = (
   const view = viewOf(cluster)
   const names = new Map<number, string>()
   let bitmaps = 0
+  let backingFormat: string | undefined
   for (let at = from; at + extensionHeaderSize <= to;) {
     const type = view.getUint32(at)
     if (type === types.end) break
@@ -54,10 +57,11 @@ export const readHeaderExtensions = (
     }
     const content = cluster.subarray(start, start + length)
     if (type === types.featureNames) readFeatureNames(content, names)
+    if (type === types.backingFormat) backingFormat = Buffer.from(content).toString('latin1')
     if (type === types.bitmaps && length >= 4) bitmaps = viewOf(content).getUint32(0)
     at = start + alignUp(length, 8)
   }
-  return { incompatibleName: (bit) => names.get(bit), bitmaps }
+  return { incompatibleName: (bit) => names.get(bit), bitmaps, backingFormat }
 }
 
 const readFeatureNames = (content: Uint8Array, names: Map<number, string>): void => {

@@ -56,7 +56,11 @@ export const openQcow2 = async (image: Image): Promise<Disk> => {
   }
 }
 
-const readHeader = async (image: Image): Promise<Header> => {
+const readHeader = async (image: Image): Promise<Header> =>
+  parseHeader(await readFirstCluster(image, what), image.size, what)
+
+/** @throws AppError IMPORT_ERROR_GENERIC for what is no QCOW2, or too short to be one */
+export const readFirstCluster = async (image: Image, what: string): Promise<Uint8Array> => {
   if (image.size < PREFIX_LENGTH) {
     throw imageError(what, `the file has ${image.size} bytes, a header needs ${PREFIX_LENGTH}`)
   }
@@ -68,7 +72,7 @@ const readHeader = async (image: Image): Promise<Header> => {
   }
   const cluster = new Uint8Array(clusterSize)
   await image.read(0, cluster)
-  return parseHeader(cluster, image.size, what)
+  return cluster
 }
 
 /** The runs of clusters that meet a range of the disk, ascending; without an L2 table one hole for many. */

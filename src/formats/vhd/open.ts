@@ -26,7 +26,7 @@ const what = 'Cannot open vhd'
 
 /** See ImageFormat.open. */
 export const openVhd = async (image: Image): Promise<Disk> => {
-  const { footer, end } = await findFooter(image)
+  const { footer, end } = await findFooter(image, what)
   const size = virtualSizeOf(footer, what)
   if (footer.diskType === diskTypes.fixed) return openFixed(image, size, end)
   return openDynamic(image, footer, size, end)
@@ -39,7 +39,7 @@ interface FoundFooter {
 }
 
 /** The closing footer, or where it is damaged the copy at the start. */
-const findFooter = async (image: Image): Promise<FoundFooter> => {
+export const findFooter = async (image: Image, what: string): Promise<FoundFooter> => {
   const { size } = image
   const closingSize = closingFooterSize(size)
   if (size < closingSize) {

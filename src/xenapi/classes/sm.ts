@@ -15,6 +15,7 @@ const features = [
   'VDI_CREATE',
   'VDI_DELETE',
   'VDI_UPDATE',
+  'VDI_INTRODUCE',
   'VDI_RESIZE',
   'VDI_RESIZE_ONLINE',
   'VDI_CLONE',

@@ -1,6 +1,6 @@
 // SR: storage repositories, with what lies in them now.
 
-import type { SrTable } from '../../catalog/schema.ts'
+import type { SrTable, StringMap } from '../../catalog/schema.ts'
 import type { SrChanges, SrRow } from '../../catalog/srs.ts'
 import { defineClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
@@ -9,7 +9,11 @@ import { bool, int, mapOf, optionalRefTo, refTo, setOf, string } from '../values
 import { nameDescriptionType, nameLabelType } from './names.ts'
 import { pbdUuid } from './pbd.ts'
 
-type Row = SrRow & SrUsage & { readonly vdiUuids: readonly string[]; readonly pbdUuid: string }
+interface Row extends SrRow, SrUsage {
+  readonly vdiUuids: readonly string[]
+  readonly pbdUuid: string
+  readonly problems: ReadonlyMap<string, string>
+}
 
 const { field, constant, map, set } = fieldsFor<Row, SrTable, SrChanges>()
 
@@ -20,10 +24,36 @@ const load = async (context: ObjectContext, srs: readonly SrRow[]): Promise<Row[
       ...sr,
       ...(await context.storage.usage(sr.uuid)),
       pbdUuid: pbdUuid(context.hostUuid, sr.uuid),
+      problems: context.transfer.storage.files.problems(sr.uuid),
       vdiUuids: (vdis.get(sr.uuid) ?? []).map((vdi) => vdi.uuid),
     })),
   )
 }
+
+/** XenAPI's names. */
+const operationsOf = (sr: Row): string[] => {
+  const always = ['forget', 'scan', 'update', 'vdi_introduce']
+  const writing = ['vdi_create', 'vdi_clone', 'vdi_snapshot', 'vdi_resize', 'vdi_destroy']
+  return sr.readOnly ? [...always, 'vdi_mirror'] : [...always, 'destroy', 'vdi_mirror', ...writing]
+}
+
+/** In sm_config: what the last scan found wrong, a line a file. */
+const SCAN_PROBLEMS = 'scan-problems'
+
+/** Lines shown; the log has all. */
+const maximumProblems = 20
+
+const shownSmConfig = ({ smConfig, problems }: Row): StringMap => {
+  if (problems.size === 0) return smConfig
+  const lines = Array.from(problems, ([file, reason]) => `${file}: ${reason}`)
+  const more = lines.length - maximumProblems
+  const shown = lines.slice(0, maximumProblems)
+  if (more > 0) shown.push(`and ${more} more files, see the log`)
+  return { ...smConfig, [SCAN_PROBLEMS]: shown.join('\n') }
+}
+
+const withoutProblems = (smConfig: StringMap): StringMap =>
+  Object.fromEntries(Object.entries(smConfig).filter(([key]) => key !== SCAN_PROBLEMS))
 
 export const srClass = defineClass<Row, SrTable, SrChanges>({
   name: 'SR',
@@ -48,16 +78,7 @@ export const srClass = defineClass<Row, SrTable, SrChanges>({
       (sr) => sr.nameDescription,
       (nameDescription) => ({ nameDescription }),
     ),
-    constant('allowed_operations', setOf(string), [
-      'scan',
-      'update',
-      'vdi_create',
-      'vdi_clone',
-      'vdi_snapshot',
-      'vdi_resize',
-      'vdi_mirror',
-      'vdi_destroy',
-    ]),
+    field('allowed_operations', setOf(string), operationsOf),
     constant('current_operations', mapOf(string, string), {}),
     field('VDIs', setOf(refTo('VDI')), (sr) => sr.vdiUuids),
     field('PBDs', setOf(refTo('PBD')), (sr) => [sr.pbdUuid]),
@@ -77,11 +98,14 @@ export const srClass = defineClass<Row, SrTable, SrChanges>({
       (sr) => sr.tags,
       (tags) => ({ tags }),
     ),
-    map(
-      'sm_config',
-      (sr) => sr.smConfig,
-      (smConfig) => ({ smConfig }),
-    ),
+    {
+      ...map(
+        'sm_config',
+        (sr) => sr.smConfig,
+        (smConfig) => ({ smConfig: withoutProblems(smConfig) }),
+      ),
+      read: shownSmConfig,
+    },
     constant('blobs', mapOf(string, refTo('blob')), {}),
     constant('local_cache_enabled', bool, false),
     constant('introduced_by', optionalRefTo('DR_task'), null),

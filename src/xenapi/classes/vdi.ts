@@ -96,7 +96,7 @@ export const vdiClass = defineClass<Row, VdiRow, VdiChanges>({
     field('storage_lock', bool, (vdi) => vdi.use !== undefined),
     field('location', string, (vdi) => vdi.uuid),
     constant('managed', bool, true),
-    constant('missing', bool, false),
+    field('missing', bool, (vdi) => vdi.missing),
     constant('parent', optionalRefTo('VDI'), null),
     map(
       'xenstore_data',

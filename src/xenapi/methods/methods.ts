@@ -14,6 +14,7 @@ import { taskMethods } from './task.ts'
 import { userMethods } from './user.ts'
 import { vdiCopyMethods } from './vdi-copies.ts'
 import { vdiDataDestroy } from './vdi-data-destroy.ts'
+import { vdiIntroduceMethods } from './vdi-introduce.ts'
 import { vdiMethods } from './vdi.ts'
 import { vdiChangedBlocksMethods } from './vdi-changed-blocks.ts'
 
@@ -28,6 +29,7 @@ const ownMethods: readonly Method[] = [
   ...vdiCopyMethods,
   ...vdiChangedBlocksMethods,
   vdiDataDestroy,
+  ...vdiIntroduceMethods,
 ]
 
 const listMethods = defineOpenMethod({

@@ -6,15 +6,7 @@ import type { SessionMethod } from '../method.ts'
 import { defineMethod, optional } from '../method.ts'
 import { voidType, wire } from '../values.ts'
 
-const names = [
-  'SR.create',
-  'SR.destroy',
-  'SR.forget',
-  'SR.introduce',
-  'SR.probe',
-  'VDI.forget',
-  'VDI.introduce',
-]
+const names = ['SR.introduce', 'SR.probe']
 
 /** More than any of them takes: what is refused is the call, not its form. */
 const anything = Object.fromEntries(

@@ -1,26 +1,96 @@
-// SRs: what there is to say of one. Sizes and contents are looked at when they are asked for, so a
-// scan has nothing left to do.
+// SRs: made on a folder, looked through, forgotten and destroyed. Sizes are looked at whenever they are
+// asked for, so SR.update has nothing to do but to say whether there is such an SR.
 
+import type { SrRow } from '../../catalog/srs.ts'
+import { nameDescriptionType, nameLabelType } from '../classes/names.ts'
+import { pbdUuid } from '../classes/pbd.ts'
+import type { XenApiContext } from '../context.ts'
 import type { SessionMethod } from '../method.ts'
-import { defineMethod, parameter } from '../method.ts'
+import { defineMethod, optional, parameter } from '../method.ts'
 import { requireObject } from '../refs.ts'
-import { refTo, setOf, string, voidType } from '../values.ts'
+import { bool, int, refTo, setOf, string, stringMap, voidType } from '../values.ts'
 
-const lookAt = (name: string): SessionMethod =>
+const requireSr = async ({ catalog }: XenApiContext, uuid: string): Promise<SrRow> =>
+  requireObject('SR', uuid, await catalog.srs.get(uuid))
+
+/** Each SR has one PBD, which comes and goes with it. */
+const tellOfPbd = (
+  { catalog, hostUuid }: XenApiContext,
+  srUuid: string,
+  operation: 'add' | 'mod' | 'del',
+): void => catalog.changes.emit('PBD', pbdUuid(hostUuid, srUuid), operation)
+
+export const srMethods: readonly SessionMethod[] = [
   defineMethod({
-    name,
+    name: 'SR.create',
+    role: 'pool-operator',
+    isAsync: true,
+    parameters: {
+      host: parameter(refTo('host')),
+      device_config: parameter(stringMap),
+      physical_size: parameter(int),
+      name_label: parameter(nameLabelType),
+      name_description: parameter(nameDescriptionType),
+      type: parameter(string),
+      content_type: parameter(string),
+      shared: parameter(bool),
+      sm_config: optional(stringMap, {}),
+    },
+    result: refTo('SR'),
+    async run({ context }, args) {
+      requireObject('host', args.host, await context.catalog.hosts.get(args.host))
+      const uuid = await context.repositories.create({
+        nameLabel: args.name_label,
+        nameDescription: args.name_description,
+        type: args.type,
+        contentType: args.content_type === '' ? 'user' : args.content_type,
+        shared: args.shared,
+        deviceConfig: args.device_config,
+        smConfig: args.sm_config,
+      })
+      tellOfPbd(context, uuid, 'add')
+      return uuid
+    },
+  }),
+  defineMethod({
+    name: 'SR.scan',
     role: 'vm-power-admin',
     isAsync: true,
     parameters: { sr: parameter(refTo('SR')) },
     result: voidType,
     async run({ context }, { sr }) {
-      requireObject('SR', sr, await context.catalog.srs.get(sr))
+      const { storage } = context.transfer
+      const wasAttached = storage.isAttached(sr)
+      try {
+        await context.repositories.scan(await requireSr(context, sr))
+      } finally {
+        if (storage.isAttached(sr) !== wasAttached) tellOfPbd(context, sr, 'mod')
+      }
     },
-  })
-
-export const srMethods: readonly SessionMethod[] = [
-  lookAt('SR.scan'),
-  lookAt('SR.update'),
+  }),
+  defineMethod({
+    name: 'SR.update',
+    role: 'vm-power-admin',
+    isAsync: true,
+    parameters: { sr: parameter(refTo('SR')) },
+    result: voidType,
+    async run({ context }, { sr }) {
+      await requireSr(context, sr)
+    },
+  }),
+  ...(['forget', 'destroy'] as const).map((deed) =>
+    defineMethod({
+      name: `SR.${deed}`,
+      role: 'pool-operator',
+      isAsync: true,
+      parameters: { sr: parameter(refTo('SR')) },
+      result: voidType,
+      async run({ context }, { sr }) {
+        await context.repositories[deed](await requireSr(context, sr))
+        tellOfPbd(context, sr, 'del')
+      },
+    }),
+  ),
   defineMethod({
     name: 'SR.get_supported_types',
     role: 'read-only',

@@ -3,7 +3,9 @@
 import { NULL_REF, toRef } from '../../catalog/refs.ts'
 import type { FormatName } from '../../catalog/schema.ts'
 import { AppError } from '../../errors.ts'
+import { readOnlyError } from '../../store/sr-errors.ts'
 import { requireSizeAllowed } from '../../transfer/at-rest-format.ts'
+import { requireWritableSr } from '../../transfer/find.ts'
 import { resizeVdi } from '../../transfer/resize-vdi.ts'
 import { alignUp, SECTOR_SIZE } from '../../units.ts'
 import { nameDescriptionType, nameLabelType } from '../classes/names.ts'
@@ -14,7 +16,7 @@ import { recordOf, required, withDefault } from '../records.ts'
 import { requireObject } from '../refs.ts'
 import { bool, int, oneOf, refTo, setOf, string, stringMap, voidType, wire } from '../values.ts'
 
-const vdiType = oneOf('vdi_type', [
+export const vdiType = oneOf('vdi_type', [
   'system',
   'user',
   'ephemeral',
@@ -76,6 +78,7 @@ export const vdiMethods: readonly SessionMethod[] = [
     async run({ context }, { args }) {
       const { catalog } = context
       const sr = requireObject('SR', args.SR, await catalog.srs.get(args.SR))
+      if (sr.readOnly) throw readOnlyError(sr.uuid)
       const chosen = chooseFormat(args.sm_config, sr)
       const vdi = await catalog.vdis.create({
         ...chosen,
@@ -102,6 +105,7 @@ export const vdiMethods: readonly SessionMethod[] = [
     async run({ context }, { self }) {
       const { catalog, storage } = context
       const vdi = requireObject('VDI', self, await catalog.vdis.get(self))
+      await requireWritableSr(context.transfer, vdi.srUuid)
       const user = storage.busy(self)
       if (user !== undefined) throw new AppError('VDI_IN_USE', [toRef(self), user])
       await catalog.vdis.destroy(self)

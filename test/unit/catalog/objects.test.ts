@@ -37,6 +37,7 @@ describe('vdis', () => {
       xenstoreData: {},
       tags: [],
       isSnapshot: false,
+      missing: false,
       snapshotOfUuid: null,
       snapshotTime: null,
       createdAt: clock.now(),

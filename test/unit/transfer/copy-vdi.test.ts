@@ -171,7 +171,7 @@ describe('refused before anything is made', () => {
       },
     ],
     'a read-only storage repository': [
-      'OPERATION_NOT_ALLOWED',
+      'SR_OPERATION_NOT_SUPPORTED',
       async ({ catalog }) => ({ srUuid: await createTestSr(catalog, { readOnly: true }) }),
     ],
     'a place that has no store now': [

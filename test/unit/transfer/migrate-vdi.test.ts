@@ -309,7 +309,7 @@ describe('refused before anything is made', () => {
     'a format that is not known': ['VDI_INCOMPATIBLE_TYPE', async () => ({ format: 'vmdk' })],
     'an unknown place': ['HANDLE_INVALID', async () => ({ srUuid: randomUUID() })],
     'a read-only place': [
-      'OPERATION_NOT_ALLOWED',
+      'SR_OPERATION_NOT_SUPPORTED',
       async ({ catalog }) => ({ srUuid: await createTestSr(catalog, { readOnly: true }) }),
     ],
     'a place that has no store now': [

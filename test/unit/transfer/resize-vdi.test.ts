@@ -82,7 +82,7 @@ describe('a disk that grows', () => {
     release()
     const srUuid = await createTestSr(catalog, { readOnly: true })
     storage.attach(srUuid, storage.store((await catalog.vdis.get(vdi))!.srUuid))
-    await refused(await create({ srUuid }), 'OPERATION_NOT_ALLOWED')
+    await refused(await create({ srUuid }), 'SR_OPERATION_NOT_SUPPORTED')
     await resizeVdi(context, vdi, GiB)
   })
 })

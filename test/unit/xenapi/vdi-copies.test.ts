@@ -179,17 +179,43 @@ describe('what may be done', () => {
     const { call, vdi, catalog, srUuid } = api
     const allowed = async (ref: Wire) => call('VDI.get_allowed_operations', ref)
     const snapshot = await call('VDI.snapshot', vdi, {})
-    expect(await allowed(snapshot)).toEqual(['snapshot', 'clone', 'copy', 'destroy'])
+    expect(await allowed(snapshot)).toEqual([
+      'snapshot',
+      'clone',
+      'copy',
+      'list_changed_blocks',
+      'update',
+      'forget',
+      'destroy',
+    ])
     const readOnly = await createVdi(api, { read_only: true })
-    expect(await allowed(readOnly)).toEqual(['snapshot', 'clone', 'copy', 'mirror', 'destroy'])
+    expect(await allowed(readOnly)).toEqual([
+      'snapshot',
+      'clone',
+      'copy',
+      'list_changed_blocks',
+      'mirror',
+      'update',
+      'forget',
+      'destroy',
+    ])
     const fixed = { srUuid, virtualSize: MiB, format: 'qcow2', type: METADATA_ONLY } as const
-    expect(await allowed((await catalog.vdis.create(fixed)).uuid)).toEqual(['destroy'])
+    expect(await allowed((await catalog.vdis.create(fixed)).uuid)).toEqual([
+      'list_changed_blocks',
+      'update',
+      'forget',
+      'destroy',
+    ])
+    await call('VDI.enable_cbt', vdi)
+    const tracked = await call('VDI.snapshot', vdi, {})
+    expect(await allowed(tracked)).toContain('data_destroy')
+    expect(await allowed(vdi)).toContain('disable_cbt')
   })
 
   it.each([
-    ['import', ['snapshot', 'clone', 'copy'], false],
-    ['copy', ['snapshot', 'clone', 'copy'], true],
-    ['mirror', ['clone', 'copy'], true],
+    ['import', ['snapshot', 'clone', 'copy', 'list_changed_blocks'], false],
+    ['copy', ['snapshot', 'clone', 'copy', 'list_changed_blocks'], true],
+    ['mirror', ['clone', 'copy', 'list_changed_blocks'], true],
   ] as const)('follows from what is done: %s', async (operation, allowed, isTold) => {
     const { call, vdi, transfer, record } = await start()
     const task = (await call('task.create', 'a', '')) as string

@@ -20,9 +20,13 @@ describe('VDI.create', () => {
         'snapshot',
         'clone',
         'copy',
+        'list_changed_blocks',
         'resize',
         'resize_online',
         'mirror',
+        'enable_cbt',
+        'update',
+        'forget',
         'destroy',
       ],
       current_operations: {},
@@ -234,7 +238,7 @@ describe('VDI.destroy', () => {
     const ref = await createVdi(api)
     api.busy.set(ref.slice('OpaqueRef:'.length), 'OpaqueRef:task')
     expect(await api.call('VDI.get_record', ref)).toMatchObject({
-      allowed_operations: ['snapshot', 'clone', 'copy'],
+      allowed_operations: ['snapshot', 'clone', 'copy', 'list_changed_blocks'],
       current_operations: {},
       storage_lock: true,
     })

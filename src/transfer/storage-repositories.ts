@@ -1,0 +1,252 @@
+// The use cases of storage repositories: made on a folder, scanned, forgotten, destroyed; and single
+// files taken as VDIs or forgotten. Image files of others are only ever removed by VDI.destroy.
+
+import { randomUUID } from 'node:crypto'
+import { rmdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import pLimit from 'p-limit'
+import { toRef } from '../catalog/refs.ts'
+import type { StringMap } from '../catalog/schema.ts'
+import type { SrRow } from '../catalog/srs.ts'
+import { AppError, isNodeError } from '../errors.ts'
+import type { FormatName } from '../formats/format.ts'
+import { requireFreeFolder } from '../store/check-folder.ts'
+import { STAGING } from '../store/file-folder.ts'
+import { parseImageFileName } from '../store/inspect-file.ts'
+import type { IntroducedVdi, ScanReport } from '../store/scan-folder.ts'
+import { readOnlyError } from '../store/sr-errors.ts'
+import { makeSrStore, openSrStore } from '../store/sr-store.ts'
+import type { TransferContext } from './context.ts'
+
+export interface NewSr {
+  readonly nameLabel: string
+  readonly nameDescription: string
+  readonly type: string
+  readonly contentType: string
+  readonly shared: boolean
+  /** `location`, `read-only`, `preferred-image-formats`; other keys are kept and mean nothing. */
+  readonly deviceConfig: StringMap
+  readonly smConfig: StringMap
+}
+
+export interface StorageRepositories {
+  /** Attaches all that the catalog knows. One whose folder is not there is logged; its VDIs cannot be read. */
+  attachAll(): Promise<void>
+
+  /**
+   * Makes a storage repository, on a folder that is there or one of its own, and scans it. It can be used at once.
+   * @returns its uuid
+   * @throws AppError SR_UNKNOWN_DRIVER; VALUE_NOT_SUPPORTED [device_config:location, path, reason]; INVALID_VALUE for
+   *   another key of `deviceConfig`
+   */
+  create(sr: NewSr): Promise<string>
+
+  /**
+   * Looks at what lies in the folder, and first whether it is there.
+   * @throws AppError SR_NOT_ATTACHED with the reason
+   */
+  scan(sr: SrRow): Promise<ScanReport>
+
+  /**
+   * Forgets it with its VDIs; all files stay.
+   * @throws AppError OTHER_OPERATION_IN_PROGRESS while one is read or written; OPERATION_NOT_ALLOWED for one in the
+   *   data folder that is not empty, because nothing could bring it back
+   */
+  forget(sr: SrRow): Promise<void>
+
+  /**
+   * Forgets one without VDIs, and removes the folders that diskport made for it where they are empty.
+   * @throws AppError SR_NOT_EMPTY; SR_OPERATION_NOT_SUPPORTED for a read-only one
+   */
+  destroy(sr: SrRow): Promise<void>
+
+  /**
+   * Makes a VDI of a file in the folder.
+   * @param location the name of the file, or the uuid in it
+   * @throws AppError VALUE_NOT_SUPPORTED [location, name, what is wrong with the file]
+   */
+  introduceVdi(sr: SrRow, location: string, vdi: IntroducedVdi): Promise<void>
+
+  /**
+   * Forgets the VDI and the layers that only it needs; all files stay, and a scan finds them again.
+   * @throws AppError HANDLE_INVALID
+   */
+  forgetVdi(uuid: string): Promise<void>
+}
+
+type Context = Pick<TransferContext, 'catalog' | 'storage' | 'log' | 'leases'>
+
+export const createStorageRepositories = (
+  { catalog, storage, log, leases }: Context,
+  dataFolder: string,
+): StorageRepositories => {
+  // Two that are made at once on one folder would each find it free.
+  const oneAtATime = pLimit(1)
+
+  const attach = async (sr: SrRow): Promise<void> => {
+    const { store, reason } = await openSrStore(sr, dataFolder)
+    storage.attach(sr.uuid, store)
+    if (reason === undefined) return
+    log.warn({ sr: sr.uuid, reason }, 'a storage repository is not attached')
+  }
+
+  const tell = (sr: SrRow, { added, changed, problems }: ScanReport): void => {
+    log.info({ sr: sr.uuid, added: added.length, changed: changed.length }, 'scanned')
+    for (const [file, reason] of problems)
+      log.warn({ sr: sr.uuid, file, reason }, 'found by a scan')
+  }
+
+  const scan = async (sr: SrRow): Promise<ScanReport> => {
+    const wasAttached = storage.isAttached(sr.uuid)
+    // A folder may have come or gone since.
+    if (sr.path !== '') await attach(sr)
+    if (!wasAttached) await storage.recover(sr.uuid)
+    const report = await storage.files.scan(sr.uuid)
+    tell(sr, report)
+    return report
+  }
+
+  const create = async (asked: NewSr): Promise<string> => {
+    const { deviceConfig } = asked
+    const types = (await catalog.sms.list()).filter((sm) => sm.type === asked.type)
+    const [sm] = types
+    if (sm === undefined) throw new AppError('SR_UNKNOWN_DRIVER', [asked.type.slice(0, 64)])
+    const readOnly = readFlag(deviceConfig, 'read-only')
+    const defaultFormat = preferredFormat(deviceConfig, sm.supportedImageFormats)
+    const location = deviceConfig['location'] ?? ''
+    if (location === '' && readOnly) {
+      const reason =
+        'a read-only storage repository needs a location: its own folder would be empty'
+      throw new AppError('VALUE_NOT_SUPPORTED', ['device_config:read-only', 'true', reason])
+    }
+    const taken = [
+      { path: dataFolder, name: 'the data folder of this server' },
+      ...(await catalog.srs.list())
+        .filter((sr) => sr.path !== '')
+        .map((sr) => ({ path: sr.path, name: `the folder of the storage repository ${sr.uuid}` })),
+    ]
+    const path = location === '' ? '' : await requireFreeFolder({ location, readOnly, taken })
+    const place = { uuid: randomUUID(), path, readOnly }
+    // The store is there before anybody can see the row.
+    storage.attach(place.uuid, await makeSrStore(place, dataFolder))
+    try {
+      const sr = await catalog.srs.create({ ...asked, ...place, defaultFormat, tags: [] })
+      await scan(sr)
+      return sr.uuid
+    } catch (error) {
+      if ((await catalog.srs.get(place.uuid)) !== undefined) await catalog.forget.sr(place.uuid)
+      storage.detach(place.uuid)
+      if (!readOnly) await removeFolders(place, dataFolder)
+      throw error
+    }
+  }
+
+  /** @throws AppError OTHER_OPERATION_IN_PROGRESS */
+  const requireIdle = async ({ uuid }: SrRow): Promise<void> => {
+    const vdis = (await catalog.vdis.list()).filter((vdi) => vdi.srUuid === uuid)
+    const layers = storage.isAttached(uuid) ? await catalog.layers.list(uuid) : []
+    const isBusy =
+      vdis.some((vdi) => leases.holder(vdi.uuid) !== undefined) ||
+      layers.some((layer) => layer.state === 'writing') ||
+      (await storage.isRead(uuid))
+    if (isBusy) throw new AppError('OTHER_OPERATION_IN_PROGRESS', ['SR', toRef(uuid)])
+  }
+
+  const hasVdis = async ({ uuid }: SrRow): Promise<boolean> =>
+    (await catalog.vdis.list()).some((vdi) => vdi.srUuid === uuid)
+
+  const remove = async (sr: SrRow): Promise<void> => {
+    await requireIdle(sr)
+    await catalog.forget.sr(sr.uuid)
+    storage.detach(sr.uuid)
+  }
+
+  return {
+    async attachAll() {
+      for (const sr of await catalog.srs.list()) await attach(sr)
+    },
+    create: (sr) => oneAtATime(() => create(sr)),
+    scan,
+    forget: (sr) =>
+      oneAtATime(async () => {
+        if (sr.path === '' && (await hasVdis(sr))) {
+          const found = `it lies in the data folder, and no call could bring its VDIs back`
+          const message = `The storage repository ${sr.uuid} cannot be forgotten: ${found}`
+          throw new AppError('OPERATION_NOT_ALLOWED', [message])
+        }
+        await remove(sr)
+        if (sr.path === '') await removeFolders(sr, dataFolder)
+      }),
+    destroy: (sr) =>
+      oneAtATime(async () => {
+        if (sr.readOnly) throw readOnlyError(sr.uuid)
+        if (await hasVdis(sr)) throw new AppError('SR_NOT_EMPTY', [toRef(sr.uuid)])
+        await storage.settled()
+        await remove(sr)
+        await removeFolders(sr, dataFolder)
+      }),
+    async introduceVdi(sr, location, vdi) {
+      const name = await fileNameOf(storage, sr, location)
+      const fail = (found: string): AppError =>
+        new AppError('VALUE_NOT_SUPPORTED', ['location', location.slice(0, 64), found])
+      if (name === undefined)
+        throw fail('there is no image file of that name or uuid in the folder')
+      const { added, problems } = await storage.files.introduce(sr.uuid, name, vdi)
+      if (added.length === 0) throw fail(problems.get(name) ?? 'the file has gone')
+    },
+    forgetVdi: (uuid) => catalog.forget.vdi(uuid),
+  }
+}
+
+/** @throws AppError INVALID_VALUE */
+const readFlag = (deviceConfig: StringMap, key: string): boolean => {
+  const value = deviceConfig[key] ?? 'false'
+  if (value !== 'true' && value !== 'false') {
+    throw new AppError('INVALID_VALUE', [`device_config:${key}`, value.slice(0, 64)], {
+      message: `device_config:${key} is true or false, not "${value.slice(0, 64)}"`,
+    })
+  }
+  return value === 'true'
+}
+
+/** XCP-ng's key: names parted by commas, the best first. */
+const preferredFormat = (deviceConfig: StringMap, supported: readonly FormatName[]): FormatName => {
+  const key = 'preferred-image-formats'
+  const value = deviceConfig[key] ?? ''
+  const names = value.split(',').map((name) => name.trim().toLowerCase())
+  const found = names.flatMap((name) => supported.filter((format) => format === name))
+  if (value === '') return supported[0]!
+  if (found.length > 0) return found[0]!
+  throw new AppError('INVALID_VALUE', [`device_config:${key}`, value.slice(0, 64)], {
+    message: `device_config:${key} names none of ${supported.join(', ')}: "${value.slice(0, 64)}"`,
+  })
+}
+
+/** The file that a client names by its name or by its uuid; undefined where there is none. */
+const fileNameOf = async (
+  storage: TransferContext['storage'],
+  sr: SrRow,
+  location: string,
+): Promise<string | undefined> => {
+  const entries = (await storage.store(sr.uuid).files?.list()) ?? []
+  const images = entries.flatMap(({ name }) => parseImageFileName(name) ?? [])
+  const found = images.find(
+    ({ fileName, uuid }) => fileName === location || uuid === location.toLowerCase(),
+  )
+  return found?.fileName
+}
+
+/** What was made for a storage repository and is empty; what is not empty stays. */
+const removeFolders = async (
+  { uuid, path }: Pick<SrRow, 'uuid' | 'path'>,
+  dataFolder: string,
+): Promise<void> => {
+  const own = join(dataFolder, 'sr', uuid)
+  const folders = path === '' ? [join(own, STAGING), own] : [join(path, STAGING)]
+  for (const folder of folders) await rmdir(folder).catch(unlessInUse)
+}
+
+const unlessInUse = (error: unknown): void => {
+  if (isNodeError(error) && ['ENOTEMPTY', 'EEXIST', 'ENOENT'].includes(error.code ?? '')) return
+  throw error
+}

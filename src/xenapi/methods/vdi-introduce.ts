@@ -1,0 +1,85 @@
+// VDI.introduce and VDI.forget: a file in the folder of an SR becomes a VDI, and is left alone again.
+
+import { toRef } from '../../catalog/refs.ts'
+import { AppError } from '../../errors.ts'
+import { nameDescriptionType, nameLabelType } from '../classes/names.ts'
+import type { SessionMethod } from '../method.ts'
+import { defineMethod, optional, parameter } from '../method.ts'
+import { refToUuid, requireObject } from '../refs.ts'
+import {
+  bool,
+  datetime,
+  int,
+  optionalRefTo,
+  refTo,
+  string,
+  stringMap,
+  voidType,
+} from '../values.ts'
+import { vdiType } from './vdi.ts'
+
+export const vdiIntroduceMethods: readonly SessionMethod[] = [
+  defineMethod({
+    name: 'VDI.introduce',
+    role: 'pool-operator',
+    isAsync: true,
+    parameters: {
+      uuid: parameter(string),
+      name_label: parameter(nameLabelType),
+      name_description: parameter(nameDescriptionType),
+      SR: parameter(refTo('SR')),
+      type: parameter(vdiType),
+      sharable: parameter(bool),
+      read_only: parameter(bool),
+      other_config: parameter(stringMap),
+      location: parameter(string),
+      xenstore_data: optional(stringMap, {}),
+      sm_config: optional(stringMap, {}),
+      // What XenAPI's own database knows of a disk; here the file says it, or nobody.
+      managed: optional(bool, true),
+      virtual_size: optional(int, 0),
+      physical_utilisation: optional(int, 0),
+      metadata_of_pool: optional(optionalRefTo('pool'), null),
+      is_a_snapshot: optional(bool, false),
+      snapshot_time: optional(datetime, new Date(0)),
+      snapshot_of: optional(optionalRefTo('VDI'), null),
+    },
+    result: refTo('VDI'),
+    async run({ context }, args) {
+      const { catalog, repositories } = context
+      const sr = requireObject('SR', args.SR, await catalog.srs.get(args.SR))
+      const uuid = refToUuid(args.uuid)
+      if (uuid === undefined) {
+        throw new AppError('INVALID_VALUE', ['uuid', args.uuid.slice(0, 64)])
+      }
+      if ((await catalog.vdis.get(uuid)) !== undefined) {
+        throw new AppError('VALUE_NOT_SUPPORTED', ['uuid', uuid, 'there is a VDI with it already'])
+      }
+      await repositories.introduceVdi(sr, args.location === '' ? uuid : args.location, {
+        uuid,
+        nameLabel: args.name_label,
+        nameDescription: args.name_description,
+        type: args.type,
+        sharable: args.sharable,
+        readOnly: args.read_only || sr.readOnly,
+        otherConfig: args.other_config,
+        xenstoreData: args.xenstore_data,
+      })
+      return uuid
+    },
+  }),
+  defineMethod({
+    name: 'VDI.forget',
+    role: 'vm-admin',
+    isAsync: true,
+    parameters: { vdi: parameter(refTo('VDI')) },
+    result: voidType,
+    async run({ context }, { vdi }) {
+      const { catalog, storage, repositories } = context
+      requireObject('VDI', vdi, await catalog.vdis.get(vdi))
+      const user = storage.busy(vdi)
+      if (user !== undefined) throw new AppError('VDI_IN_USE', [toRef(vdi), user])
+      await repositories.forgetVdi(vdi)
+    },
+  }),
+]
