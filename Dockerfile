@@ -29,4 +29,4 @@ HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.DISKPORT_LISTEN_PLAIN || process.env.DISKPORT_LISTEN).split(':').at(-1) + '/health').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 # No shell between: SIGTERM reaches the server, which ends its transfers and exits.
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["node", "--max-semi-space-size=1", "dist/src/main.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=1", "--expose-gc", "dist/src/main.js"]

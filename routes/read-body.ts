@@ -3,6 +3,7 @@
 
 import type { Readable } from 'node:stream'
 import { AppError } from '../src/errors.ts'
+import { receivedBytes } from '../src/image/young-garbage.ts'
 import { KiB } from '../src/units.ts'
 
 /** How long a client may send nothing at all, in milliseconds. */
@@ -43,6 +44,7 @@ const iterate = (incoming: Readable): AsyncIterator<Uint8Array, undefined> => {
     queue.push(chunk)
     queued += chunk.length
     received += chunk.length
+    receivedBytes(chunk.length)
     if (queued >= queueLimit) incoming.pause()
     wake?.()
   }
