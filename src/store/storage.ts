@@ -129,7 +129,7 @@ export const createStorage = ({ catalog, onError, coalescing }: StorageOptions):
   const files = createScanner({ catalog, store })
   const followChanges = createFollower(catalog, files)
   const isAttached = (srUuid: string): boolean =>
-    stores.has(srUuid) && stores.get(srUuid)?.isDetached !== true
+    stores.has(srUuid) && stores.get(srUuid)?.whyDetached === undefined
 
   const collector = createCollector({
     catalog,
