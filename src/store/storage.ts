@@ -172,27 +172,26 @@ export const createStorage = ({ catalog, onError, coalescing }: StorageOptions):
   const pinChain = async (layerUuid: string | null): Promise<PinnedChain> =>
     (await pinChains([layerUuid]))[0]!
 
-  const openPinned = (asked: VdiRow, open = openChain) =>
-    followChanges([asked], async ([now]) => {
-      const vdi = now!
-      requireData(vdi)
-      const { chain, release } = await pinChain(vdi.layerUuid)
-      try {
-        const opened = await open(source(vdi.srUuid), chain, vdi.virtualSize)
-        const verify = (): Promise<void> => opened.verify()
-        return { opened, disk: closeWith(opened, release), chain, vdi, verify }
-      } catch (error) {
-        release()
-        throw error
-      }
-    })
+  /** As the row says: throws ChangedFileError where a file is no longer what it was. */
+  const openPinned = async (vdi: VdiRow, open = openChain) => {
+    requireData(vdi)
+    const { chain, release } = await pinChain(vdi.layerUuid)
+    try {
+      const opened = await open(source(vdi.srUuid), chain, vdi.virtualSize)
+      const verify = (): Promise<void> => opened.verify()
+      return { opened, disk: closeWith(opened, release), chain, vdi, verify }
+    } catch (error) {
+      release()
+      throw error
+    }
+  }
 
   const openWhole = async (vdi: VdiRow): Promise<OpenedVdi> => {
-    const { opened: _opened, ...whole } = await openPinned(vdi)
+    const { opened: _opened, ...whole } = await followChanges([vdi], ([now]) => openPinned(now!))
     return whole
   }
 
-  const deltas = createDeltas({ source, pinChains, followChanges, openVdi: openWhole })
+  const deltas = createDeltas({ source, pinChains, followChanges, openVdi: openPinned })
 
   const requireVdi = async (uuid: string): Promise<VdiRow> => {
     const vdi = await catalog.vdis.get(uuid)
@@ -251,7 +250,9 @@ export const createStorage = ({ catalog, onError, coalescing }: StorageOptions):
     openVdi: (vdi, base) =>
       base === undefined ? openWhole(vdi) : deltas.open(vdi, base, { narrow: 'never' }),
     async openRuns(vdi) {
-      const { opened, disk, ...rest } = await openPinned(vdi, openChainOnDemand)
+      const { opened, disk, ...rest } = await followChanges([vdi], ([now]) =>
+        openPinned(now!, openChainOnDemand),
+      )
       return { ...rest, runs: (range) => opened.runs(range), close: () => disk.close() }
     },
     cancel: (taskRef) => coalescer?.cancel(taskRef) ?? false,
