@@ -24,11 +24,8 @@ interface CollectorPorts {
 export interface Collector {
   /** @returns how many layers went; undefined where nothing may be written: that storage repository is left alone */
   collect(srUuid: string): Promise<number | undefined>
-  /**
-   * At start, before anything is written: ends what a crash has left half-done. How many layers went.
-   * @param srUuid only there
-   */
-  recover(srUuid?: string): Promise<number>
+  /** Before anything is written there: ends what a crash has left half-done. How many layers went. */
+  recover(srUuid: string, store: Store): Promise<number>
 }
 
 export const createCollector = ({
@@ -83,22 +80,17 @@ export const createCollector = ({
 
   return {
     collect: (srUuid) => turnOf(srUuid)(() => collect(srUuid)),
-    async recover(only) {
-      const isMeant = (srUuid: string): boolean => only === undefined || only === srUuid
-      for (const { uuid, readOnly } of await catalog.srs.list()) {
-        if (isMeant(uuid) && !readOnly) await source(uuid)?.store.clearStaging()
+    async recover(srUuid, store) {
+      const sr = await catalog.srs.get(srUuid)
+      if (sr === undefined || sr.readOnly) return 0
+      await store.clearStaging()
+      const isThere = (layer: LayerRow): boolean => layer.srUuid === srUuid
+      const unfinished = (await catalog.layers.unfinished()).filter(isThere)
+      for (const layer of unfinished) await removeLayer(store, layer)
+      for (const layer of (await catalog.keptMaps.list()).filter(isThere)) {
+        await store.removeData(layer)
       }
-      let count = 0
-      for (const layer of await catalog.layers.unfinished()) {
-        const from = isMeant(layer.srUuid) ? source(layer.srUuid) : undefined
-        if (from === undefined) continue
-        await removeLayer(from.store, layer)
-        count += 1
-      }
-      for (const layer of await catalog.keptMaps.list()) {
-        if (isMeant(layer.srUuid)) await source(layer.srUuid)?.store.removeData(layer)
-      }
-      return count
+      return unfinished.length
     },
   }
 }
