@@ -69,10 +69,12 @@ export const createCollector = ({
   const collect = async (srUuid: string): Promise<number | undefined> => {
     const from = source(srUuid)
     const sr = await catalog.srs.get(srUuid)
-    if (from === undefined || sr === undefined || sr.readOnly) return undefined
-    const others = await neededByOthers(srUuid)
+    if (from === undefined || sr === undefined) return undefined
+    const others = sr.readOnly ? [] : await neededByOthers(srUuid)
     const held = (): ReadonlySet<string> => new Set([...pins().held(), ...others])
     const unreachable = await oneAtATime(() => catalog.layers.claimUnreachable(srUuid, held()))
+    // Files of others are all that a read-only one has: what nobody needs of them has been forgotten.
+    if (sr.readOnly) return undefined
     for (const layer of unreachable) await removeLayer(from.store, layer)
     await dropData(srUuid, from, held)
     return unreachable.length
