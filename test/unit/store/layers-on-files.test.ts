@@ -216,3 +216,14 @@ describe('a file of others that no VDI needs any more', () => {
     expect(await isThere({ path: join(folder, parent.fileName) })).toBe(true)
   })
 })
+
+test('a file that others have changed since the scan is moved as it is now', async () => {
+  const on = await start()
+  const uuid = randomUUID()
+  await createRawSource(on.folder, `${uuid}.raw`, { size: MiB, parts: [[0, 4096]] })
+  await on.scan()
+  await using file = await open(join(on.folder, `${uuid}.raw`), 'r+')
+  await file.write(Buffer.alloc(4096, 7), 0, 4096, 512 * KiB)
+  await on.moveAway(uuid)
+  expect((await on.read(uuid))[512 * KiB]).toBe(7)
+})
