@@ -11,6 +11,7 @@ import { createLayerStore } from '../../../src/store/layer-store.ts'
 import { createMemoryFolder } from '../../../src/store/memory-folder.ts'
 import { createStorage } from '../../../src/store/storage.ts'
 import type { Store } from '../../../src/store/store.ts'
+import { copyVdi } from '../../../src/transfer/copy-vdi.ts'
 import { createLeases } from '../../../src/transfer/leases.ts'
 import { migrateVdi } from '../../../src/transfer/migrate-vdi.ts'
 import { createTransfers } from '../../../src/transfer/transfers.ts'
@@ -62,6 +63,7 @@ const start = async ({ wrap = (store) => store, readOnly = false }: StartOptions
     context,
     vdi,
     scan: () => storage.files.scan(srUuid),
+    createSr,
     /** To a storage repository of its own. */
     moveAway: async (vdiUuid: string): Promise<void> => {
       const uuid = await createSr({ path: '', readOnly: false })
@@ -215,6 +217,19 @@ describe('a file of others that no VDI needs any more', () => {
     expect(await layers()).toEqual([layerUuid])
     expect(await isThere({ path: join(folder, parent.fileName) })).toBe(true)
   })
+})
+
+test('what comes out of a read-only folder can be written', async () => {
+  const on = await start({ readOnly: true })
+  const file = await writeVhd(on.folder)
+  await on.scan()
+  expect((await on.vdi(file.uuid)).readOnly).toBe(true)
+  const srUuid = await on.createSr({ path: '', readOnly: false })
+  on.storage.attach(srUuid, createLayerStore(createMemoryFolder()))
+  const request = { vdiUuid: file.uuid, srUuid, baseUuid: null, intoUuid: null }
+  const copy = await copyVdi(on.context, request, { report: () => {} })
+  await on.moveAway(file.uuid)
+  for (const uuid of [copy, file.uuid]) expect((await on.vdi(uuid)).readOnly).toBe(false)
 })
 
 test('a file that others have changed since the scan is moved as it is now', async () => {
