@@ -60,7 +60,10 @@ const destroyData = async (db: Queries, vdiUuid: string): Promise<void> => {
   if (!vdi.isSnapshot) {
     throw new AppError('OPERATION_NOT_ALLOWED', [`VDI is not a snapshot: ${toRef(vdiUuid)}`])
   }
-  if (!vdi.cbtEnabled) throw new AppError('VDI_NO_CBT_METADATA', [toRef(vdiUuid)])
+  if (!vdi.cbtEnabled) {
+    const message = `The changed blocks of the snapshot ${vdiUuid} are not kept: vdi-enable-cbt must come before the snapshot`
+    throw new AppError('VDI_NO_CBT_METADATA', [toRef(vdiUuid)], { message })
+  }
   await db.updateTable('vdis').set({ type: METADATA_ONLY }).where('uuid', '=', vdiUuid).execute()
 }
 

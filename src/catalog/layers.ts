@@ -3,10 +3,10 @@
 
 import { sql } from 'kysely'
 import { AppError } from '../errors.ts'
+import { claimUnreachable } from './claim-unreachable.ts'
 import type { Database, Queries } from './database.ts'
 import { handleInvalid, toRef } from './refs.ts'
 import type { FormatName, LayerTable } from './schema.ts'
-import { unreachableLayers } from './unreachable-layers.ts'
 import type { NewVdi } from './vdis.ts'
 import { insertVdi } from './vdis.ts'
 
@@ -55,7 +55,8 @@ export interface Layers {
   /**
    * Marks the sealed layers that nothing needs as `deleting`, all at once, and returns them, each
    * before its parent. Needed are the layers of VDIs, those in `pinned`, the parents of layers
-   * being written, and all below any of these.
+   * being written, and all below any of these. A file of others that no VDI.destroy asked for is not among them:
+   * its row is forgotten, with those that it needs, and the files stay.
    */
   claimUnreachable(srUuid: string, pinned: ReadonlySet<string>): Promise<LayerRow[]>
 
@@ -92,7 +93,7 @@ export interface LayerCommit extends SealedLayer {
 }
 
 /** A file that diskport writes: its name follows from the row, and nobody else changes it. */
-const ours = { hasData: true, fileName: null, fileStamp: null }
+const ours = { hasData: true, fileName: null, fileStamp: null, destroyed: false }
 
 export const createLayers = (database: Database, now: () => Date): Layers => {
   const { db } = database
@@ -238,34 +239,6 @@ export const readChain = async (db: Queries, uuid: string): Promise<LayerRow[]> 
     ])
   }
   return rows
-}
-
-const claimUnreachable = async (
-  db: Queries,
-  srUuid: string,
-  pinned: ReadonlySet<string>,
-): Promise<LayerRow[]> => {
-  const layers = await db.selectFrom('layers').selectAll().where('srUuid', '=', srUuid).execute()
-  const vdis = await db
-    .selectFrom('vdis')
-    .select('layerUuid')
-    .where('srUuid', '=', srUuid)
-    .where('layerUuid', 'is not', null)
-    .execute()
-  const writing = layers.filter((layer) => layer.state === 'writing')
-  const roots = [
-    ...pinned,
-    ...vdis.map((vdi) => vdi.layerUuid),
-    ...writing.map((layer) => layer.uuid),
-  ]
-  const claimed = unreachableLayers(
-    layers,
-    roots.filter((uuid) => uuid !== null),
-  )
-  for (const { uuid } of claimed) {
-    await db.updateTable('layers').set({ state: 'deleting' }).where('uuid', '=', uuid).execute()
-  }
-  return claimed.map((layer) => ({ ...layer, state: 'deleting' as const }))
 }
 
 const removeLayer = async (db: Queries, uuid: string): Promise<void> => {

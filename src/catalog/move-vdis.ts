@@ -32,12 +32,24 @@ export const moveVdis = async (db: Queries, move: MoveVdis): Promise<void> => {
     await requireStorage(db, { srUuid, layerUuid })
     // What an image of it looks like may be another: formats tell zeros from holes in units of their own.
     const contentUuid = layerUuid
+    const wasReadOnly = await isReadOnly(db, vdi.srUuid)
     await db
       .updateTable('vdis')
       .set({ srUuid, format, requestedFormat, layerUuid, contentUuid })
+      // It was so because of where it lay.
+      .$if(wasReadOnly, (update) => update.set({ readOnly: vdi.isSnapshot }))
       .where('uuid', '=', vdi.uuid)
       .execute()
   }
+}
+
+const isReadOnly = async (db: Queries, srUuid: string): Promise<boolean> => {
+  const sr = await db
+    .selectFrom('srs')
+    .select('readOnly')
+    .where('uuid', '=', srUuid)
+    .executeTakeFirst()
+  return sr?.readOnly === true
 }
 
 /** The same content of the same size: a merge of its layers does not matter. */

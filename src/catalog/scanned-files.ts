@@ -127,7 +127,10 @@ const createLayerMaker = (
   const uuids = new Map(layers.map((layer) => [layerFileName(layer), layer.uuid]))
   const ensure: LayerMaker = async (fileName) => {
     const known = uuids.get(fileName)
-    if (known !== undefined) return known
+    if (known !== undefined) {
+      await db.updateTable('layers').set({ destroyed: false }).where('uuid', '=', known).execute()
+      return known
+    }
     const file = files.get(fileName)!
     const parentUuid = file.parentName === null ? null : await ensure(file.parentName)
     const uuid = (await isLayer(db, file.uuid)) ? randomUUID() : file.uuid
@@ -144,6 +147,7 @@ const createLayerMaker = (
         hasData: true,
         fileName,
         fileStamp: file.stamp,
+        destroyed: false,
         createdAt: earlier(file.changedAt, now()),
       })
       .execute()
@@ -173,7 +177,7 @@ const renewLayers = async (
     const { stamp: fileStamp, virtualSize, fileSize } = file
     await db
       .updateTable('layers')
-      .set({ parentUuid, fileStamp, virtualSize, fileSize })
+      .set({ parentUuid, fileStamp, virtualSize, fileSize, destroyed: false })
       .where('uuid', '=', layer.uuid)
       .execute()
     renewed.set(layer.uuid, layer)
@@ -184,7 +188,7 @@ const renewLayers = async (
 /** Why a file cannot become the VDI; undefined: it can. */
 const refusal = async (
   db: Queries,
-  { files }: FolderContents,
+  { srUuid, files }: FolderContents,
   { layers, vdis }: SrContents,
   fileName: string,
   uuid: string,
@@ -199,6 +203,7 @@ const refusal = async (
     .select('srUuid')
     .where('uuid', '=', uuid)
     .executeTakeFirst()
+  if (other?.srUuid === srUuid) return `the VDI ${uuid} was written anew and no longer needs it`
   return other && `the storage repository ${other.srUuid} has a VDI of the uuid ${uuid}`
 }
 

@@ -75,6 +75,8 @@ export interface LayerTable {
   fileName: string | null
   /** What the file looked like when it was found, for one that others may change; null: ours. */
   fileStamp: string | null
+  /** Of such a file: VDI.destroy has asked for it to go. Others are never deleted. */
+  destroyed: boolean
   createdAt: Date
 }
 

@@ -4,6 +4,7 @@
 import { randomUUID } from 'node:crypto'
 import { AppError } from '../errors.ts'
 import { formatBytes } from '../units.ts'
+import { markDestroyed } from './claim-unreachable.ts'
 import type { Database, Queries } from './database.ts'
 import type { MoveVdis } from './move-vdis.ts'
 import { moveVdis } from './move-vdis.ts'
@@ -102,13 +103,12 @@ export const createVdis = (database: Database, now: () => Date): Vdis => ({
       await db.updateTable('vdis').set({ virtualSize }).where('uuid', '=', uuid).execute()
     }),
   move: (move) => database.transaction((db) => moveVdis(db, move)),
-  async destroy(uuid) {
-    const { numDeletedRows } = await database.db
-      .deleteFrom('vdis')
-      .where('uuid', '=', uuid)
-      .executeTakeFirst()
-    if (numDeletedRows === 0n) throw handleInvalid('VDI', uuid)
-  },
+  destroy: (uuid) =>
+    database.transaction(async (db) => {
+      const { srUuid, layerUuid } = await requireVdi(db, uuid)
+      await db.deleteFrom('vdis').where('uuid', '=', uuid).execute()
+      if (layerUuid !== null) await markDestroyed(db, srUuid, layerUuid)
+    }),
 })
 
 /** As Vdis.create, inside a transaction of another. */

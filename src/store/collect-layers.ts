@@ -24,11 +24,8 @@ interface CollectorPorts {
 export interface Collector {
   /** @returns how many layers went; undefined where nothing may be written: that storage repository is left alone */
   collect(srUuid: string): Promise<number | undefined>
-  /**
-   * At start, before anything is written: ends what a crash has left half-done. How many layers went.
-   * @param srUuid only there
-   */
-  recover(srUuid?: string): Promise<number>
+  /** Before anything is written there: ends what a crash has left half-done. How many layers went. */
+  recover(srUuid: string, store: Store): Promise<number>
 }
 
 export const createCollector = ({
@@ -72,10 +69,12 @@ export const createCollector = ({
   const collect = async (srUuid: string): Promise<number | undefined> => {
     const from = source(srUuid)
     const sr = await catalog.srs.get(srUuid)
-    if (from === undefined || sr === undefined || sr.readOnly) return undefined
-    const others = await neededByOthers(srUuid)
+    if (from === undefined || sr === undefined) return undefined
+    const others = sr.readOnly ? [] : await neededByOthers(srUuid)
     const held = (): ReadonlySet<string> => new Set([...pins().held(), ...others])
     const unreachable = await oneAtATime(() => catalog.layers.claimUnreachable(srUuid, held()))
+    // Files of others are all that a read-only one has: what nobody needs of them has been forgotten.
+    if (sr.readOnly) return undefined
     for (const layer of unreachable) await removeLayer(from.store, layer)
     await dropData(srUuid, from, held)
     return unreachable.length
@@ -83,22 +82,17 @@ export const createCollector = ({
 
   return {
     collect: (srUuid) => turnOf(srUuid)(() => collect(srUuid)),
-    async recover(only) {
-      const isMeant = (srUuid: string): boolean => only === undefined || only === srUuid
-      for (const { uuid, readOnly } of await catalog.srs.list()) {
-        if (isMeant(uuid) && !readOnly) await source(uuid)?.store.clearStaging()
+    async recover(srUuid, store) {
+      const sr = await catalog.srs.get(srUuid)
+      if (sr === undefined || sr.readOnly) return 0
+      await store.clearStaging()
+      const isThere = (layer: LayerRow): boolean => layer.srUuid === srUuid
+      const unfinished = (await catalog.layers.unfinished()).filter(isThere)
+      for (const layer of unfinished) await removeLayer(store, layer)
+      for (const layer of (await catalog.keptMaps.list()).filter(isThere)) {
+        await store.removeData(layer)
       }
-      let count = 0
-      for (const layer of await catalog.layers.unfinished()) {
-        const from = isMeant(layer.srUuid) ? source(layer.srUuid) : undefined
-        if (from === undefined) continue
-        await removeLayer(from.store, layer)
-        count += 1
-      }
-      for (const layer of await catalog.keptMaps.list()) {
-        if (isMeant(layer.srUuid)) await source(layer.srUuid)?.store.removeData(layer)
-      }
-      return count
+      return unfinished.length
     },
   }
 }

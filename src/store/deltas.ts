@@ -71,7 +71,7 @@ export interface DeltaParts {
   /** Looks up chains in one step, and holds them until they are released. */
   readonly pinChains: (layerUuids: readonly (string | null)[]) => Promise<PinnedChain[]>
   readonly followChanges: FollowChanges
-  /** Opens a VDI for reading all of it. */
+  /** Opens a VDI for reading all of it, as its row says: ChangedFileError where that is no longer so. */
   readonly openVdi: (vdi: VdiRow) => Promise<Pick<OpenedVdi, 'disk' | 'verify'>>
 }
 

@@ -16,6 +16,7 @@ import { throwIfAborted } from '../disk/disk.ts'
 import { settleAll } from '../disk/settle.ts'
 import { AppError } from '../errors.ts'
 import { formatBytes, MiB } from '../units.ts'
+import { imageUuidOf } from './file-stamp.ts'
 import type { LayerSource } from './open-chain.ts'
 import { openChain } from './open-chain.ts'
 import { layerFileName } from './store.ts'
@@ -116,7 +117,7 @@ const replaceTop = async (
       ...(parent &&
         under && {
           parent: {
-            uuid: parent.uuid,
+            uuid: imageUuidOf(parent),
             timestamp: parent.createdAt,
             format: parent.format,
             fileName: layerFileName(parent),

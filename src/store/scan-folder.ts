@@ -42,7 +42,7 @@ export interface Scanner {
 
   /**
    * The layers that must not be removed though no VDI lies on them: those below files that the catalog does not
-   * know, for who wrote these needs them; where nothing may be written, all.
+   * know, for who wrote these needs them.
    */
   neededByOthers(srUuid: string): Promise<string[]>
 
@@ -125,8 +125,9 @@ export const createScanner = ({ catalog, store }: ScannerOptions): Scanner => {
       ),
     async neededByOthers(srUuid) {
       const layers = await catalog.layers.list(srUuid)
-      if (layers.every((layer) => layer.fileStamp === null)) return []
-      if ((await catalog.srs.get(srUuid))?.readOnly === true) return layers.map(({ uuid }) => uuid)
+      // Others come to folders of their own; in the data folder only to what was found there once.
+      const isShared = (await catalog.srs.get(srUuid))?.path !== ''
+      if (!isShared && layers.every((layer) => layer.fileStamp === null)) return []
       return oneAtATime(srUuid, async () => {
         const { known, strangers } = resolveFolder(await look(srUuid))
         const uuids = new Map(known.map((layer) => [layerFileName(layer), layer.uuid]))

@@ -78,7 +78,7 @@ const createDetachedStore = ({ uuid }: SrPlace, reason: string): Store => {
     throw notAttached(uuid, reason)
   }
   return {
-    isDetached: true,
+    whyDetached: reason,
     createLayer: refuse,
     replaceLayer: refuse,
     openLayer: refuse,

@@ -34,6 +34,11 @@ export interface Storage {
   /** From now on the storage repository has this store. */
   attach(srUuid: string, store: Store): void
 
+  /**
+   * The same, for one whose folder may have been away: if since the start, what a crash left there goes first.
+   */
+  reattach(srUuid: string, store: Store): Promise<void>
+
   /** The storage repository is forgotten here; what lies in it stays. */
   detach(srUuid: string): void
 
@@ -90,11 +95,11 @@ export interface Storage {
 
   /**
    * At start: removes layers that a crash left half-written or half-deleted and what is left in
-   * staging, and nothing else. Then collects, and merges in the background.
-   * @param srUuid only there: for one whose folder was not there at start
+   * staging, and nothing else. Then collects, and merges in the background. What fails in one storage
+   * repository keeps none from being used.
    * @returns how many layers a crash had left
    */
-  recover(srUuid?: string): Promise<number>
+  recover(): Promise<number>
 
   /** Layers are merged no longer; what runs ends as soon as it can. */
   stop(): void
@@ -118,6 +123,9 @@ export const createStorage = ({ catalog, onError, coalescing }: StorageOptions):
   // Looking up a chain and pinning it is one step, and so is choosing what to delete.
   const oneAtATime = pLimit(1)
   const background = new Set<Promise<void>>()
+  // Those whose folder was there once since the start: they have been cleaned up.
+  const used = new Set<string>()
+  const reattaching = pLimit(1)
 
   const store = (srUuid: string): Store => {
     const found = stores.get(srUuid)
@@ -128,8 +136,12 @@ export const createStorage = ({ catalog, onError, coalescing }: StorageOptions):
 
   const files = createScanner({ catalog, store })
   const followChanges = createFollower(catalog, files)
+  const attach = (srUuid: string, store: Store): void => {
+    stores.set(srUuid, store)
+    if (store.whyDetached === undefined) used.add(srUuid)
+  }
   const isAttached = (srUuid: string): boolean =>
-    stores.has(srUuid) && stores.get(srUuid)?.isDetached !== true
+    stores.has(srUuid) && stores.get(srUuid)?.whyDetached === undefined
 
   const collector = createCollector({
     catalog,
@@ -172,27 +184,26 @@ export const createStorage = ({ catalog, onError, coalescing }: StorageOptions):
   const pinChain = async (layerUuid: string | null): Promise<PinnedChain> =>
     (await pinChains([layerUuid]))[0]!
 
-  const openPinned = (asked: VdiRow, open = openChain) =>
-    followChanges([asked], async ([now]) => {
-      const vdi = now!
-      requireData(vdi)
-      const { chain, release } = await pinChain(vdi.layerUuid)
-      try {
-        const opened = await open(source(vdi.srUuid), chain, vdi.virtualSize)
-        const verify = (): Promise<void> => opened.verify()
-        return { opened, disk: closeWith(opened, release), chain, vdi, verify }
-      } catch (error) {
-        release()
-        throw error
-      }
-    })
+  /** As the row says: throws ChangedFileError where a file is no longer what it was. */
+  const openPinned = async (vdi: VdiRow, open = openChain) => {
+    requireData(vdi)
+    const { chain, release } = await pinChain(vdi.layerUuid)
+    try {
+      const opened = await open(source(vdi.srUuid), chain, vdi.virtualSize)
+      const verify = (): Promise<void> => opened.verify()
+      return { opened, disk: closeWith(opened, release), chain, vdi, verify }
+    } catch (error) {
+      release()
+      throw error
+    }
+  }
 
   const openWhole = async (vdi: VdiRow): Promise<OpenedVdi> => {
-    const { opened: _opened, ...whole } = await openPinned(vdi)
+    const { opened: _opened, ...whole } = await followChanges([vdi], ([now]) => openPinned(now!))
     return whole
   }
 
-  const deltas = createDeltas({ source, pinChains, followChanges, openVdi: openWhole })
+  const deltas = createDeltas({ source, pinChains, followChanges, openVdi: openPinned })
 
   const requireVdi = async (uuid: string): Promise<VdiRow> => {
     const vdi = await catalog.vdis.get(uuid)
@@ -232,10 +243,17 @@ export const createStorage = ({ catalog, onError, coalescing }: StorageOptions):
     store,
     collect: (srUuid) => inBackground(srUuid, collectNow(srUuid)),
     collectNow,
-    attach: (srUuid, store) => void stores.set(srUuid, store),
+    attach,
+    reattach: (srUuid, store) =>
+      reattaching(async () => {
+        const isNew = store.whyDetached === undefined && !used.has(srUuid)
+        if (isNew) await collector.recover(srUuid, store)
+        attach(srUuid, store)
+      }),
     detach(srUuid) {
       coalescer?.leave(srUuid)
       stores.delete(srUuid)
+      used.delete(srUuid)
       files.forget(srUuid)
     },
     deltas,
@@ -251,13 +269,23 @@ export const createStorage = ({ catalog, onError, coalescing }: StorageOptions):
     openVdi: (vdi, base) =>
       base === undefined ? openWhole(vdi) : deltas.open(vdi, base, { narrow: 'never' }),
     async openRuns(vdi) {
-      const { opened, disk, ...rest } = await openPinned(vdi, openChainOnDemand)
+      const { opened, disk, ...rest } = await followChanges([vdi], ([now]) =>
+        openPinned(now!, openChainOnDemand),
+      )
       return { ...rest, runs: (range) => opened.runs(range), close: () => disk.close() }
     },
     cancel: (taskRef) => coalescer?.cancel(taskRef) ?? false,
-    async recover(srUuid) {
-      const count = await collector.recover(srUuid)
-      for (const uuid of srUuid === undefined ? stores.keys() : [srUuid]) await collectNow(uuid)
+    async recover() {
+      let count = 0
+      for (const uuid of used) {
+        try {
+          count += await collector.recover(uuid, store(uuid))
+        } catch (error) {
+          onError(error, `cleaning up the SR ${uuid} after a crash`)
+        }
+        inBackground(uuid, collectNow(uuid))
+      }
+      await Promise.all(background)
       return count
     },
     stop: () => coalescer?.stop(),

@@ -68,8 +68,8 @@ export interface Store {
 
   usage(): Promise<StoreUsage>
 
-  /** True: the folder is not there, and all but this member throws SR_NOT_ATTACHED. */
-  readonly isDetached?: boolean
+  /** Why the folder is not there: then all but this member throws SR_NOT_ATTACHED. Absent: it is there. */
+  readonly whyDetached?: string
 
   /** What lies there, layers or not. Absent: nothing but layers can. */
   readonly files?: StoreFiles

@@ -82,9 +82,12 @@ const copyNew = async (copying: Copying, sr: SrRow): Promise<string> => {
   const chosen = formatFor(vdi, sr)
   requireSizeAllowed(vdi.virtualSize, chosen.format, toRef(vdi.uuid))
   const { createdAt: _createdAt, ...rest } = vdi
+  const from = await context.catalog.srs.get(vdi.srUuid)
   const copy = {
     ...rest,
     ...notASnapshot(vdi),
+    // What lies where nothing may be written is read-only for that reason alone.
+    ...(from?.readOnly === true && { readOnly: false }),
     ...chosen,
     uuid: randomUUID(),
     srUuid: sr.uuid,

@@ -4,7 +4,7 @@ import { handleInvalid } from '../catalog/refs.ts'
 import type { SrRow } from '../catalog/srs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import { AppError } from '../errors.ts'
-import { readOnlyError } from '../store/sr-errors.ts'
+import { notAttached, readOnlyError } from '../store/sr-errors.ts'
 import type { TransferContext } from './context.ts'
 
 /** @throws AppError HANDLE_INVALID where there is none */
@@ -31,13 +31,14 @@ export const findSr = async ({ catalog }: TransferContext, name: string): Promis
 }
 
 /**
- * @throws AppError SR_OPERATION_NOT_SUPPORTED [sr] where nothing may be written, HANDLE_INVALID for a storage repository
- *   that has no store now
+ * @throws AppError SR_OPERATION_NOT_SUPPORTED [sr] where nothing may be written, SR_NOT_ATTACHED where its folder is
+ *   away, HANDLE_INVALID where there is no such storage repository
  */
 export const requireWritableSr = async (
-  { catalog, storage }: TransferContext,
+  { catalog, storage }: Pick<TransferContext, 'catalog' | 'storage'>,
   srUuid: string,
 ): Promise<void> => {
   if ((await catalog.srs.get(srUuid))?.readOnly === true) throw readOnlyError(srUuid)
-  storage.store(srUuid)
+  const { whyDetached } = storage.store(srUuid)
+  if (whyDetached !== undefined) throw notAttached(srUuid, whyDetached)
 }

@@ -124,6 +124,8 @@ const moveFamily = async (
   options: { readonly signal: AbortSignal; readonly task: TaskHandle },
 ): Promise<void> => {
   const { catalog, storage } = context
+  // Files that others have changed are looked at again: the layers are copied as the catalog knows them.
+  for (const member of family) await (await storage.openRuns(member)).close()
   const held = await storage.holdVdis(family.map(({ uuid }) => uuid))
   try {
     for (const { uuid, virtualSize } of held.vdis) {

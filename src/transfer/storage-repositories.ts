@@ -16,6 +16,7 @@ import { parseImageFileName } from '../store/inspect-file.ts'
 import type { IntroducedVdi, ScanReport } from '../store/scan-folder.ts'
 import { readOnlyError } from '../store/sr-errors.ts'
 import { makeSrStore, openSrStore } from '../store/sr-store.ts'
+import type { Store } from '../store/store.ts'
 import type { TransferContext } from './context.ts'
 
 export interface NewSr {
@@ -42,7 +43,7 @@ export interface StorageRepositories {
   create(sr: NewSr): Promise<string>
 
   /**
-   * Looks at what lies in the folder, and first whether it is there.
+   * Looks at what lies in the folder, and first whether it is there; then collects the layers that nobody needs.
    * @throws AppError SR_NOT_ATTACHED with the reason
    */
   scan(sr: SrRow): Promise<ScanReport>
@@ -83,11 +84,12 @@ export const createStorageRepositories = (
   // Two that are made at once on one folder would each find it free.
   const oneAtATime = pLimit(1)
 
-  const attach = async (sr: SrRow): Promise<void> => {
+  const open = async (sr: SrRow): Promise<Store> => {
     const { store, reason } = await openSrStore(sr, dataFolder)
-    storage.attach(sr.uuid, store)
-    if (reason === undefined) return
-    log.warn({ sr: sr.uuid, reason }, 'a storage repository is not attached')
+    if (reason !== undefined) {
+      log.warn({ sr: sr.uuid, reason }, 'a storage repository is not attached')
+    }
+    return store
   }
 
   const tell = (sr: SrRow, { added, changed, problems }: ScanReport): void => {
@@ -97,12 +99,14 @@ export const createStorageRepositories = (
   }
 
   const scan = async (sr: SrRow): Promise<ScanReport> => {
-    const wasAttached = storage.isAttached(sr.uuid)
     // A folder may have come or gone since.
-    if (sr.path !== '') await attach(sr)
-    if (!wasAttached) await storage.recover(sr.uuid)
+    if (sr.path !== '') await storage.reattach(sr.uuid, await open(sr))
     const report = await storage.files.scan(sr.uuid)
     tell(sr, report)
+    // What it found stands, whatever becomes of this.
+    await storage.collectNow(sr.uuid).catch((error: unknown) => {
+      log.error({ error, sr: sr.uuid }, 'collecting layers after a scan')
+    })
     return report
   }
 
@@ -163,7 +167,7 @@ export const createStorageRepositories = (
 
   return {
     async attachAll() {
-      for (const sr of await catalog.srs.list()) await attach(sr)
+      for (const sr of await catalog.srs.list()) storage.attach(sr.uuid, await open(sr))
     },
     create: (sr) => oneAtATime(() => create(sr)),
     scan,
@@ -181,7 +185,8 @@ export const createStorageRepositories = (
       oneAtATime(async () => {
         if (sr.readOnly) throw readOnlyError(sr.uuid)
         if (await hasVdis(sr)) throw new AppError('SR_NOT_EMPTY', [toRef(sr.uuid)])
-        await storage.settled()
+        // What its last VDIs had may be going still.
+        await storage.collectNow(sr.uuid)
         await remove(sr)
         await removeFolders(sr, dataFolder)
       }),

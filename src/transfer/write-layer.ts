@@ -8,7 +8,7 @@ import type { DiskWriter } from '../disk/disk.ts'
 import type { FormatName } from '../formats/format.ts'
 import { imageUuidOf } from '../store/file-stamp.ts'
 import type { OpenedVdi } from '../store/opened.ts'
-import type { LayerDraft } from '../store/store.ts'
+import type { LayerDraft, LayerId, Store } from '../store/store.ts'
 import { layerFileName } from '../store/store.ts'
 import { copyUnwritten, createWriteRecorder } from './copy-unwritten.ts'
 import type { TransferContext } from './context.ts'
@@ -38,10 +38,11 @@ export interface NewLayer {
  * @param write puts the content in; called once
  */
 export const writeLayer = async (
-  { catalog, storage }: TransferContext,
+  context: TransferContext,
   layer: NewLayer,
   write: (writer: DiskWriter) => Promise<void>,
 ): Promise<void> => {
+  const { catalog, storage, log } = context
   const { srUuid, virtualSize, below } = layer
   const parent = below?.chain[0]
   const isWhole = parent === undefined || (below?.chain.length ?? 0) >= maximumChain
@@ -54,10 +55,12 @@ export const writeLayer = async (
     virtualSize,
     createdAt: new Date(),
   } as const
+  // The same to the end: its folder may go and come back meanwhile.
+  const store = storage.store(srUuid)
   await catalog.layers.begin(row)
   let draft: LayerDraft | undefined
   try {
-    draft = await storage.store(srUuid).createLayer(row, {
+    draft = await store.createLayer(row, {
       size: virtualSize,
       timestamp: row.createdAt,
       ...(isWhole || below === undefined ? {} : { parent: parentOf(parent, below) }),
@@ -74,14 +77,27 @@ export const writeLayer = async (
     await below?.verify()
     await layer.commit({ uuid: row.uuid, parentUuid: row.parentUuid, fileSize })
   } catch (error) {
-    await draft?.abort()
-    // A commit that took effect and still threw: the layer is content now, and stays.
-    if ((await catalog.layers.get(row.uuid))?.state === 'sealed') throw error
-    // After seal the file lies in the repository: abort no longer removes it.
-    await storage.store(srUuid).removeLayer(row)
-    await catalog.layers.remove(row.uuid)
+    // Where that fails too, the row stays, and the next start removes what it names. Told is the first failure.
+    await discardLayer(context, store, row, draft).catch((reason: unknown) => {
+      log.error({ error: reason, sr: srUuid, layer: row.uuid }, 'removing a layer that has failed')
+    })
     throw error
   }
+}
+
+/** @param draft absent: no file was made */
+const discardLayer = async (
+  { catalog }: TransferContext,
+  store: Store,
+  layer: LayerId,
+  draft: LayerDraft | undefined,
+): Promise<void> => {
+  await draft?.abort()
+  // A commit that took effect and still threw: the layer is content now, and stays.
+  if ((await catalog.layers.get(layer.uuid))?.state === 'sealed') return
+  // After seal the file lies in the repository: abort no longer removes it.
+  if (draft !== undefined) await store.removeLayer(layer)
+  await catalog.layers.remove(layer.uuid)
 }
 
 /**

@@ -320,7 +320,10 @@ describe.skipIf(!hasTool('qemu-img') || !hasTool('curl'))('existing storage', ()
     const own = (await added.text()).trim()
     await rpc('SR.scan', sr)
     expect(await vdisOf(rpc, sr)).toEqual([...vdis, own].toSorted())
-    expect(await rpc('SR.get_sm_config', sr)).toEqual({})
+    // What an import replaced is not diskport's to delete.
+    expect(await rpc('SR.get_sm_config', sr)).toEqual({
+      'scan-problems': `${basename(img)}: the VDI ${uuidIn(img)} was written anew and no longer needs it`,
+    })
     // The layer on the VHD says of its parent what XenServer's tools want to read.
     const files = (await readdir(folder)).filter(
       (name) => name.endsWith('.vhd') && !name.startsWith(a.uuid),

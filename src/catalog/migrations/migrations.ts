@@ -5,9 +5,11 @@ import type { Migration } from 'kysely/migration'
 import * as initial from './0001-initial.ts'
 import * as snapshotsAndFolders from './0002-snapshots-and-folders.ts'
 import * as missingDisks from './0003-missing-disks.ts'
+import * as destroyedFiles from './0004-destroyed-files.ts'
 
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-initial': initial,
   '0002-snapshots-and-folders': snapshotsAndFolders,
   '0003-missing-disks': missingDisks,
+  '0004-destroyed-files': destroyedFiles,
 }

@@ -25,6 +25,7 @@ const layerOf = (
   virtualSize: GiB,
   fileSize: MiB,
   hasData: true,
+  destroyed: false,
   fileName: null,
   fileStamp: null,
   createdAt: new Date(0),

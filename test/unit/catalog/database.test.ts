@@ -168,6 +168,7 @@ describe('a migration', () => {
     expect(await catalog.vdis.get('empty')).toMatchObject({ contentUuid: null, contentAt: null })
     expect(await catalog.layers.get('top')).toMatchObject({
       hasData: true,
+      destroyed: false,
       fileName: null,
       fileStamp: null,
     })

@@ -8,7 +8,9 @@ import type { VdiRow } from '../../../src/catalog/vdis.ts'
 import type { FormatName } from '../../../src/formats/format.ts'
 import { createLayerStore } from '../../../src/store/layer-store.ts'
 import { createMemoryFolder } from '../../../src/store/memory-folder.ts'
+import { openSrStore } from '../../../src/store/sr-store.ts'
 import { createStorage } from '../../../src/store/storage.ts'
+import { requireWritableSr } from '../../../src/transfer/find.ts'
 import { createLeases } from '../../../src/transfer/leases.ts'
 import { createTransfers } from '../../../src/transfer/transfers.ts'
 import { writeLayer } from '../../../src/transfer/write-layer.ts'
@@ -20,7 +22,7 @@ const size = 8 * MiB
 
 const start = async (format: FormatName = 'qcow2') => {
   const { catalog, srUuid } = await createStartedCatalog()
-  const store = createLayerStore(createMemoryFolder())
+  const store = { ...createLayerStore(createMemoryFolder()) }
   const errors: unknown[] = []
   const storage = createStorage({
     catalog,
@@ -114,6 +116,33 @@ describe('a failed import', () => {
     const layers = await catalog.layers.list(srUuid)
     expect(layers.map((layer) => layer.uuid)).toEqual([top!.uuid])
     expect((await store.usage()).used).toBe(top!.fileSize)
+  })
+})
+
+describe('where the storage repository cannot be written', () => {
+  const away = async (uuid: string) =>
+    (await openSrStore({ uuid, path: '/nowhere/diskport', readOnly: false }, '/nowhere')).store
+
+  test('an import leaves no row when the folder is away', async () => {
+    const { write, catalog, srUuid, storage } = await start()
+    storage.attach(srUuid, await away(srUuid))
+    await expect(write(MiB, 2)).rejects.toMatchObject({ code: 'SR_NOT_ATTACHED' })
+    expect(await catalog.layers.list(srUuid)).toEqual([])
+    await expect(requireWritableSr({ catalog, storage }, srUuid)).rejects.toMatchObject({
+      code: 'SR_NOT_ATTACHED',
+      message: expect.stringContaining('/nowhere/diskport') as string,
+    })
+  })
+
+  test('and what was begun cannot be removed, the first failure is told, and the row stays', async () => {
+    const { write, catalog, srUuid, storage, store } = await start()
+    const { removeLayer } = store
+    store.removeLayer = () => Promise.reject(new Error('no way'))
+    await expect(write(MiB, 2, new Error('the client left'))).rejects.toThrow('the client left')
+    expect((await catalog.layers.list(srUuid)).map(({ state }) => state)).toEqual(['writing'])
+    store.removeLayer = removeLayer
+    expect(await storage.recover()).toBe(1)
+    expect(await catalog.layers.list(srUuid)).toEqual([])
   })
 })
 
