@@ -65,7 +65,11 @@ const ordinary = (step: Step): Command => ({
 })
 
 /** The same step, in a process that dies some calls later: then it has happened, or it has not. */
-const dying = (step: Step, calls: number, isSettling: boolean): Command => ({
+const dying = (
+  step: Step,
+  calls: number,
+  { isSettling, callsToLive }: { isSettling: boolean; callsToLive: number | undefined },
+): Command => ({
   check: ({ vdis }) => step.canRun(vdis),
   async run(model, host) {
     const change = await step.prepare(host, model.vdis)
@@ -82,7 +86,7 @@ const dying = (step: Step, calls: number, isSettling: boolean): Command => ({
     } catch (error) {
       if (!life.isOver) throw error
     }
-    await host.restart()
+    await host.restart(callsToLive)
     const [made] = await host.unnamed()
     if (change.made !== undefined && made !== undefined) host.named(change.made, made)
     const hasHappened =
@@ -94,7 +98,11 @@ const dying = (step: Step, calls: number, isSettling: boolean): Command => ({
     if (hasHappened) model.vdis = change.after
     await host.expectAll(model.vdis)
   },
-  toString: () => `dying after ${calls} calls${isSettling ? ', merging too' : ''}: ${step.name}`,
+  toString: () => {
+    const merging = isSettling ? ', merging too' : ''
+    const twice = callsToLive === undefined ? '' : `, and ${callsToLive} calls after its start`
+    return `dying after ${calls} calls${merging}${twice}: ${step.name}`
+  },
 })
 
 const settling: Command = {
@@ -106,19 +114,24 @@ const settling: Command = {
   toString: () => 'settle',
 }
 
-const restarting: Command = {
+const restarting = (callsToLive: number | undefined): Command => ({
   check: () => true,
   async run({ vdis }, host) {
     count('restart')
-    await host.restart()
+    await host.restart(callsToLive)
     await host.expectAll(vdis)
   },
-  toString: () => 'restart',
-}
+  toString: () => `restart${callsToLive === undefined ? '' : `, dying after ${callsToLive} calls`}`,
+})
 
 const change = changingSteps.map(ordinary)
+const callsToLive = fc.option(fc.nat(40), { nil: undefined })
 const death = fc
-  .tuple(changingSteps, fc.oneof(fc.nat(40), fc.nat(200)), fc.boolean())
+  .tuple(
+    changingSteps,
+    fc.oneof(fc.nat(40), fc.nat(200)),
+    fc.record({ isSettling: fc.boolean(), callsToLive }),
+  )
   .map((parts) => dying(...parts))
 
 const commands = fc.commands<Model, ModelHost, false>(
@@ -128,7 +141,7 @@ const commands = fc.commands<Model, ModelHost, false>(
     lookingSteps.map(ordinary),
     death,
     fc.constant(settling),
-    fc.constant(restarting),
+    callsToLive.map(restarting),
   ],
   {
     maxCommands: 100,

@@ -42,6 +42,7 @@ const start = async (
   folder: string,
   { maximumDepth, onMerge }: ModelHostOptions,
   errors: unknown[],
+  callsToLive = Infinity,
 ) => {
   const life = createLife()
   const opened = await createCatalog(join(folder, 'catalog.db'), { passwordCost: cheapPasswords })
@@ -66,8 +67,14 @@ const start = async (
   for (const uuid of places) {
     storage.attach(uuid, createLayerStore(life.lend(await openFileFolder(join(folder, uuid)))))
   }
-  await catalog.tasks.failAbandoned()
-  await storage.recover()
+  life.endAfter(callsToLive)
+  try {
+    await catalog.tasks.failAbandoned()
+    await storage.recover()
+    life.endAfter(Infinity)
+  } catch (error) {
+    if (!life.isOver) throw error
+  }
   const context: TransferContext = {
     catalog,
     storage,
@@ -128,6 +135,16 @@ export const createModelHost = async (options: ModelHostOptions) => {
   const settle = async (): Promise<void> => {
     for (const srUuid of running.places) await running.storage.collectNow(srUuid)
     await running.storage.settled()
+  }
+
+  const die = async (): Promise<void> => {
+    const { life, storage, close } = running
+    life.endAfter(0)
+    await closeReaders()
+    storage.stop()
+    await storage.settled()
+    await life.idle()
+    await close()
   }
 
   return {
@@ -238,15 +255,15 @@ export const createModelHost = async (options: ModelHostOptions) => {
       }
     },
 
-    /** The process dies now, if it has not yet, and starts again. */
-    async restart(): Promise<void> {
-      const { life, storage, close } = running
-      life.endAfter(0)
-      await closeReaders()
-      storage.stop()
-      await storage.settled()
-      await life.idle()
-      await close()
+    /**
+     * The process dies now, if it has not yet, and starts again.
+     * @param callsToLive given: that start dies too after so many calls, unless it is done, and there is one more
+     */
+    async restart(callsToLive?: number): Promise<void> {
+      await die()
+      running = await start(folder, options, errors, callsToLive)
+      if (!running.life.isOver) return
+      await die()
       running = await start(folder, options, errors)
     },
 
