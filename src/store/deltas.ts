@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto'
 import type { LayerRow } from '../catalog/layers.ts'
+import { METADATA_ONLY } from '../catalog/schema.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import type { BlockMap } from '../disk/block-map.ts'
 import { emptyBlockMap } from '../disk/block-map.ts'
@@ -80,7 +81,10 @@ export const createDeltas = ({ source, pinChains, followChanges, openVdi }: Delt
 
   const pinBoth = async (vdi: VdiRow, base: VdiRow): Promise<Chains> => {
     const [own, below] = await pinChains([vdi.layerUuid, base.layerUuid])
-    return compareChains(own!, below!)
+    const chains = compareChains(own!, below!)
+    // Of one whose data was destroyed the layers may still have it, for others: it is not shown.
+    const hasData = chains.hasData && [vdi, base].every(({ type }) => type !== METADATA_ONLY)
+    return { ...chains, hasData }
   }
 
   const compare = async (
@@ -197,7 +201,7 @@ interface Chains {
   readonly sharesLayers: boolean
   /** Of the largest layer that both have; 0 for none. */
   readonly sharedSize: number
-  /** Whether each layer still has its data, and not only its map. */
+  /** Whether both can be read: each layer still has its data, and not only its map. */
   readonly hasData: boolean
   readonly release: () => void
 }

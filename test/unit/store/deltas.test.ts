@@ -165,6 +165,20 @@ describe('narrowing', () => {
     expect(on.counts.bytes).toBe(0)
   })
 
+  test('not where the data of one was destroyed, even if its layers still have it for others', async () => {
+    const on = await start()
+    const { vdi, base } = await unrelated(on)
+    const snapshot = { isSnapshot: true, snapshotOfUuid: base, cbtEnabled: true }
+    const bare = await on.clone(base, snapshot)
+    await on.catalog.keptMaps.destroyData(bare)
+    expect(await on.changes(vdi, bare)).toEqual({ changed: [[0, 2 * MiB]], how: 'maps' })
+    expect(await on.changes(bare, vdi)).toEqual({ changed: [[0, 2 * MiB]], how: 'maps' })
+    await expect(on.changes(vdi, bare, 'always')).rejects.toMatchObject({
+      code: 'VDI_INCOMPATIBLE_TYPE',
+      message: expect.stringContaining('only the block map is left') as string,
+    })
+  })
+
   test('not unasked where a layer is shared, but where it is asked for', async () => {
     const on = await start()
     const vdi = await on.createVdi(size)
