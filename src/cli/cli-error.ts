@@ -49,6 +49,7 @@ const parameterNames: Readonly<Record<string, readonly string[]>> = {
   VDI_INCOMPATIBLE_TYPE: ['vdi', 'type'],
   VDI_IN_USE: ['vdi', 'operation'],
   VDI_IO_ERROR: ['reason'],
+  VDI_NO_CBT_METADATA: ['vdi'],
   VDI_READONLY: ['vdi'],
   VDI_TOO_LARGE: ['vdi', 'maximum size'],
   VDI_TOO_SMALL: ['vdi', 'minimum size'],
