@@ -8,7 +8,14 @@ import { curl } from '../support/curl.ts'
 import { shareServer } from '../support/server.ts'
 import { convertSource, createRawSource, expectSameGuest } from '../support/sources.ts'
 import { createTestFolder, hasTool, qemuImg } from '../support/tools.ts'
-import { asRoot, download, expectStatus, exportUrl, upload } from '../support/transfer.ts'
+import {
+  asRoot,
+  download,
+  expectStatus,
+  exportUrl,
+  upload,
+  uploadNew,
+} from '../support/transfer.ts'
 import { createXe } from '../support/xe-program.ts'
 
 const KiB = 1024
@@ -109,15 +116,13 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('xe', async () => {
     }
     const folder = await createTestFolder()
     for (const format of ['vhd', 'qcow2'] as const) {
-      const [full, delta] = [join(folder, `full.${format}`), join(folder, `delta.${format}`)]
-      const into = [`format=${format}`]
-      await ask('vdi-export', `uuid=${snapshot}`, `filename=${full}`, ...into)
-      await ask('vdi-export', `uuid=${vdi}`, `base=${snapshot}`, `filename=${delta}`, ...into)
+      const delta = join(folder, `delta.${format}`)
+      const [path, into] = [`filename=${delta}`, `format=${format}`]
+      await ask('vdi-export', `uuid=${vdi}`, `base=${snapshot}`, path, into)
       expect((await stat(delta)).size).toBe(format === 'vhd' ? vhd : compatible)
-      const restored = await createVdi(size)
-      for (const image of [full, delta]) {
-        await ask('vdi-import', `uuid=${restored}`, `filename=${image}`, ...into)
-      }
+      const full = (await download(server, snapshot, format)).bodyFile
+      const restored = await uploadNew(server, full, format)
+      await ask('vdi-import', `uuid=${restored}`, path, into)
       const { bodyFile } = await download(server, restored, 'qcow2')
       await expectSameGuest([bodyFile, 'qcow2'], [whole, 'qcow2'])
       await qemuImg('check', '-f', 'qcow2', bodyFile)
