@@ -245,9 +245,14 @@ const isToBeNarrowed = (
   return differing.reduce((sum, map) => sum + map.countBytes('data'), 0) <= smallComparison
 }
 
+/** Of the kinds alone: which layers they lie in is not sent, and merging changes it. */
 const digestOf = (map: BlockMap): string => {
   const digest = createHash('sha256')
-  for (const { offset, kind } of map.runs()) digest.update(`${offset} ${kind}\n`)
+  let last = ''
+  for (const { offset, kind } of map.runs()) {
+    if (kind !== last) digest.update(`${offset} ${kind}\n`)
+    last = kind
+  }
   return digest.update(String(map.size)).digest('base64url')
 }
 

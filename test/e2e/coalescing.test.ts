@@ -15,13 +15,13 @@ import { createTestFolder, hasTool, qemuImg, run } from '../support/tools.ts'
 import { asRoot, download, expectStatus, exportUrl, upload } from '../support/transfer.ts'
 import { eventually } from '../support/wait.ts'
 
-const size = 12 << 20
+const size = 6 << 20
 
-/** Six stretches of 192 KiB, with the pattern of `seed`. */
+/** Four stretches of 128 KiB, with the pattern of `seed`. */
 const stretches = (seed: number) =>
-  Array.from({ length: 6 }, (_, part) => {
-    const bytes = Buffer.alloc(192 << 10)
-    const offset = ((seed * 7 + part * 31) % 60) * bytes.length
+  Array.from({ length: 4 }, (_, part) => {
+    const bytes = Buffer.alloc(128 << 10)
+    const offset = ((seed * 7 + part * 31) % 48) * bytes.length
     fillPattern(offset, bytes, seed)
     return { offset, bytes }
   })
@@ -88,6 +88,16 @@ const moments: Record<'begun' | 'staged' | 'merged' | 'whenever', Moment> = {
   whenever: async () => true,
 }
 
+/** Slowly it is met in the middle, fast when files change places, maps follow and layers go. */
+const kills = [
+  ['1', 'begun'],
+  ['1', 'staged'],
+  ['1', 'whenever'],
+  ['100000', 'begun'],
+  ['100000', 'merged'],
+  ['100000', 'whenever'],
+] as const
+
 const newData = (): Promise<string> => mkdtemp(join(tmpdir(), 'diskport-data-'))
 
 describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('coalescing', () => {
@@ -103,19 +113,15 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('coalescing', () => {
       let last = await digest(first, uuid, 'qcow2')
       await first.kill()
 
-      // Slowly it is met in the middle, fast when files change places, maps follow and layers go.
-      for (const rate of ['3', '100000']) {
-        for (const moment of Object.values(moments)) {
-          const args = ['--max-chain-depth', '3', '--coalesce-rate', rate]
-          const server = await startServer({ dataFolder, args })
-          expect(await digest(server, uuid, 'qcow2')).toBe(last)
-          await growth.add(server, uuid, 1)
-          const added = await digest(server, uuid, 'qcow2')
-          await eventually('the moment', async () => (await moment(server)) || undefined)
-          expect(await digest(server, uuid, 'qcow2')).toBe(added)
-          last = added
-          await server.kill()
-        }
+      for (const [rate, moment] of kills) {
+        const args = ['--max-chain-depth', '3', '--coalesce-rate', rate]
+        const server = await startServer({ dataFolder, args })
+        expect(await digest(server, uuid, 'qcow2')).toBe(last)
+        await growth.add(server, uuid, 1)
+        await eventually('the moment', async () => (await moments[moment](server)) || undefined)
+        // In the middle of it; the next server shows whether that was right.
+        last = await digest(server, uuid, 'qcow2')
+        await server.kill()
       }
 
       const settled = await startServer({ dataFolder, args: ['--max-chain-depth', '3'] })
@@ -163,7 +169,7 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('coalescing', () => {
       await run('curl', ['-sS', '-f', ...asRoot, '-C', '-', '-o', path, url])
       expectSameBytes(await readFile(path), bytes, path)
       const head = await curl(...asRoot, '-I', url)
-      expect(head.headers.get('etag')).toBe(etag)
+      expect([path, head.headers.get('etag')]).toEqual([path, etag])
     }
   })
 

@@ -1,10 +1,11 @@
 // Transfers that do not end as they should: a client that goes, a server that is killed or told to
 // stop. What a VDI holds is always the old content or the new, never something between.
 
+import { readdirSync, watch } from 'node:fs'
 import { mkdtemp, readFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { formatNames } from '../../src/formats/format.ts'
 import { curl } from '../support/curl.ts'
@@ -56,6 +57,27 @@ const expectTidy = async (server: TestServer, layers: readonly string[]): Promis
 /** How far an import is when the server dies: its last byte sent, its layer in place, its answer there. */
 const moments = ['sent', 'sealed', 'sent', 'answered'] as const
 
+/**
+ * A layer that is not one of `layers` lies in its place. The folder tells it at once: the old layer may be gone soon, so
+ * their number may never be seen to grow.
+ */
+const untilNewLayer = async (server: TestServer, layers: readonly string[]): Promise<void> => {
+  const folder = join(server.dataFolder, dirname(layers[0]!))
+  const old = new Set(layers.map((path) => basename(path)))
+  const isNew = (name: string | null): boolean =>
+    name?.endsWith('.qcow2') === true && !old.has(name)
+  const seen = Promise.withResolvers<void>()
+  const watcher = watch(folder, (_, name) => {
+    if (isNew(name)) seen.resolve()
+  })
+  try {
+    // It may have come before the watch.
+    if (!readdirSync(folder).some(isNew)) await within('a new layer', seen.promise)
+  } finally {
+    watcher.close()
+  }
+}
+
 const untilReached = async (
   moment: (typeof moments)[number],
   server: TestServer,
@@ -63,10 +85,7 @@ const untilReached = async (
   answer: Promise<unknown>,
 ): Promise<void> => {
   if (moment === 'answered') await answer
-  if (moment !== 'sealed') return
-  await eventually('a new layer', async () =>
-    (await listLayers(server.dataFolder)).length > layers.length ? true : undefined,
-  )
+  if (moment === 'sealed') await untilNewLayer(server, layers)
 }
 
 describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('interruptions', () => {

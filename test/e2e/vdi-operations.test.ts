@@ -3,7 +3,7 @@
 
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, extname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { createCatalog } from '../../src/catalog/catalog.ts'
 import { createVdi, login } from '../support/json-rpc.ts'
@@ -130,7 +130,7 @@ describe.skipIf(lacksTools)('a snapshot', () => {
       /^ +snapshot-time \( RO\) *: 20\d{6}T\d\d:\d\d:\d\dZ$/m,
       /^ +read-only \( ?R[OW]\) *: true$/m,
       /^ +sm-config \(MR[OW]\) *: image-format: qcow2$/m,
-      /^ +allowed-operations \(SRO\) *: snapshot; clone; copy; destroy$/m,
+      /^ +allowed-operations \(SRO\) *: snapshot; clone; copy; list_changed_blocks; update; forget; destroy$/m,
     ]) {
       expect(shown).toMatch(line)
     }
@@ -184,46 +184,58 @@ describe.skipIf(lacksTools)('between two storage repositories', () => {
     })
   })
 
-  test('vdi-pool-migrate takes a VDI and its snapshots along, in another format', async () => {
-    const { server, other } = await startWithTwo()
-    const { xe, ask } = createXe(server)
-    const vdi = await createWritten(server, 'vhd')
-    const snapshot = await ask('vdi-snapshot', `uuid=${vdi}`)
-    await change(server, vdi, 5)
-    const before = [await rawOf(server, vdi), await rawOf(server, snapshot)] as const
-    const target = [`uuid=${vdi}`, `sr-uuid=${other}`]
-    const refused = await xe('vdi-pool-migrate', ...target, 'dest-img-format=vmdk')
-    expect(refused).toMatchObject({ code: 1, out: '' })
-    expect(refused.err).toContain(`Image format vmdk is not supported by ${other}\n`)
+  test.each([
+    ['vhd', 'qcow2'],
+    ['raw', 'vhd'],
+  ] as const)(
+    'vdi-pool-migrate takes a VDI in %s and its snapshots along, into %s',
+    async (format, wanted) => {
+      const { server, other } = await startWithTwo()
+      const { xe, ask } = createXe(server)
+      const vdi = await createWritten(server, format)
+      const snapshot = await ask('vdi-snapshot', `uuid=${vdi}`)
+      await change(server, vdi, 5)
+      const before = [await rawOf(server, vdi), await rawOf(server, snapshot)] as const
+      const target = [`uuid=${vdi}`, `sr-uuid=${other}`]
+      const refused = await xe('vdi-pool-migrate', ...target, 'dest-img-format=vmdk')
+      expect(refused).toMatchObject({ code: 1, out: '' })
+      expect(refused.err).toContain(`Image format vmdk is not supported by ${other}\n`)
 
-    const moved = await xe('vdi-pool-migrate', ...target, 'dest-img-format=qcow2', '--progress')
-    expect(moved).toMatchObject({ code: 0, out: `${vdi}\n` })
-    expect(moved.err).toMatch(/\(100% ETA 00:00:00\) *\nTotal time: /)
-    await expectSameGuest(await rawOf(server, vdi), before[0])
-    await expectSameGuest(await rawOf(server, snapshot), before[1])
-    for (const uuid of [vdi, snapshot]) {
-      const record = await ask('vdi-list', `uuid=${uuid}`, 'params=sr-uuid,sm-config')
-      expect(record).toContain(other)
-      expect(record).toContain('image-format: qcow2')
-    }
-    const layers = await expectCleanLayers(server.dataFolder)
-    expect(layers.map((path) => dirname(path))).toEqual([`sr/${other}`, `sr/${other}`])
+      const moved = await xe(
+        'vdi-pool-migrate',
+        ...target,
+        `dest-img-format=${wanted}`,
+        '--progress',
+      )
+      expect(moved).toMatchObject({ code: 0, out: `${vdi}\n` })
+      expect(moved.err).toMatch(/\(100% ETA 00:00:00\) *\nTotal time: /)
+      await expectSameGuest(await rawOf(server, vdi), before[0])
+      await expectSameGuest(await rawOf(server, snapshot), before[1])
+      for (const uuid of [vdi, snapshot]) {
+        const record = await ask('vdi-list', `uuid=${uuid}`, 'params=sr-uuid,sm-config')
+        expect(record).toContain(other)
+        expect(record).toContain(`image-format: ${wanted}`)
+      }
+      const layers = await expectCleanLayers(server.dataFolder)
+      expect(layers.map((path) => dirname(path))).toEqual([`sr/${other}`, `sr/${other}`])
+      expect(layers.map((path) => extname(path))).toEqual([`.${wanted}`, `.${wanted}`])
 
-    const delta = join(await createTestFolder(), 'delta.vhd')
-    const exporting = [`uuid=${vdi}`, `base=${snapshot}`, `filename=${delta}`, 'format=vhd']
-    await ask('vdi-export', ...exporting)
-    // Two blocks of 2 MiB at most for each of the two changes, and what a VHD has beside.
-    const { stdout } = await qemuImg('info', '--output=json', '-f', 'vpc', delta)
-    const info = JSON.parse(stdout) as { 'actual-size': number }
-    expect(info['actual-size']).toBeLessThan(9 << 20)
-    const restored = await uploadNew(
-      server,
-      (await download(server, snapshot, 'vhd')).bodyFile,
-      'vhd',
-    )
-    await expectStatus(await upload(server, restored, delta, 'vhd'), 200)
-    await expectSameGuest(await rawOf(server, restored), before[0])
-  })
+      const delta = join(await createTestFolder(), 'delta.vhd')
+      const exporting = [`uuid=${vdi}`, `base=${snapshot}`, `filename=${delta}`, 'format=vhd']
+      await ask('vdi-export', ...exporting)
+      // Two blocks of 2 MiB at most for each of the two changes, and what a VHD has beside.
+      const { stdout } = await qemuImg('info', '--output=json', '-f', 'vpc', delta)
+      const info = JSON.parse(stdout) as { 'actual-size': number }
+      expect(info['actual-size']).toBeLessThan(9 << 20)
+      const restored = await uploadNew(
+        server,
+        (await download(server, snapshot, 'vhd')).bodyFile,
+        'vhd',
+      )
+      await expectStatus(await upload(server, restored, delta, 'vhd'), 200)
+      await expectSameGuest(await rawOf(server, restored), before[0])
+    },
+  )
 
   test('kill -9 in the middle of it: all here or all there, and nothing beside', async () => {
     const { server: first, other } = await startWithTwo()

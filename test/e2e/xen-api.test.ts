@@ -2,13 +2,12 @@
 // ways, over each of its transports.
 
 import { randomBytes, randomUUID } from 'node:crypto'
-import { createWriteStream } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PassThrough, type Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { describe, expect, test, vi } from 'vitest'
-import { type FormatName, formatNames } from '../../src/formats/format.ts'
+import { formatNames } from '../../src/formats/format.ts'
 import { shareServer, startServer, type TestServer } from '../support/server.ts'
 import {
   convertSource,
@@ -19,36 +18,24 @@ import {
 import { createTestFolder, hasTool } from '../support/tools.ts'
 import { eventually, within } from '../support/wait.ts'
 import type { CachedRecord, XenApi } from '../support/xen-api.ts'
-import { connectXenApi, createXenApi, streamOf, untilGone, untilSeen } from '../support/xen-api.ts'
+import { connectXenApi, createXenApi, untilGone, untilSeen } from '../support/xen-api.ts'
+import {
+  createXenApiVdi,
+  exportFile,
+  exportPath,
+  importFile,
+  importPath,
+  newVdi,
+} from '../support/xen-api-disks.ts'
 
 const lengths = ['known', 'unknown'] as const
 const size = 24 << 20
-const importPath = '/import_raw_vdi/'
-const exportPath = '/export_raw_vdi/'
 
 // The library warns of uploads without a length, and of each connection that breaks.
 vi.spyOn(console, 'warn').mockReturnValue()
 
-const srOf = (xapi: XenApi): string =>
-  Object.values(xapi.objects.all).find(({ $type }) => $type === 'SR')!.$ref
-
-const newVdi = (xapi: XenApi, virtualSize = size) => ({
-  name_label: 'from orchestra',
-  name_description: '',
-  SR: srOf(xapi),
-  virtual_size: virtualSize,
-  type: 'user',
-  sharable: false,
-  read_only: false,
-  other_config: {},
-  sm_config: {},
-})
-
-/** Makes a VDI, and waits for the events to bring it. */
-const createVdi = async (xapi: XenApi, virtualSize?: number): Promise<CachedRecord> => {
-  const ref = await xapi.call<string>('VDI.create', newVdi(xapi, virtualSize))
-  return untilSeen(xapi, 'the new VDI', ({ $ref }) => $ref === ref)
-}
+const createVdi = (xapi: XenApi, virtualSize = size): Promise<CachedRecord> =>
+  createXenApiVdi(xapi, virtualSize)
 
 /**
  * Most of it is data, more than the buffers of a connection hold: where xen-api tells no length and has written its last
@@ -56,29 +43,6 @@ const createVdi = async (xapi: XenApi, virtualSize?: number): Promise<CachedReco
  */
 const createSource = async (folder: string, name = 'source.raw', seed = 0): Promise<string> =>
   createRawSource(folder, name, { size, seed, parts: [[1 << 20, 20 << 20]] })
-
-/** Uploads a file as it is; what the task gives. */
-const importFile = async (
-  xapi: XenApi,
-  vdi: CachedRecord,
-  path: string,
-  format: FormatName,
-  length: 'known' | 'unknown' = 'known',
-): Promise<unknown> =>
-  xapi.putResource(await streamOf(path, length), importPath, { query: { vdi: vdi.$ref, format } })
-
-/** Downloads into a new file and waits for the task; its path. */
-const exportFile = async (
-  xapi: XenApi,
-  query: { vdi: string; format: FormatName; base?: string },
-): Promise<string> => {
-  const target = join(await createTestFolder(), `out.${query.format}`)
-  const { statusCode, body, task } = await xapi.getResource(exportPath, { query })
-  expect(statusCode).toBe(200)
-  await pipeline(body, createWriteStream(target))
-  expect(await within('the task of an export', task)).toBe('')
-  return target
-}
 
 const expectContent = async (xapi: XenApi, vdi: CachedRecord, source: string): Promise<void> => {
   const raw = await exportFile(xapi, { vdi: vdi.$ref, format: 'raw' })
@@ -150,9 +114,9 @@ describe.skipIf(!hasTool('qemu-img')).each(['json-rpc', 'xml-rpc'] as const)(
 
     test('callAsync gives the result of its task, and its error', async () => {
       const xapi = await connect()
-      const ref = await xapi.callAsync<string>('VDI.create', newVdi(xapi))
+      const ref = await xapi.callAsync<string>('VDI.create', newVdi(xapi, size))
       expect(Number(await xapi.call('VDI.get_virtual_size', ref))).toBe(size)
-      const nowhere = { ...newVdi(xapi), SR: 'OpaqueRef:nowhere' }
+      const nowhere = { ...newVdi(xapi, size), SR: 'OpaqueRef:nowhere' }
       await expect(xapi.callAsync('VDI.create', nowhere)).rejects.toMatchObject({
         code: 'HANDLE_INVALID',
         params: ['SR', 'OpaqueRef:nowhere'],

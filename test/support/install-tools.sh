@@ -1,9 +1,9 @@
 #!/bin/sh
-# Installs what the tests call beside Node: qemu-img, curl, wget, aria2c, python3, openssl; with arguments
+# Installs what the tests call beside Node: qemu-img, curl, wget, aria2c, python3, openssl, 7zz; with arguments
 # `command:package …` those instead. Does nothing where they are there; where they cannot be installed, says
 # so: the tests that need them then fail in CI and skip elsewhere.
 set -u
-[ $# -gt 0 ] || set -- qemu-img:qemu-utils curl:curl wget:wget aria2c:aria2 python3:python3 openssl:openssl
+[ $# -gt 0 ] || set -- qemu-img:qemu-utils curl:curl wget:wget aria2c:aria2 python3:python3 openssl:openssl 7zz:7zip
 missing=''
 for pair in "$@"; do
   command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"

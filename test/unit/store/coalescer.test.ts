@@ -49,6 +49,22 @@ const createGate = () => {
 }
 
 describe('merging', () => {
+  test('leaves the name of what a delta sends, where layers met side by side', async () => {
+    const { open, srUuid, depth, uuid, vdi, tree } = await start(6)
+    const base = await tree.createVdi(size, 'qcow2')
+    const storage = open()
+    const basis = async (): Promise<string> => {
+      const [row, baseRow] = [await vdi(uuid), await vdi(base)]
+      const { disk, basis } = await storage.deltas.open(row, baseRow, { narrow: 'small' })
+      await disk.close()
+      return basis
+    }
+    const before = await basis()
+    await settle(storage, srUuid)
+    expect(await depth(uuid)).toBe(2)
+    expect(await basis()).toBe(before)
+  })
+
   test('brings the chain to the limit, as a task with its outcome', async () => {
     const { open, srUuid, depth, uuid, shown, vdi, tasks } = await start(6)
     const storage = open()
