@@ -3,7 +3,7 @@
 
 import type { Queries } from './database.ts'
 import type { LayerRow } from './layers.ts'
-import { removeLayerRows } from './scanned-files.ts'
+import { removeLayerRows } from './remove-layer-rows.ts'
 import { downFrom, unreachableLayers } from './unreachable-layers.ts'
 
 /** As Layers.claimUnreachable. */

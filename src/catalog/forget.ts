@@ -3,7 +3,7 @@
 import type { Database, Queries } from './database.ts'
 import type { LayerRow } from './layers.ts'
 import { handleInvalid } from './refs.ts'
-import { removeLayerRows } from './scanned-files.ts'
+import { removeLayerRows } from './remove-layer-rows.ts'
 import { downFrom } from './unreachable-layers.ts'
 
 export interface Forget {

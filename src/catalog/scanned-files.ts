@@ -7,6 +7,7 @@ import type { Database, Queries } from './database.ts'
 import { layerFileName } from './layer-file-name.ts'
 import type { LayerRow } from './layers.ts'
 import type { FormatName } from './schema.ts'
+import { removeLayerRows } from './remove-layer-rows.ts'
 import { downFrom } from './unreachable-layers.ts'
 import type { NewVdi } from './vdis.ts'
 import { insertVdi } from './vdis.ts'
@@ -266,14 +267,6 @@ const forgetUnneeded = async (
     db,
     unneeded.map(({ uuid }) => uuid),
   )
-}
-
-/** All at once: they may lie on each other. */
-export const removeLayerRows = async (db: Queries, uuids: readonly string[]): Promise<void> => {
-  for (const uuid of uuids) {
-    await db.updateTable('layers').set({ parentUuid: null }).where('uuid', '=', uuid).execute()
-  }
-  for (const uuid of uuids) await db.deleteFrom('layers').where('uuid', '=', uuid).execute()
 }
 
 const earlier = (a: Date, b: Date): Date => (a < b ? a : b)

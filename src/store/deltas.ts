@@ -21,6 +21,7 @@ import type { LayerSource, OpenedChain } from './open-chain.ts'
 import { openChainOnDemand, readMaps } from './open-chain.ts'
 import { requireData } from './require-data.ts'
 import type { OpenedVdi, PinnedChain } from './opened.ts'
+import type { VdiPins } from './pin-vdis.ts'
 
 /**
  * Whether content is compared. `small`: of VDIs that share no layer, as long as they hold little data in
@@ -69,18 +70,18 @@ export interface Deltas {
 /** What deltas are made with. */
 export interface DeltaParts {
   readonly source: (srUuid: string) => LayerSource
-  /** Looks up chains in one step, and holds them until they are released. */
-  readonly pinChains: (layerUuids: readonly (string | null)[]) => Promise<PinnedChain[]>
+  /** See VdiPins. */
+  readonly pinVdis: VdiPins['pinVdis']
   readonly followChanges: FollowChanges
   /** Opens a VDI for reading all of it, as its row says: ChangedFileError where that is no longer so. */
   readonly openVdi: (vdi: VdiRow) => Promise<Pick<OpenedVdi, 'disk' | 'verify'>>
 }
 
-export const createDeltas = ({ source, pinChains, followChanges, openVdi }: DeltaParts): Deltas => {
+export const createDeltas = ({ source, pinVdis, followChanges, openVdi }: DeltaParts): Deltas => {
   const narrowed = createDeltaCache()
 
   const pinBoth = async (vdi: VdiRow, base: VdiRow): Promise<Chains> => {
-    const [own, below] = await pinChains([vdi.layerUuid, base.layerUuid])
+    const [own, below] = await pinVdis([vdi, base])
     const chains = compareChains(own!, below!)
     // Of one whose data was destroyed the layers may still have it, for others: it is not shown.
     const hasData = chains.hasData && [vdi, base].every(({ type }) => type !== METADATA_ONLY)

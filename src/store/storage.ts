@@ -5,7 +5,6 @@
 import pLimit from 'p-limit'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { LayerRow } from '../catalog/layers.ts'
-import { handleInvalid } from '../catalog/refs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import { closeWith } from '../disk/close-with.ts'
 import { AppError } from '../errors.ts'
@@ -20,7 +19,8 @@ import { createMapCache } from './map-cache.ts'
 import { mergeRun } from './merge-run.ts'
 import type { LayerSource, OpenedChain } from './open-chain.ts'
 import { openChain, openChainOnDemand } from './open-chain.ts'
-import type { HeldVdis, OpenedRuns, OpenedVdi, PinnedChain } from './opened.ts'
+import type { HeldVdis, OpenedRuns, OpenedVdi } from './opened.ts'
+import { createVdiPins } from './pin-vdis.ts'
 import { createPins } from './pins.ts'
 import { requireData } from './require-data.ts'
 import type { Scanner } from './scan-folder.ts'
@@ -172,22 +172,13 @@ export const createStorage = ({ catalog, onError, coalescing }: StorageOptions):
     for (const srUuid of stores.keys()) inBackground(srUuid, collectUnread(srUuid))
   })
 
-  /** Chains that are looked up in one step go together: merging may make them shorter meanwhile. */
-  const pinChains = (layerUuids: readonly (string | null)[]): Promise<PinnedChain[]> =>
-    oneAtATime(async () => {
-      const chains: LayerRow[][] = []
-      for (const uuid of layerUuids) {
-        chains.push(uuid === null ? [] : await catalog.layers.chain(uuid))
-      }
-      return chains.map((chain) => ({ chain, release: pins.pin(chain.map(({ uuid }) => uuid)) }))
-    })
-  const pinChain = async (layerUuid: string | null): Promise<PinnedChain> =>
-    (await pinChains([layerUuid]))[0]!
+  const { pinLayer, pinVdis, holdVdis } = createVdiPins({ catalog, pins, oneAtATime })
 
   /** As the row says: throws ChangedFileError where a file is no longer what it was. */
   const openPinned = async (vdi: VdiRow, open = openChain) => {
     requireData(vdi)
-    const { chain, release } = await pinChain(vdi.layerUuid)
+    const [pinned] = await pinVdis([vdi])
+    const { chain, release } = pinned!
     try {
       const opened = await open(source(vdi.srUuid), chain, vdi.virtualSize)
       const verify = (): Promise<void> => opened.verify()
@@ -203,23 +194,7 @@ export const createStorage = ({ catalog, onError, coalescing }: StorageOptions):
     return whole
   }
 
-  const deltas = createDeltas({ source, pinChains, followChanges, openVdi: openPinned })
-
-  const requireVdi = async (uuid: string): Promise<VdiRow> => {
-    const vdi = await catalog.vdis.get(uuid)
-    if (vdi === undefined) throw handleInvalid('VDI', uuid)
-    return vdi
-  }
-
-  /** With all below them: merging takes layers out of a chain that has been looked up. */
-  const holdVdis = async (uuids: readonly string[]): Promise<HeldVdis> => {
-    const vdis = await Promise.all(uuids.map(requireVdi))
-    const chains: LayerRow[][] = []
-    for (const { layerUuid } of vdis) {
-      chains.push(layerUuid === null ? [] : await catalog.layers.chain(layerUuid))
-    }
-    return { vdis, release: pins.pin(chains.flat().map(({ uuid }) => uuid)) }
-  }
+  const deltas = createDeltas({ source, pinVdis, followChanges, openVdi: openPinned })
 
   const coalescer =
     coalescing &&
@@ -230,7 +205,7 @@ export const createStorage = ({ catalog, onError, coalescing }: StorageOptions):
         mergeRun(
           {
             ...source(run[0]!.srUuid),
-            pinLayer: pinChain,
+            pinLayer,
             isRun: (run) => catalog.coalescing.isRun(run),
             rebase: (rebase) => oneAtATime(() => catalog.coalescing.rebase(rebase)),
           },
@@ -263,7 +238,7 @@ export const createStorage = ({ catalog, onError, coalescing }: StorageOptions):
       const held = pins.held()
       return (await catalog.layers.list(srUuid)).some((layer) => held.has(layer.uuid))
     },
-    holdVdis: (uuids) => oneAtATime(() => holdVdis(uuids)),
+    holdVdis,
     holdLayers: (uuids) => oneAtATime(() => pins.pin(uuids)),
     openLayers: (layers, size) => openChain(source(layers[0]!.srUuid), layers, size),
     openVdi: (vdi, base) =>

@@ -242,3 +242,24 @@ test('a file that others have changed since the scan is moved as it is now', asy
   await on.moveAway(uuid)
   expect((await on.read(uuid))[512 * KiB]).toBe(7)
 })
+
+test('a row that was read before another reader found a change is not taken for the new content', async () => {
+  const on = await start()
+  const [a, b] = [randomUUID(), randomUUID()]
+  for (const uuid of [a, b]) {
+    await createRawSource(on.folder, `${uuid}.raw`, { size: MiB, parts: [[0, 4096]] })
+  }
+  await on.scan()
+  const [before, base] = [await on.vdi(a), await on.vdi(b)]
+  await using file = await open(join(on.folder, `${a}.raw`), 'r+')
+  await file.write(Buffer.alloc(4096, 7), 0, 4096, 512 * KiB)
+  await on.read(a)
+  const { contentUuid } = await on.vdi(a)
+  expect(contentUuid).not.toBe(before.contentUuid)
+  const whole = await on.storage.openVdi(before)
+  const delta = await on.storage.deltas.open(before, base, { narrow: 'never' })
+  for (const { vdi, disk } of [whole, delta]) {
+    expect(vdi.contentUuid).toBe(contentUuid)
+    await disk.close()
+  }
+})
