@@ -102,8 +102,8 @@ const expectTidy = async (server: TestServer): Promise<void> => {
 describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('backups without end', () => {
   test.each([
     ['qcow2', 30],
-    ['vhd', 15],
-    ['raw', 15],
+    ['vhd', 10],
+    ['raw', 10],
   ] as const)(
     'of a disk that lies in %s: after %d no more is left than after 5',
     async (atRest, roundCount) => {
@@ -151,5 +151,6 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('backups without end',
       }
       expect(server.output() + again.output()).not.toContain('"level":50')
     },
+    180_000,
   )
 })

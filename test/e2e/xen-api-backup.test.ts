@@ -116,7 +116,9 @@ describe.skipIf(!hasTool('qemu-img'))('a backup by xen-api', async () => {
         await expectSameGuest([raw, 'raw'], [shown[index]!, 'raw'])
       }
       // The points in time differ, and the last snapshot still is the last of them.
-      await expect(expectSameGuest([shown[0]!, 'raw'], [shown[1]!, 'raw'])).rejects.toThrow()
+      await expect(expectSameGuest([shown[0]!, 'raw'], [shown[1]!, 'raw'])).rejects.toThrow(
+        'Content mismatch',
+      )
       const now = await exportFile(xapi, { vdi: last.$ref, format: 'raw' })
       await expectSameGuest([now, 'raw'], [shown.at(-1)!, 'raw'])
       for (const { $ref } of [last, vdi, restored]) await xapi.callAsync('VDI.destroy', $ref)
