@@ -3,6 +3,7 @@
 // What diskport wrote itself is never touched here, and no file is.
 
 import { randomUUID } from 'node:crypto'
+import { removeLayerRows } from './claim-unreachable.ts'
 import type { Database, Queries } from './database.ts'
 import { layerFileName } from './layer-file-name.ts'
 import type { LayerRow } from './layers.ts'
@@ -105,12 +106,12 @@ const readSr = async (db: Queries, srUuid: string) => ({
   vdis: await db.selectFrom('vdis').selectAll().where('srUuid', '=', srUuid).execute(),
 })
 
-/** The layers that VDIs and layers being written lie on. */
+/** The layers that VDIs and layers of ours lie on; those that nobody needs are not forgotten here but collected. */
 const reachable = ({ layers, vdis }: SrContents): Set<string> => {
   const byUuid = new Map(layers.map((layer) => [layer.uuid, layer]))
   const roots = [
     ...vdis.map((vdi) => vdi.layerUuid).filter((uuid) => uuid !== null),
-    ...layers.filter((layer) => layer.state === 'writing').map((layer) => layer.uuid),
+    ...layers.filter((layer) => layer.fileStamp === null).map((layer) => layer.uuid),
   ]
   return new Set(roots.flatMap((root) => Array.from(downFrom(byUuid, root))))
 }
@@ -266,14 +267,6 @@ const forgetUnneeded = async (
     db,
     unneeded.map(({ uuid }) => uuid),
   )
-}
-
-/** All at once: they may lie on each other. */
-export const removeLayerRows = async (db: Queries, uuids: readonly string[]): Promise<void> => {
-  for (const uuid of uuids) {
-    await db.updateTable('layers').set({ parentUuid: null }).where('uuid', '=', uuid).execute()
-  }
-  for (const uuid of uuids) await db.deleteFrom('layers').where('uuid', '=', uuid).execute()
 }
 
 const earlier = (a: Date, b: Date): Date => (a < b ? a : b)

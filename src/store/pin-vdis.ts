@@ -19,17 +19,17 @@ interface PinPorts {
 
 export interface VdiPins {
   /** The layer with all below it. */
-  pinLayer(uuid: string): Promise<PinnedChain>
+  readonly pinLayer: (uuid: string) => Promise<PinnedChain>
 
   /**
    * The layers of each VDI as its row says. They go together: merging may make chains shorter between two steps.
    * @throws ChangedFileError where a file of others was looked at again since the row was read: the layers show
    *   another content than the row names
    */
-  pinVdis(vdis: readonly VdiRow[]): Promise<PinnedChain[]>
+  readonly pinVdis: (vdis: readonly VdiRow[]) => Promise<PinnedChain[]>
 
   /** As Storage.holdVdis. */
-  holdVdis(uuids: readonly string[]): Promise<HeldVdis>
+  readonly holdVdis: (uuids: readonly string[]) => Promise<HeldVdis>
 }
 
 export const createVdiPins = ({ catalog, pins, oneAtATime }: PinPorts): VdiPins => {
