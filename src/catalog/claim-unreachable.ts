@@ -3,7 +3,6 @@
 
 import type { Queries } from './database.ts'
 import type { LayerRow } from './layers.ts'
-import { removeLayerRows } from './remove-layer-rows.ts'
 import { downFrom, unreachableLayers } from './unreachable-layers.ts'
 
 /** As Layers.claimUnreachable. */
@@ -47,6 +46,14 @@ export const markDestroyed = async (
     if (needed.has(uuid) || byUuid.get(uuid)?.fileStamp === null) continue
     await db.updateTable('layers').set({ destroyed: true }).where('uuid', '=', uuid).execute()
   }
+}
+
+/** All at once: they may lie on each other. */
+export const removeLayerRows = async (db: Queries, uuids: readonly string[]): Promise<void> => {
+  for (const uuid of uuids) {
+    await db.updateTable('layers').set({ parentUuid: null }).where('uuid', '=', uuid).execute()
+  }
+  for (const uuid of uuids) await db.deleteFrom('layers').where('uuid', '=', uuid).execute()
 }
 
 const readLayers = (db: Queries, srUuid: string): Promise<LayerRow[]> =>

@@ -1,9 +1,9 @@
 // Forgets what lies in a storage repository: rows go, files stay.
 
+import { removeLayerRows } from './claim-unreachable.ts'
 import type { Database, Queries } from './database.ts'
 import type { LayerRow } from './layers.ts'
 import { handleInvalid } from './refs.ts'
-import { removeLayerRows } from './remove-layer-rows.ts'
 import { downFrom } from './unreachable-layers.ts'
 
 export interface Forget {

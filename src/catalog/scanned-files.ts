@@ -3,11 +3,11 @@
 // What diskport wrote itself is never touched here, and no file is.
 
 import { randomUUID } from 'node:crypto'
+import { removeLayerRows } from './claim-unreachable.ts'
 import type { Database, Queries } from './database.ts'
 import { layerFileName } from './layer-file-name.ts'
 import type { LayerRow } from './layers.ts'
 import type { FormatName } from './schema.ts'
-import { removeLayerRows } from './remove-layer-rows.ts'
 import { downFrom } from './unreachable-layers.ts'
 import type { NewVdi } from './vdis.ts'
 import { insertVdi } from './vdis.ts'
@@ -106,12 +106,12 @@ const readSr = async (db: Queries, srUuid: string) => ({
   vdis: await db.selectFrom('vdis').selectAll().where('srUuid', '=', srUuid).execute(),
 })
 
-/** The layers that VDIs and layers being written lie on. */
+/** The layers that VDIs and layers of ours lie on; those that nobody needs are not forgotten here but collected. */
 const reachable = ({ layers, vdis }: SrContents): Set<string> => {
   const byUuid = new Map(layers.map((layer) => [layer.uuid, layer]))
   const roots = [
     ...vdis.map((vdi) => vdi.layerUuid).filter((uuid) => uuid !== null),
-    ...layers.filter((layer) => layer.state === 'writing').map((layer) => layer.uuid),
+    ...layers.filter((layer) => layer.fileStamp === null).map((layer) => layer.uuid),
   ]
   return new Set(roots.flatMap((root) => Array.from(downFrom(byUuid, root))))
 }

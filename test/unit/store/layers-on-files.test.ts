@@ -1,7 +1,7 @@
 // What becomes of files that others wrote when diskport writes on top of them: merges, imports, moves.
 
 import { randomUUID } from 'node:crypto'
-import { access, open } from 'node:fs/promises'
+import { access, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import pino from 'pino'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -262,4 +262,24 @@ test('a row that was read before another reader found a change is not taken for 
     expect(vdi.contentUuid).toBe(contentUuid)
     await disk.close()
   }
+})
+
+test('a scan goes on though a layer that is only read lies on a file that others no longer need', async () => {
+  const on = await start()
+  const parent = await writeVhd(on.folder)
+  const leaf = await writeVhd(on.folder, { parent })
+  await on.scan()
+  const vdi = { uuid: randomUUID(), nameLabel: 'the parent' }
+  await on.storage.files.introduce(on.srUuid, parent.fileName, vdi)
+  await on.write(vdi.uuid, 1)
+  const { disk } = await on.storage.openVdi(await on.vdi(vdi.uuid))
+  await on.destroy(vdi.uuid)
+  // The leaf becomes a whole image of the same name.
+  await rm(leaf.path)
+  await writeVhd(on.folder, { uuid: leaf.uuid })
+  expect((await on.scan()).changed).toEqual([leaf.uuid])
+  await disk.close()
+  await on.storage.settled()
+  expect(await on.layers()).toEqual([leaf.uuid])
+  expect(await isThere(parent)).toBe(true)
 })

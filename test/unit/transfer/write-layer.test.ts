@@ -136,11 +136,11 @@ describe('where the storage repository cannot be written', () => {
 
   test('and what was begun cannot be removed, the first failure is told, and the row stays', async () => {
     const { write, catalog, srUuid, storage, store } = await start()
-    const { removeLayer } = store
+    const whole = { ...store }
     store.removeLayer = () => Promise.reject(new Error('no way'))
     await expect(write(MiB, 2, new Error('the client left'))).rejects.toThrow('the client left')
     expect((await catalog.layers.list(srUuid)).map(({ state }) => state)).toEqual(['writing'])
-    store.removeLayer = removeLayer
+    Object.assign(store, whole)
     expect(await storage.recover()).toBe(1)
     expect(await catalog.layers.list(srUuid)).toEqual([])
   })
