@@ -4,15 +4,16 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Context } from 'hono'
 import { Hono } from 'hono'
-import { AppError, toAppError } from '../src/errors.ts'
+import { AppError } from '../src/errors.ts'
 import type { Deliver, ExportRequest, ReadyExport } from '../src/transfer/export-vdi.ts'
 import { exportVdi } from '../src/transfer/export-vdi.ts'
 import type { TaskHandle } from '../src/transfer/with-task.ts'
 import { withTask } from '../src/transfer/with-task.ts'
 import { withAuditLine } from '../src/xenapi/audit.ts'
 import { refToUuid } from '../src/xenapi/refs.ts'
+import { endWithError } from './end-with-error.ts'
 import type { NodeEnvironment, RouteContext } from './environment.ts'
-import { errorReply, logRefusal, UnsatisfiableRangeError } from './error-response.ts'
+import { UnsatisfiableRangeError } from './error-response.ts'
 import type { Parameters } from './params.ts'
 import {
   readChoice,
@@ -24,7 +25,6 @@ import {
 } from './params.ts'
 import { chooseRange } from './range.ts'
 import { leavingOf, sendImage } from './streaming.ts'
-import { answer } from './upload.ts'
 
 const permission = 'http/get_export_raw_vdi'
 
@@ -58,17 +58,7 @@ const handleExport = async (
       )
     await withAuditLine(transfer.log, line, run, () => undefined)
   } catch (error) {
-    const reason = toAppError(error)
-    if (outgoing.headersSent) {
-      outgoing.destroy()
-      const begun = { code: reason.code, reason: reason.message, path: c.req.path }
-      if (reason.code === 'TASK_CANCELLED') transfer.log.info(begun, 'an export was left')
-      else transfer.log.error({ ...begun, error }, 'an export failed after it had begun')
-    } else {
-      const reply = errorReply(reason, c.req.header('accept'))
-      logRefusal(transfer.log, reply, reason, 'an export was refused')
-      answer(incoming, outgoing, reply)
-    }
+    endWithError(c, transfer.log, error, 'an export')
   }
   return RESPONSE_ALREADY_SENT
 }

@@ -5,17 +5,16 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Context } from 'hono'
 import { Hono } from 'hono'
 import { writeRunsJson } from '../src/disk/block-map-json.ts'
-import { AppError, toAppError } from '../src/errors.ts'
+import { AppError } from '../src/errors.ts'
 import type { ExtentsRequest, ReadyExtents } from '../src/transfer/vdi-extents.ts'
 import { listExtents } from '../src/transfer/vdi-extents.ts'
 import { KiB } from '../src/units.ts'
+import { endWithError } from './end-with-error.ts'
 import type { NodeEnvironment, RouteContext } from './environment.ts'
-import { errorReply, logRefusal } from './error-response.ts'
 import type { Parameters } from './params.ts'
 import { readCredentials, readNarrowing, readParameters, readReference } from './params.ts'
 import { sendText } from './send-text.ts'
 import { leavingOf } from './streaming.ts'
-import { answer } from './upload.ts'
 
 /** Characters sent at a time. */
 const pieceLength = 64 * KiB
@@ -41,17 +40,7 @@ const handleExtents = async (
     const request = { ...readRequest(parameters), clientLeft: leavingOf(outgoing) }
     await listExtents(transfer, request, deliverTo(c))
   } catch (error) {
-    const reason = toAppError(error)
-    if (outgoing.headersSent) {
-      outgoing.destroy()
-      const begun = { code: reason.code, reason: reason.message, path: c.req.path }
-      if (reason.code === 'TASK_CANCELLED') transfer.log.info(begun, 'a list of extents was left')
-      else transfer.log.error({ ...begun, error }, 'a list of extents failed after it had begun')
-    } else {
-      const reply = errorReply(reason, c.req.header('accept'))
-      logRefusal(transfer.log, reply, reason, 'a list of extents was refused')
-      answer(incoming, outgoing, reply)
-    }
+    endWithError(c, transfer.log, error, 'a list of extents')
   }
   return RESPONSE_ALREADY_SENT
 }
