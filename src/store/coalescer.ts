@@ -46,6 +46,8 @@ export interface CoalescingOptions {
 
 interface CoalescerPorts extends CoalescingOptions {
   readonly catalog: Catalog
+  /** False: the folder of the storage repository is away. Who brings it back has it checked. */
+  readonly isAttached: (srUuid: string) => boolean
   readonly merge: (run: readonly LayerRow[], options: MergeOptions) => Promise<Merged | undefined>
 }
 
@@ -81,6 +83,7 @@ export const createCoalescer = (ports: CoalescerPorts): Coalescer => {
 
   const mergeNext = async (srUuid: string, watch: Watch): Promise<boolean> => {
     const { postponed, failures, end } = watch
+    if (!ports.isAttached(srUuid)) return false
     const run = await catalog.coalescing.nextRun(srUuid, { maximumDepth, postponed })
     if (run === undefined || end.signal.aborted) return false
     const { uuid } = run[0]!

@@ -201,6 +201,7 @@ export const createStorage = ({ catalog, onError, coalescing }: StorageOptions):
     createCoalescer({
       ...coalescing,
       catalog,
+      isAttached,
       merge: (run, options) =>
         mergeRun(
           {

@@ -4,7 +4,9 @@ import { describe, expect, test } from 'vitest'
 import { AppError } from '../../../src/errors.ts'
 import type { CoalescingOptions } from '../../../src/store/coalescer.ts'
 import type { LayerFolder } from '../../../src/store/layer-folder.ts'
+import { createLayerStore } from '../../../src/store/layer-store.ts'
 import { createMemoryFolder } from '../../../src/store/memory-folder.ts'
+import { openSrStore } from '../../../src/store/sr-store.ts'
 import { KiB, MiB } from '../../../src/units.ts'
 import { expectSameBytes, readAll } from '../../support/disks.ts'
 import { createLayerTree, readVdi, settle, unhurried } from '../../support/layer-trees.ts'
@@ -246,6 +248,25 @@ describe('merging fails', () => {
     }
     return { folder: limited, small }
   }
+
+  test('and its folder goes: nothing is tried until that is back', async () => {
+    const { folder, small } = createSmallFolder()
+    const { open, srUuid, uuid, depth, tasks } = await start(5, folder)
+    small.free = 0
+    const woken: (() => void)[] = []
+    const storage = open({ later: (_milliseconds, wake) => (woken.push(wake), () => {}) })
+    await settle(storage, srUuid)
+    expect(await tasks()).toEqual([['failure', 'SR_FULL']])
+    const place = { uuid: srUuid, path: '/nowhere/diskport', readOnly: false }
+    storage.attach(srUuid, (await openSrStore(place, '/nowhere')).store)
+    woken[0]!()
+    await storage.settled()
+    expect(await tasks()).toHaveLength(1)
+    small.free = Number.MAX_SAFE_INTEGER
+    storage.attach(srUuid, createLayerStore(folder))
+    await settle(storage, srUuid)
+    expect(await depth(uuid)).toBe(2)
+  })
 
   test('on a full disk: all is as it was, and it is tried again later, ever more rarely', async () => {
     const { folder, small } = createSmallFolder()
