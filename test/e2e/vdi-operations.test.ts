@@ -130,7 +130,7 @@ describe.skipIf(lacksTools)('a snapshot', () => {
       /^ +snapshot-time \( RO\) *: 20\d{6}T\d\d:\d\d:\d\dZ$/m,
       /^ +read-only \( ?R[OW]\) *: true$/m,
       /^ +sm-config \(MR[OW]\) *: image-format: qcow2$/m,
-      /^ +allowed-operations \(SRO\) *: snapshot; clone; copy; destroy$/m,
+      /^ +allowed-operations \(SRO\) *: snapshot; clone; copy; list_changed_blocks; update; forget; destroy$/m,
     ]) {
       expect(shown).toMatch(line)
     }
