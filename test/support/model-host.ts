@@ -71,7 +71,8 @@ const start = async (
   try {
     await catalog.tasks.failAbandoned()
     await storage.recover()
-    life.endAfter(Infinity)
+    // What runs in the background may have used up its life meanwhile: it stays dead.
+    if (!life.isOver) life.endAfter(Infinity)
   } catch (error) {
     if (!life.isOver) throw error
   }
