@@ -72,7 +72,7 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('xe', async () => {
     expect(await list(snapshot, vdi)).toEqual({ code: 0, out: `${bitmap}\n`, err: '' })
 
     expect(await xe('vdi-data-destroy', `uuid=${untracked}`)).toMatchObject(
-      refused(/^The VDI .* keeps no changed blocks\nvdi: /),
+      refused(/^The changed blocks of the snapshot .* are not kept: .*\nvdi: /),
     )
     expect(await xe('vdi-data-destroy', `uuid=${vdi}`)).toMatchObject(refused(/./))
     expect(await ask('vdi-data-destroy', `uuid=${snapshot}`)).toBe('')
