@@ -45,10 +45,11 @@ export const createWriteBehind = (
       if (waiting < stride || isRunning || startWriting === undefined) return
       waiting = 0
       isRunning = true
-      // What fails here fails in fsync too, and is told there.
-      void run(() => new Promise((resolve) => startWriting(fd, resolve))).finally(() => {
-        isRunning = false
-      })
+      // What fails here fails in fsync too, and is told there. A file that is being closed needs it no more.
+      run(() => new Promise((resolve) => startWriting(fd, () => resolve()))).then(
+        () => (isRunning = false),
+        () => {},
+      )
     },
   }
 }

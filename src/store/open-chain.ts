@@ -99,14 +99,14 @@ const openLayers = async <T extends LayerOnDemand>(
         layers.push(await finish(disk, layer))
       })
     }
+    return {
+      ...join(layers),
+      async verify() {
+        for (const disk of disks) await disk.verify?.()
+      },
+    }
   } catch (error) {
     await settleAll(disks.map((disk) => disk.close()))
     throw error
-  }
-  return {
-    ...join(layers),
-    async verify() {
-      for (const disk of disks) await disk.verify?.()
-    },
   }
 }

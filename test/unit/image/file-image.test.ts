@@ -1,6 +1,6 @@
-import { open } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { createFileImage, openFileImage } from '../../../src/image/file-image.ts'
 import { openFileSpool } from '../../../src/image/spool.ts'
 import { KiB, MiB } from '../../../src/units.ts'
@@ -11,6 +11,21 @@ const pattern = new Uint8Array(64 * KiB)
 fillPattern(0, pattern)
 
 describe('file image', () => {
+  test('closing it while a large write is under way harms nothing', async () => {
+    const unhandled: unknown[] = []
+    const keep = (error: unknown): void => void unhandled.push(error)
+    process.on('unhandledRejection', keep)
+    onTestFinished(() => void process.off('unhandledRejection', keep))
+    const path = join(await createTestFolder(), 'image')
+    const written = await createFileImage(path)
+    // Large enough for the storage to be started on it.
+    const writing = written.write(0, new Uint8Array(16 * MiB))
+    await Promise.all([writing, written.close()])
+    await new Promise(setImmediate)
+    expect(unhandled).toEqual([])
+    expect((await stat(path)).size).toBe(16 * MiB)
+  })
+
   test('what is written reads back, gaps are zeros and holes', async () => {
     const path = join(await createTestFolder(), 'image')
     const written = await createFileImage(path)
