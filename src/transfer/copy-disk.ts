@@ -33,20 +33,24 @@ async function* writesOf(
   { signal, onProgress }: CopyDiskOptions,
 ): AsyncGenerator<DiskWrite, void, undefined> {
   const buffers = createBufferPool(pieceCount, pieceSize)
-  for await (const { kind, offset, length } of source.extents()) {
-    if (kind === 'zero') yield { kind, offset, length }
-    if (kind !== 'data') continue
-    for (let at = offset; at < offset + length;) {
-      const piece = await buffers.take(signal)
-      const bytes = piece.bytes.subarray(0, Math.min(pieceSize, offset + length - at))
-      await source.read(at, bytes, signal)
-      const release = (): void => {
-        onProgress(bytes.length)
-        piece.release()
+  try {
+    for await (const { kind, offset, length } of source.extents()) {
+      if (kind === 'zero') yield { kind, offset, length }
+      if (kind !== 'data') continue
+      for (let at = offset; at < offset + length;) {
+        const piece = await buffers.take(signal)
+        const bytes = piece.bytes.subarray(0, Math.min(pieceSize, offset + length - at))
+        await source.read(at, bytes, signal)
+        const release = (): void => {
+          onProgress(bytes.length)
+          piece.release()
+        }
+        yield { kind: 'data', offset: at, bytes, release }
+        at += bytes.length
       }
-      yield { kind: 'data', offset: at, bytes, release }
-      at += bytes.length
     }
+  } finally {
+    buffers.close()
   }
 }
 
