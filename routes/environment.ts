@@ -2,7 +2,7 @@
 
 import type { HttpBindings } from '@hono/node-server'
 import type { TransferContext } from '../src/transfer/context.ts'
-import type { Credentials } from '../src/xenapi/authenticate.ts'
+import type { Authenticate, Identity } from '../src/xenapi/authenticate.ts'
 import type { httpPermissions } from '../src/xenapi/roles.ts'
 
 /** Node's own request and response: `c.env.incoming` and `c.env.outgoing`. */
@@ -12,13 +12,11 @@ export interface NodeEnvironment {
 
 export interface RouteContext {
   readonly transfer: TransferContext
+  /** Who is asking. */
+  readonly authenticate: Authenticate
   /**
-   * Who is asking, and whether they may. A denial has its line in the audit already.
-   * @returns the name of the user, for the audit
-   * @throws AppError SESSION_INVALID, SESSION_AUTHENTICATION_FAILED, RBAC_PERMISSION_DENIED
+   * A denial is audited before it is thrown.
+   * @throws AppError RBAC_PERMISSION_DENIED
    */
-  readonly authorize: (
-    credentials: Credentials,
-    permission: keyof typeof httpPermissions,
-  ) => Promise<string>
+  readonly requirePermission: (identity: Identity, permission: keyof typeof httpPermissions) => void
 }

@@ -38,14 +38,19 @@ export const createExportRoute = (context: RouteContext): Hono<NodeEnvironment> 
 }
 
 const handleExport = async (
-  { transfer, authorize }: RouteContext,
+  { transfer, authenticate, requirePermission }: RouteContext,
   c: Context<NodeEnvironment>,
 ): Promise<Response> => {
   const { incoming, outgoing } = c.env
   try {
     const parameters = readParameters(incoming)
-    const user = await authorize(readCredentials(incoming, parameters), permission)
-    const line = { user, method: permission, object: refToUuid(parameters('vdi') ?? '') }
+    const identity = await authenticate(readCredentials(incoming, parameters))
+    requirePermission(identity, permission)
+    const line = {
+      user: identity.user.name,
+      method: permission,
+      object: refToUuid(parameters('vdi') ?? ''),
+    }
     const run = (): Promise<void> =>
       withTask(
         transfer.catalog,

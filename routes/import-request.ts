@@ -2,7 +2,7 @@
 // asked for, and the task that ends with it. Knows nothing of how the body comes or the answer goes.
 
 import { refToUuid, toRef } from '../src/catalog/refs.ts'
-import { AppError, toAppError } from '../src/errors.ts'
+import { AppError } from '../src/errors.ts'
 import type { ImportRequest, Upload } from '../src/transfer/import-vdi.ts'
 import type { ErrorReply } from './error-response.ts'
 import { importVdi } from '../src/transfer/import-vdi.ts'
@@ -24,36 +24,26 @@ const permission = 'http/put_import_raw_vdi'
  * @throws AppError whatever the outcome is; before `accept` of the upload: nothing has been read
  */
 export const runImport = async (
-  { transfer, authorize }: RouteContext,
+  { transfer, authenticate, requirePermission }: RouteContext,
   request: RequestFacts,
   readUpload: () => Upload,
 ): Promise<string | undefined> => {
   const parameters = readParameters(request)
-  const who = await userOrDenial(authorize(readCredentials(request, parameters), permission))
-  const run = (): Promise<string | undefined> =>
-    withTask(
-      transfer.catalog,
-      readTask(parameters),
-      async (task) => {
-        if (typeof who !== 'string') throw who
-        return importVdi(transfer, readRequest(parameters), task, readUpload())
-      },
-      (uuid) => (uuid === undefined ? '' : `<value>${toRef(uuid)}</value>`),
-    )
-  if (typeof who !== 'string') return run()
-  const line = { user: who, method: permission, object: refToUuid(parameters('vdi') ?? '') }
-  return withAuditLine(transfer.log, line, run, (uuid) => uuid)
-}
-
-/** Whoever is known may end a task with being refused. */
-const userOrDenial = async (authorized: Promise<string>): Promise<string | AppError> => {
-  try {
-    return await authorized
-  } catch (error) {
-    const reason = toAppError(error)
-    if (reason.code === 'RBAC_PERMISSION_DENIED') return reason
-    throw reason
-  }
+  const identity = await authenticate(readCredentials(request, parameters))
+  const object = refToUuid(parameters('vdi') ?? '')
+  const line = { user: identity.user.name, method: permission, object }
+  return withTask(
+    transfer.catalog,
+    readTask(parameters),
+    (task) => {
+      // Inside: the refusal fails the task, too.
+      requirePermission(identity, permission)
+      const run = async (): Promise<string | undefined> =>
+        importVdi(transfer, readRequest(parameters), task, readUpload())
+      return withAuditLine(transfer.log, line, run, (uuid) => uuid)
+    },
+    (uuid) => (uuid === undefined ? '' : `<value>${toRef(uuid)}</value>`),
+  )
 }
 
 /** @param uuid as runImport returned it */

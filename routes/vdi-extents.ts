@@ -29,14 +29,15 @@ export const createExtentsRoute = (context: RouteContext): Hono<NodeEnvironment>
 }
 
 const handleExtents = async (
-  { transfer, authorize }: RouteContext,
+  { transfer, authenticate, requirePermission }: RouteContext,
   c: Context<NodeEnvironment>,
 ): Promise<Response> => {
   const { incoming, outgoing } = c.env
   try {
     const parameters = readParameters(incoming)
     // Where a disk holds data is part of what an export tells.
-    await authorize(readCredentials(incoming, parameters), 'http/get_export_raw_vdi')
+    const identity = await authenticate(readCredentials(incoming, parameters))
+    requirePermission(identity, 'http/get_export_raw_vdi')
     const request = { ...readRequest(parameters), clientLeft: leavingOf(outgoing) }
     await listExtents(transfer, request, deliverTo(c))
   } catch (error) {

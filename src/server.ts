@@ -121,18 +121,17 @@ const start = async (
   const registrations = createRegistrations()
   const dispatcher = createDispatcher({ ...objects, events, registrations })
   onClose(() => dispatcher.idle())
-  const authorize: RouteContext['authorize'] = async (credentials, permission) => {
-    const identity = await authenticate(credentials)
-    requireHttpPermission(identity, permission, log)
-    return identity.user.name
-  }
   const rpc = createRpcRoutes({
     jsonRpc: createJsonRpc(dispatcher),
     xmlRpc: createXmlRpc(dispatcher),
   })
   const call: ApiCaller = (method, params, signal) =>
     dispatcher.call({ method, params: params as readonly Wire[] }, signal)
-  const routes: RouteContext = { transfer: context, authorize }
+  const routes: RouteContext = {
+    transfer: context,
+    authenticate,
+    requirePermission: (identity, permission) => requireHttpPermission(identity, permission, log),
+  }
   const app = createApp(routes, log, [health, rpc])
   const listeners = await openListeners(
     config,

@@ -7,6 +7,7 @@ import { onTestFinished } from 'vitest'
 import { createApp, createListener } from '../../routes/app.ts'
 import type { RouteContext } from '../../routes/environment.ts'
 import { createSocketImport } from '../../routes/import-on-socket.ts'
+import type { AppError } from '../../src/errors.ts'
 import type { FormatName } from '../../src/formats/format.ts'
 import { placeFront } from '../../src/net/front.ts'
 import { createHttpServer } from '../../src/net/http-server.ts'
@@ -20,9 +21,8 @@ import { readAll } from './disks.ts'
 import { connectRaw } from './raw-client.ts'
 import { eventually } from './wait.ts'
 
-export const startImportServer = async (
-  authorize: RouteContext['authorize'] = () => Promise.resolve('root'),
-) => {
+/** @param denial what whoever asks is refused with */
+export const startImportServer = async ({ denial }: { denial?: AppError | undefined } = {}) => {
   const { catalog, srUuid } = await createStartedCatalog()
   const log = pino({ level: 'silent' })
   const storage = createStorage({
@@ -32,7 +32,17 @@ export const startImportServer = async (
   storage.attach(srUuid, createLayerStore(createMemoryFolder()))
   const transfers = createTransfers(8)
   const context = { catalog, storage, transfers, leases: createLeases(), log }
-  const routes: RouteContext = { transfer: context, authorize }
+  const root = (await catalog.users.getByName('root'))!
+  const routes: RouteContext = {
+    transfer: context,
+    authenticate: () =>
+      denial?.code.startsWith('SESSION_') === true
+        ? Promise.reject(denial)
+        : Promise.resolve({ user: root }),
+    requirePermission: () => {
+      if (denial !== undefined) throw denial
+    },
+  }
   const server = createHttpServer(createListener(createApp(routes, log, [])))
   const errors: unknown[] = []
   const front = placeFront(server, [createSocketImport(routes)], {

@@ -124,9 +124,7 @@ describe('a body that ends with the connection', () => {
     [400, 'sr_id=default&chunked=true', undefined],
     [400, '', undefined],
   ])('%i: what can be refused is refused before a byte', async (status, query, error) => {
-    const { connect, createTask, catalog } = await startImportServer(() =>
-      error === undefined ? Promise.resolve('root') : Promise.reject(error),
-    )
+    const { connect, createTask, catalog } = await startImportServer({ denial: error })
     const task = await createTask()
     const client = await connect()
     client.send(put(`${query}&task_id=${task}`, '', '1.0'))

@@ -21,11 +21,13 @@ const size = 4 * MiB
 
 const start = async (
   wrap?: (store: Store) => Store,
-  authorize: RouteContext['authorize'] = () => Promise.resolve('root'),
+  requirePermission: RouteContext['requirePermission'] = () => {},
 ) => {
   const on = await createTestStorage(wrap)
+  const root = (await on.catalog.users.getByName('root'))!
+  const authenticate = () => Promise.resolve({ user: root })
   const listener = createListener(
-    createApp({ transfer: on.context, authorize }, on.context.log, []),
+    createApp({ transfer: on.context, authenticate, requirePermission }, on.context.log, []),
   )
   const server = createHttpServer(listener)
   server.listen(0, '127.0.0.1')
@@ -240,9 +242,9 @@ describe('answers', () => {
       ['RBAC_PERMISSION_DENIED', 403],
     ] as const) {
       const asked: string[] = []
-      const denied = await start(undefined, (_credentials, permission) => {
+      const denied = await start(undefined, (_identity, permission) => {
         asked.push(permission)
-        return Promise.reject(new AppError(code, ['p', 'w']))
+        throw new AppError(code, ['p', 'w'])
       })
       const response = await denied.ask({ vdi }, { headers: { accept: 'application/json' } })
       expect(response.status).toBe(status)
