@@ -3,6 +3,7 @@
 import type { ErrorCode } from '../src/errors.ts'
 import { AppError, UnknownFormatError } from '../src/errors.ts'
 import type { Logger } from '../src/log.ts'
+import { PreconditionFailedError } from './preconditions.ts'
 
 const statuses: Readonly<Record<ErrorCode, number>> = {
   EVENT_FROM_TOKEN_PARSE_FAILURE: 400,
@@ -68,6 +69,9 @@ export const errorReply = (
   }
   if (status === 401) headers['www-authenticate'] = 'Basic realm="diskport", charset="UTF-8"'
   if (error instanceof UnsatisfiableRangeError) headers['content-range'] = `bytes */${error.size}`
+  if (error instanceof PreconditionFailedError && error.etag !== undefined) {
+    headers['etag'] = error.etag
+  }
   if (status === 503) headers['retry-after'] = String(retryAfter)
   const text = params.length === 0 ? code : `${code} [${params.join(', ')}]`
   // Where the only parameter is the sentence itself, it is not said twice.
@@ -102,6 +106,7 @@ const statusOf = (error: AppError, ioErrorStatus: number): number => {
   if (error instanceof UnknownFormatError) return 404
   if (error instanceof LengthRequiredError) return 411
   if (error instanceof UnsatisfiableRangeError) return 416
+  if (error instanceof PreconditionFailedError) return 412
   return error.code === 'VDI_IO_ERROR' ? ioErrorStatus : statuses[error.code]
 }
 

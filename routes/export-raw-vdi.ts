@@ -23,6 +23,7 @@ import {
   readReference,
   readTask,
 } from './params.ts'
+import { checkPreconditions, lastModifiedOf } from './preconditions.ts'
 import { chooseRange } from './range.ts'
 import { leavingOf, sendImage } from './streaming.ts'
 
@@ -89,8 +90,14 @@ const deliverTo =
   (c: Context<NodeEnvironment>, task: TaskHandle): Deliver =>
   async (ready) => {
     const { outgoing } = c.env
-    const { image, etag, signal, report, verify } = ready
+    const { image, etag, changedAt, signal, report, verify } = ready
     const isHead = c.req.method === 'HEAD'
+    const { headers } = c.env.incoming
+    if (checkPreconditions(c.req.method, headers, { etags: [etag], changedAt }) !== 'proceed') {
+      outgoing.writeHead(304, validatorsOf(ready))
+      outgoing.end()
+      return
+    }
     // RFC 9110, section 14.2: a Range means something to GET only.
     const asked = isHead ? undefined : c.req.header('range')
     const chosen = chooseRange(image.size, etag, asked, c.req.header('if-range'))
@@ -123,10 +130,18 @@ const deliverTo =
     }
   }
 
-const headersOf = ({ etag, mediaType, fileName }: ReadyExport): Record<string, string> => ({
-  etag,
+const headersOf = (ready: ReadyExport): Record<string, string> => ({
+  ...validatorsOf(ready),
   'accept-ranges': 'bytes',
-  'content-type': mediaType,
-  'content-disposition': `attachment; filename="${fileName}"`,
-  'cache-control': 'no-cache, no-store',
+  'content-type': ready.mediaType,
+  'content-disposition': `attachment; filename="${ready.fileName}"`,
 })
+
+const validatorsOf = ({ etag, changedAt }: ReadyExport): Record<string, string> => {
+  const lastModified = lastModifiedOf(changedAt, new Date())
+  return {
+    etag,
+    ...(lastModified === undefined ? {} : { 'last-modified': lastModified }),
+    'cache-control': 'no-cache, no-store',
+  }
+}

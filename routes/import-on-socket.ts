@@ -12,6 +12,7 @@ import type { RouteContext } from './environment.ts'
 import type { ErrorReply } from './error-response.ts'
 import { errorReply, logRefusal } from './error-response.ts'
 import { hasTask, importPath, importReply, isSurprise, runImport } from './import-request.ts'
+import { createDigestCheck } from './digests.ts'
 import { exactly, readBody, untilCut } from './read-body.ts'
 import { drain, linger, unknownLength } from './upload.ts'
 
@@ -61,7 +62,7 @@ const handleImport = async (
     if (isWatched && isComing && isSurprise(reason) && !answer.accepted) answer.accept()
     if (!answer.accepted) answer.end(reply)
     else if (isWatched) {
-      await drain(socket)
+      await drain(socket, lengthOf(head))
       answer.end(reply)
     } else {
       socket.destroy()
@@ -88,13 +89,18 @@ const createAnswer = (socket: Socket) => ({
 
 const readUpload = (head: RequestHead, socket: Socket, accept: () => void): Upload => {
   const length = lengthOf(head)
+  const check = createDigestCheck(head.headers)
+  const whole = (body: AsyncIterable<Uint8Array>) => (check === undefined ? body : check.pass(body))
   const body = (): AsyncIterable<Uint8Array> => {
     accept()
     return readBody(socket)
   }
-  if (length === undefined) return { endsWith: 'close', accept: body }
-  if (length === unknownLength) return { endsWith: 'cut', accept: () => untilCut(body()) }
-  return { length, accept: () => exactly(length, body()) }
+  const verifying = check && { verify: check.verify }
+  if (length === undefined) return { endsWith: 'close', accept: () => whole(body()), ...verifying }
+  if (length === unknownLength) {
+    return { endsWith: 'cut', accept: () => whole(untilCut(body())), ...verifying }
+  }
+  return { length, accept: () => whole(exactly(length, body())), ...verifying }
 }
 
 const headOf = (status: number, headers: Readonly<Record<string, string>>): string => {

@@ -11,6 +11,7 @@ import type { NodeEnvironment, RouteContext } from './environment.ts'
 import type { ErrorReply } from './error-response.ts'
 import { errorReply, LengthRequiredError, logRefusal } from './error-response.ts'
 import { hasTask, importPath, importReply, isSurprise, runImport } from './import-request.ts'
+import { createDigestCheck, requireNoDigest } from './digests.ts'
 import { readBody, untilCut } from './read-body.ts'
 import { answer, drain, linger, unknownLength } from './upload.ts'
 
@@ -72,6 +73,7 @@ const readUpload = (
   // Who speaks HTTP/1.0 waits for the head before it sends the first byte.
   const isEarly = isCut || incoming.httpVersion === '1.0'
   const hasBody = length !== undefined || coding !== undefined
+  const check = createDigestCheck(incoming.headers)
   upload.isComing = hasBody && expect === '' && incoming.httpVersion !== '1.0'
   const accept = (): AsyncIterable<Uint8Array> => {
     // The socket front takes such a request only where it is the first of its connection.
@@ -79,10 +81,16 @@ const readUpload = (
     upload.accepted = true
     if (isEarly) writeEarlyHead(outgoing)
     else if (/100-continue/i.test(expect)) outgoing.writeContinue()
-    return isCut ? untilCut(readBody(incoming)) : readBody(incoming)
+    const body = isCut ? untilCut(readBody(incoming)) : readBody(incoming)
+    return check === undefined ? body : check.pass(body)
   }
-  if (isCut) return { accept, endsWith: 'cut' }
-  return length === undefined ? { accept } : { accept, length }
+  if (isCut) return { accept, endsWith: 'cut', ...(check && { verify: check.verify }) }
+  if (length !== undefined) return { accept, length, ...(check && { verify: check.verify }) }
+  const verify = (): void => {
+    requireNoDigest('Trailer', Object.keys(incoming.trailers))
+    check?.verify()
+  }
+  return { accept, verify }
 }
 
 const isUnknown = ({ headers }: IncomingMessage): boolean =>

@@ -5,11 +5,14 @@ import { refToUuid, toRef } from '../src/catalog/refs.ts'
 import { AppError } from '../src/errors.ts'
 import type { ImportRequest, Upload } from '../src/transfer/import-vdi.ts'
 import type { ErrorReply } from './error-response.ts'
+import type { VdiRow } from '../src/catalog/vdis.ts'
+import { contentValidators } from '../src/transfer/export-vdi.ts'
 import { importVdi } from '../src/transfer/import-vdi.ts'
 import { withTask } from '../src/transfer/with-task.ts'
 import { withAuditLine } from '../src/xenapi/audit.ts'
 import type { RouteContext } from './environment.ts'
 import type { Parameters, RequestFacts } from './params.ts'
+import { checkPreconditions, hasConditions } from './preconditions.ts'
 import { readCredentials, readFlag, readParameters, readReference, readTask } from './params.ts'
 
 export const importPath = '/import_raw_vdi'
@@ -39,7 +42,7 @@ export const runImport = async (
       // Inside: the refusal fails the task, too.
       requirePermission(identity, permission)
       const run = async (): Promise<string | undefined> =>
-        importVdi(transfer, readRequest(parameters), task, readUpload())
+        importVdi(transfer, readRequest(parameters, request), task, readUpload())
       return withAuditLine(transfer.log, line, run, (uuid) => uuid)
     },
     (uuid) => (uuid === undefined ? '' : `<value>${toRef(uuid)}</value>`),
@@ -67,11 +70,16 @@ export const hasTask = (request: RequestFacts): boolean =>
 export const isSurprise = ({ code }: AppError): boolean =>
   code === 'VDI_TOO_SMALL' || code === 'OTHER_OPERATION_IN_PROGRESS' || code === 'TOO_BUSY'
 
-const readRequest = (parameters: Parameters): ImportRequest => ({
+const readRequest = (parameters: Parameters, { headers }: RequestFacts): ImportRequest => ({
   target: readTarget(parameters),
   formatName: parameters('format') ?? 'raw',
   replace: readFlag(parameters, 'replace'),
   chunked: readFlag(parameters, 'chunked'),
+  ...(hasConditions(headers) && {
+    requireConditions: (vdi: VdiRow | undefined) => {
+      checkPreconditions('PUT', headers, vdi && contentValidators(vdi))
+    },
+  }),
 })
 
 const readTarget = (parameters: Parameters): ImportRequest['target'] => {

@@ -3,6 +3,7 @@
 import { refToUuid, toRef } from '../src/catalog/refs.ts'
 import { AppError } from '../src/errors.ts'
 import type { Credentials } from '../src/xenapi/authenticate.ts'
+import type { ConditionHeaders } from './preconditions.ts'
 
 /** A parameter by name; undefined where it is absent or empty. The query is asked before the cookies. */
 export type Parameters = (name: string) => string | undefined
@@ -16,7 +17,7 @@ export interface RequestFacts {
     readonly cookie?: string | undefined
     readonly authorization?: string | undefined
     readonly accept?: string | undefined
-  }
+  } & ConditionHeaders
 }
 
 /** Parameters from query and cookies; cookies are separated by `;` or `&`, as XenAPI clients send them. */

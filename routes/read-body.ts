@@ -24,11 +24,24 @@ export const readBody = (incoming: Readable): AsyncIterable<Uint8Array> => ({
   [Symbol.asyncIterator]: () => iterate(incoming),
 })
 
-/** Who reads a stream now, to be stopped by whoever takes it over. */
-const readers = new WeakMap<Readable, () => void>()
+interface Reader {
+  readonly stop: () => void
+  /** How many bytes have come to it. */
+  readonly received: () => number
+}
 
-/** Ends the reading of a body that was left before its end; what comes from now on is the caller's. */
-export const stopReading = (incoming: Readable): void => readers.get(incoming)?.()
+/** Who reads a stream, or did so last: to be stopped by whoever takes it over. */
+const readers = new WeakMap<Readable, Reader>()
+
+/**
+ * Ends the reading of a body that was left before its end; what comes from now on is the caller's.
+ * @returns how many bytes have come, read or not
+ */
+export const stopReading = (incoming: Readable): number => {
+  const reader = readers.get(incoming)
+  reader?.stop()
+  return reader?.received() ?? 0
+}
 
 // By hand: the stream's own iterator takes twice the time for each chunk, and another timer would be armed for each.
 const iterate = (incoming: Readable): AsyncIterator<Uint8Array, undefined> => {
@@ -68,7 +81,6 @@ const iterate = (incoming: Readable): AsyncIterator<Uint8Array, undefined> => {
     incoming.destroy(new AppError('VDI_IO_ERROR', [`Cannot read the upload: ${found}`]))
   }, silenceLimit)
   const stop = (): void => {
-    readers.delete(incoming)
     clearTimeout(silence)
     incoming.off('data', onData).off('end', onEnd).off('close', onClose)
     // An error that comes later is nobody's any more: without a listener it would end the process.
@@ -87,7 +99,7 @@ const iterate = (incoming: Readable): AsyncIterator<Uint8Array, undefined> => {
     if (failure === undefined) watch(received - before, performance.now() - started, received)
   }
 
-  readers.set(incoming, stop)
+  readers.set(incoming, { stop, received: () => received })
   incoming.on('data', onData).on('end', onEnd).on('close', onClose).on('error', fail)
   if (incoming.readableEnded) onEnd()
   else if (incoming.destroyed) onClose()

@@ -48,12 +48,21 @@ export const linger = (incoming: Readable): Promise<void> => {
   return ended
 }
 
-/** Throws away the rest of the body, however long it is; returns when it has ended, its connection has, or nothing comes. */
-export const drain = (incoming: Readable): Promise<void> => {
+/**
+ * Throws away the rest of the body, however long it is; returns when it has ended, its connection has, or nothing comes.
+ * @param length of the body, where the stream goes on behind it: its client waits for the answer
+ */
+export const drain = (incoming: Readable, length = Infinity): Promise<void> => {
   const timer = setTimeout(() => incoming.destroy(), silenceLimit)
-  const ended = endOf(incoming).finally(() => clearTimeout(timer))
-  throwAway(incoming, () => timer.refresh())
-  return ended
+  const all = Promise.withResolvers<void>()
+  let left = length
+  const pass = (count: number): void => {
+    left -= count
+    timer.refresh()
+    if (left <= 0) all.resolve()
+  }
+  pass(throwAway(incoming, pass))
+  return Promise.race([endOf(incoming), all.promise]).finally(() => clearTimeout(timer))
 }
 
 const endOf = (incoming: Readable): Promise<void> =>
@@ -63,10 +72,12 @@ const endOf = (incoming: Readable): Promise<void> =>
     incoming.once('close', resolve)
   })
 
-const throwAway = (incoming: Readable, onBytes: (length: number) => void): void => {
-  stopReading(incoming)
+/** @returns how many bytes had come before */
+const throwAway = (incoming: Readable, onBytes: (length: number) => void): number => {
+  const before = stopReading(incoming)
   incoming.on('error', () => {})
   incoming.on('data', (chunk: Uint8Array) => onBytes(chunk.length))
   // Whoever read before has paused it.
   incoming.resume()
+  return before
 }

@@ -13,6 +13,7 @@ import { endWithError } from './end-with-error.ts'
 import type { NodeEnvironment, RouteContext } from './environment.ts'
 import type { Parameters } from './params.ts'
 import { readCredentials, readNarrowing, readParameters, readReference } from './params.ts'
+import { checkPreconditions } from './preconditions.ts'
 import { sendText } from './send-text.ts'
 import { leavingOf } from './streaming.ts'
 
@@ -71,9 +72,10 @@ const deliverTo =
   (c: Context<NodeEnvironment>) =>
   async ({ runs, entryOf, etag, signal }: ReadyExtents): Promise<void> => {
     const { outgoing } = c.env
+    const verdict = checkPreconditions(c.req.method, c.env.incoming.headers, { etags: [etag] })
     const head = { etag, 'content-type': 'application/json', 'cache-control': 'no-cache, no-store' }
-    if (c.req.method === 'HEAD') {
-      outgoing.writeHead(200, head)
+    if (c.req.method === 'HEAD' || verdict === 'not-modified') {
+      outgoing.writeHead(verdict === 'not-modified' ? 304 : 200, head)
       outgoing.end()
       return
     }

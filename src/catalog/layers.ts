@@ -106,7 +106,7 @@ export const createLayers = (database: Database, now: () => Date): Layers => {
           .values({ ...ours, ...layer, state: 'writing', fileSize: 0 })
           .execute()
       }),
-    commit: (commit) => database.transaction((db) => commitLayer(db, commit)),
+    commit: (commit) => database.transaction((db) => commitLayer(db, commit, now())),
     seal: (sealed) =>
       database.transaction(async (db) => {
         const layer = await requireWriting(db, sealed.uuid)
@@ -115,7 +115,7 @@ export const createLayers = (database: Database, now: () => Date): Layers => {
     commitNew: (commit, vdi) =>
       database.transaction(async (db) => {
         const { uuid } = await insertVdi(db, vdi, now)
-        await commitLayer(db, { ...commit, vdiUuid: uuid, expectedLayerUuid: null })
+        await commitLayer(db, { ...commit, vdiUuid: uuid, expectedLayerUuid: null }, now())
       }),
     chain: (uuid) => readChain(db, uuid),
     get: (uuid) => db.selectFrom('layers').selectAll().where('uuid', '=', uuid).executeTakeFirst(),
@@ -182,7 +182,7 @@ const sealLayer = async (db: Queries, sealed: SealedLayer, srUuid: string): Prom
     .execute()
 }
 
-const commitLayer = async (db: Queries, commit: LayerCommit): Promise<void> => {
+const commitLayer = async (db: Queries, commit: LayerCommit, changedAt: Date): Promise<void> => {
   const { uuid, vdiUuid, expectedLayerUuid } = commit
   const layer = await requireWriting(db, uuid)
   const vdi = await db
@@ -206,7 +206,7 @@ const commitLayer = async (db: Queries, commit: LayerCommit): Promise<void> => {
   await sealLayer(db, commit, layer.srUuid)
   await db
     .updateTable('vdis')
-    .set({ layerUuid: uuid, contentUuid: uuid, contentAt: layer.createdAt })
+    .set({ layerUuid: uuid, contentUuid: uuid, contentAt: layer.createdAt, changedAt })
     .where('uuid', '=', vdiUuid)
     .execute()
 }

@@ -24,7 +24,7 @@ export interface VdiMove {
 }
 
 /** As Vdis.move, inside a transaction. */
-export const moveVdis = async (db: Queries, move: MoveVdis): Promise<void> => {
+export const moveVdis = async (db: Queries, move: MoveVdis, changedAt: Date): Promise<void> => {
   const { srUuid, format, requestedFormat, vdis } = move
   await requireAllSnapshots(db, vdis)
   for (const { vdi, layerUuid } of vdis) {
@@ -35,7 +35,7 @@ export const moveVdis = async (db: Queries, move: MoveVdis): Promise<void> => {
     const wasReadOnly = await isReadOnly(db, vdi.srUuid)
     await db
       .updateTable('vdis')
-      .set({ srUuid, format, requestedFormat, layerUuid, contentUuid })
+      .set({ srUuid, format, requestedFormat, layerUuid, contentUuid, changedAt })
       // It was so because of where it lay.
       .$if(wasReadOnly, (update) => update.set({ readOnly: vdi.isSnapshot }))
       .where('uuid', '=', vdi.uuid)

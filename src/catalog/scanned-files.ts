@@ -242,7 +242,7 @@ const updateVdis = async (
       .updateTable('vdis')
       .set({
         missing,
-        ...(isRenewed && { contentUuid, contentAt: now() }),
+        ...(isRenewed && { contentUuid, contentAt: now(), changedAt: now() }),
         ...(isResized && { virtualSize: top!.virtualSize }),
       })
       .where('uuid', '=', vdi.uuid)

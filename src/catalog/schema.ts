@@ -93,6 +93,8 @@ export interface VdiTable extends NamedTable {
   contentUuid: string | null
   /** When the content was sealed; null: never written. */
   contentAt: Date | null
+  /** When an image of it last became another: by new content, another size, or a move. */
+  changedAt: Date
   /** Whether clients may ask which blocks have changed. */
   cbtEnabled: boolean
   /** At rest. */

@@ -32,7 +32,9 @@ export type VdiChanges = Partial<
 >
 
 /** All but these has a default: an empty text or map, `user`, false, null, now. */
-export interface NewVdi extends Partial<Omit<VdiTable, 'srUuid' | 'virtualSize' | 'format'>> {
+export interface NewVdi extends Partial<
+  Omit<VdiTable, 'srUuid' | 'virtualSize' | 'format' | 'changedAt'>
+> {
   readonly srUuid: string
   /** In bytes. */
   readonly virtualSize: number
@@ -100,9 +102,13 @@ export const createVdis = (database: Database, now: () => Date): Vdis => ({
     database.transaction(async (db) => {
       const vdi = await requireVdi(db, uuid)
       if (virtualSize < vdi.virtualSize) throw wouldShrink(vdi, virtualSize)
-      await db.updateTable('vdis').set({ virtualSize }).where('uuid', '=', uuid).execute()
+      await db
+        .updateTable('vdis')
+        .set({ virtualSize, changedAt: now() })
+        .where('uuid', '=', uuid)
+        .execute()
     }),
-  move: (move) => database.transaction((db) => moveVdis(db, move)),
+  move: (move) => database.transaction((db) => moveVdis(db, move, now())),
   destroy: (uuid) =>
     database.transaction(async (db) => {
       const { srUuid, layerUuid } = await requireVdi(db, uuid)
@@ -117,7 +123,7 @@ export const insertVdi = async (db: Queries, vdi: NewVdi, now: () => Date): Prom
   const uuid = vdi.uuid ?? randomUUID()
   await db
     .insertInto('vdis')
-    .values({ ...defaults, createdAt: now(), ...vdi, uuid })
+    .values({ ...defaults, createdAt: now(), ...vdi, changedAt: now(), uuid })
     .execute()
   return requireVdi(db, uuid)
 }

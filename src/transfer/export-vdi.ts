@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto'
 import type { VdiRow } from '../catalog/vdis.ts'
 import { createMemoryDisk } from '../disk/memory-disk.ts'
 import type { FormatName, ImageFormat, ImageIdentity, PlanOptions } from '../formats/format.ts'
+import { formatNames } from '../formats/format.ts'
 import { requireFormat } from '../formats/registry.ts'
 import type { Image } from '../image/image.ts'
 import type { Narrowing, OpenedDelta } from '../store/deltas.ts'
@@ -15,6 +16,9 @@ import type { TaskHandle } from './with-task.ts'
 
 /** Part of every ETag: raised when a plan lays out its bytes differently than before. */
 const planVersion = 1
+
+/** Since when images are laid out so: the bytes of an export are no older. */
+const planDate = new Date('2026-11-01T00:00:00Z')
 
 export interface ExportRequest {
   readonly vdiUuid: string
@@ -34,6 +38,8 @@ export interface ReadyExport {
   readonly image: Image
   /** Strong: the same tag means the same bytes. Quoted, as HTTP wants it. */
   readonly etag: string
+  /** When its bytes last changed, or later. */
+  readonly changedAt: Date
   readonly mediaType: string
   readonly fileName: string
   /** Aborted when the task is cancelled or the server stops. */
@@ -86,6 +92,7 @@ export const exportVdi = (
       await deliver({
         image,
         etag: etagOf({ vdi, base, basis: opened.basis ?? '' }, format.name, options),
+        changedAt: latest([planDate, vdi.changedAt, ...(base ? [base.changedAt] : [])]),
         mediaType: format.mediaType,
         fileName: `${vdi.uuid}.${format.name}`,
         signal,
@@ -150,6 +157,28 @@ interface ExportedContent {
   /** Of the delta: see Changes. */
   readonly basis: string
 }
+
+/**
+ * What conditions on the content of a VDI are held against: the tags of all its exports but deltas, any of which a
+ * client may have.
+ */
+export const contentValidators = (vdi: VdiRow): { etags: readonly string[]; changedAt: Date } => {
+  const etags = formatNames.flatMap((format) =>
+    subformats.flatMap((subformat) =>
+      deltaForms.map((delta) => {
+        const options = { ...(subformat && { subformat }), ...(delta && { delta }) }
+        return etagOf({ vdi, base: undefined, basis: '' }, format, options)
+      }),
+    ),
+  )
+  return { etags, changedAt: latest([planDate, vdi.changedAt]) }
+}
+
+const subformats: readonly PlanOptions['subformat'][] = [undefined, 'dynamic', 'fixed']
+const deltaForms: readonly PlanOptions['delta'][] = [undefined, 'compatible', 'compact']
+
+const latest = (dates: readonly Date[]): Date =>
+  new Date(Math.max(...dates.map((date) => date.getTime())))
 
 /** Everything that the bytes depend on: content, size, format and options, and how a delta was found. */
 const etagOf = (

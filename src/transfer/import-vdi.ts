@@ -40,6 +40,12 @@ export interface ImportRequest {
   readonly replace: boolean
   /** Raw content comes in XenServer's own chunks; the other formats are plain all the same. */
   readonly chunked: boolean
+  /**
+   * The client's conditions on what is there: called before a byte is read.
+   * @param present undefined: the VDI is yet to be made
+   * @throws AppError where they do not hold; nothing is changed then
+   */
+  readonly requireConditions?: (present: VdiRow | undefined) => void
 }
 
 /** The body of the upload. */
@@ -54,6 +60,11 @@ export interface Upload {
   readonly endsWith?: 'close' | 'cut'
   /** Called once, when nothing is left that could be refused before the first byte: the bytes. */
   accept(): AsyncIterable<Uint8Array>
+  /**
+   * Called once when all bytes have been read, before the commit.
+   * @throws AppError where they are not what the client meant to send
+   */
+  verify?(): void
 }
 
 /**
@@ -99,6 +110,7 @@ const importInto = async (importing: Importing, vdiUuid: string): Promise<string
   await requireWritableSr(context, asked.srUuid)
   requireData(asked)
   requireWritable(asked)
+  await requireConditions(importing, asked)
   // The length of a raw image is its header.
   if (format.name === 'raw' && !request.chunked) requireFits(upload.length ?? 0, asked)
   if (upload.length === 0) return vdiUuid
@@ -109,6 +121,7 @@ const importInto = async (importing: Importing, vdiUuid: string): Promise<string
   try {
     // Only now: what the last holder of the lease committed is what this import goes on top of.
     const vdi = await findVdi(context, vdiUuid)
+    await requireConditions(importing, vdi)
     const stream = probe ?? openStream(importing)
     if (await stream.atEnd()) return vdiUuid
     const decoded = await decode(importing, stream, vdi.srUuid, vdi.virtualSize)
@@ -134,6 +147,7 @@ const importNew = async (
   const sr = await findSr(context, srName)
   const srUuid = sr.uuid
   await requireWritableSr(context, srUuid)
+  importing.request.requireConditions?.(undefined)
   if (upload.length === 0) return undefined
   requireSizeKnown(importing)
   const stream = openStream(importing)
@@ -155,6 +169,15 @@ const importNew = async (
   const commit = (sealed: SealedLayer) => context.catalog.layers.commitNew(sealed, vdi)
   await writeLayer(context, { ...vdi, commit }, writerOf(importing, stream, decoded))
   return vdi.uuid
+}
+
+/** Holds the client's conditions against what the VDI shows now. */
+const requireConditions = async ({ context, request }: Importing, asked: VdiRow): Promise<void> => {
+  if (request.requireConditions === undefined) return
+  // A file of others may have changed since its row was written: opening looks.
+  const { disk, vdi } = await context.storage.openVdi(asked)
+  await disk.close()
+  request.requireConditions(vdi)
 }
 
 /** @throws AppError VALUE_NOT_SUPPORTED where neither the upload nor a VDI tells how large a raw image is */
@@ -211,10 +234,12 @@ const writerOf = (
   }
   return async (writer) => {
     await copyWrites(clipWrites(decoded.writes(), writer.size), writer, { signal, onProgress })
-    if (upload.endsWith === undefined) await stream.drain()
-    else if (upload.endsWith === 'cut' && format.name === 'raw' && !request.chunked) {
+    if (upload.endsWith === 'cut' && format.name === 'raw' && !request.chunked) {
       await requireEnd(stream, decoded.virtualSize)
+    } else if (upload.endsWith === undefined || upload.verify !== undefined) {
+      await stream.drain()
     }
+    upload.verify?.()
     throwIfAborted(signal)
   }
 }

@@ -6,10 +6,12 @@ import * as initial from './0001-initial.ts'
 import * as snapshotsAndFolders from './0002-snapshots-and-folders.ts'
 import * as missingDisks from './0003-missing-disks.ts'
 import * as destroyedFiles from './0004-destroyed-files.ts'
+import * as changedDisks from './0005-changed-disks.ts'
 
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-initial': initial,
   '0002-snapshots-and-folders': snapshotsAndFolders,
   '0003-missing-disks': missingDisks,
   '0004-destroyed-files': destroyedFiles,
+  '0005-changed-disks': changedDisks,
 }
