@@ -10,6 +10,8 @@ import type { NodeEnvironment, RouteContext } from './environment.ts'
 import { errorReply } from './error-response.ts'
 import { createExportRoute } from './export-raw-vdi.ts'
 import { createImportRoute } from './import-raw-vdi.ts'
+import { requireSingleHeaders } from './repeated-headers.ts'
+import { answer } from './upload.ts'
 import { createExtentsRoute } from './vdi-extents.ts'
 
 /** The listener for Node's HTTP server. */
@@ -17,6 +19,11 @@ export const createListener = (app: Hono<NodeEnvironment>): RequestListener => {
   const listener = getRequestListener(
     async (request, env) => {
       const { incoming, outgoing } = env as NodeEnvironment['Bindings']
+      const ambiguous = errorOf(() => requireSingleHeaders(incoming))
+      if (ambiguous !== undefined) {
+        answer(incoming, outgoing, errorReply(ambiguous, incoming.headers.accept))
+        return RESPONSE_ALREADY_SENT
+      }
       const response = await app.fetch(request, { incoming, outgoing })
       // Hono wraps the answer to HEAD, and with it hides that the head has been written already.
       return outgoing.headersSent ? RESPONSE_ALREADY_SENT : response
@@ -25,6 +32,15 @@ export const createListener = (app: Hono<NodeEnvironment>): RequestListener => {
     { hostname: 'localhost' },
   )
   return (incoming, outgoing) => void listener(incoming, outgoing)
+}
+
+const errorOf = (check: () => void): AppError | undefined => {
+  try {
+    check()
+    return undefined
+  } catch (error) {
+    return toAppError(error)
+  }
 }
 
 /** @param others routes that stand for themselves: health, rpc */

@@ -102,9 +102,9 @@ const membersOf = (header: string, value: string): (readonly [string, string])[]
 /** Of one upload: the bytes pass through it, and are judged when they have. */
 export interface DigestCheck {
   /** To be iterated once. */
-  pass(chunks: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>
+  readonly pass: (chunks: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>
   /** @throws AppError IMPORT_ERROR_GENERIC where what has passed is not what a digest says */
-  verify(): void
+  readonly verify: () => void
 }
 
 /**

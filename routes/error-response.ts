@@ -69,6 +69,7 @@ export const errorReply = (
   }
   if (status === 401) headers['www-authenticate'] = 'Basic realm="diskport", charset="UTF-8"'
   if (error instanceof UnsatisfiableRangeError) headers['content-range'] = `bytes */${error.size}`
+  if (error instanceof MethodNotAllowedError) headers['allow'] = error.allowed.join(', ')
   if (error instanceof PreconditionFailedError && error.etag !== undefined) {
     headers['etag'] = error.etag
   }
@@ -90,6 +91,18 @@ export class LengthRequiredError extends AppError {
   }
 }
 
+/** A method that the path does not have: 405, with those that it has. */
+export class MethodNotAllowedError extends AppError {
+  readonly allowed: readonly string[]
+
+  constructor(method: string, path: string, allowed: readonly string[]) {
+    super('INVALID_VALUE', ['method', method], {
+      message: `${path} does not take ${method}: use ${allowed.join(' or ')}`,
+    })
+    this.allowed = allowed
+  }
+}
+
 /** A range that begins after the last byte: 416, with the size that there is. */
 export class UnsatisfiableRangeError extends AppError {
   readonly size: number
@@ -106,6 +119,7 @@ const statusOf = (error: AppError, ioErrorStatus: number): number => {
   if (error instanceof UnknownFormatError) return 404
   if (error instanceof LengthRequiredError) return 411
   if (error instanceof UnsatisfiableRangeError) return 416
+  if (error instanceof MethodNotAllowedError) return 405
   if (error instanceof PreconditionFailedError) return 412
   return error.code === 'VDI_IO_ERROR' ? ioErrorStatus : statuses[error.code]
 }

@@ -14,6 +14,7 @@ import { refToUuid } from '../src/xenapi/refs.ts'
 import { endWithError } from './end-with-error.ts'
 import type { NodeEnvironment, RouteContext } from './environment.ts'
 import { UnsatisfiableRangeError } from './error-response.ts'
+import { exportParameters, warningOf } from './parameter-names.ts'
 import type { Parameters } from './params.ts'
 import {
   readChoice,
@@ -25,7 +26,11 @@ import {
 } from './params.ts'
 import { checkPreconditions, lastModifiedOf } from './preconditions.ts'
 import { chooseRange } from './range.ts'
+import { refuseOtherMethods } from './refuse-method.ts'
 import { leavingOf, sendImage } from './streaming.ts'
+import { setHeaders } from './upload.ts'
+
+const path = '/export_raw_vdi'
 
 const permission = 'http/get_export_raw_vdi'
 
@@ -33,8 +38,9 @@ export const createExportRoute = (context: RouteContext): Hono<NodeEnvironment> 
   const app = new Hono<NodeEnvironment>()
   const handle = (c: Context<NodeEnvironment>) => handleExport(context, c)
   // Hono answers HEAD with the GET handler; it branches on the method itself.
-  app.get('/export_raw_vdi', handle)
-  app.get('/export_raw_vdi/', handle)
+  app.get(path, handle)
+  app.get(`${path}/`, handle)
+  refuseOtherMethods(app, path, ['GET', 'HEAD'])
   return app
 }
 
@@ -44,6 +50,7 @@ const handleExport = async (
 ): Promise<Response> => {
   const { incoming, outgoing } = c.env
   try {
+    setHeaders(outgoing, warningOf(incoming, exportParameters))
     const parameters = readParameters(incoming)
     const identity = await authenticate(readCredentials(incoming, parameters))
     requirePermission(identity, permission)

@@ -13,6 +13,9 @@ import type { ErrorReply } from './error-response.ts'
 import { errorReply, logRefusal } from './error-response.ts'
 import { hasTask, importPath, importReply, isSurprise, runImport } from './import-request.ts'
 import { createDigestCheck } from './digests.ts'
+import { closesBehind, requireNoRequest } from './next-request.ts'
+import { importParameters, warningOf } from './parameter-names.ts'
+import { readFlag, readParameters } from './params.ts'
 import { exactly, readBody, untilCut } from './read-body.ts'
 import { drain, linger, unknownLength } from './upload.ts'
 
@@ -43,7 +46,7 @@ const handleImport = async (
   head: RequestHead,
   socket: Socket,
 ): Promise<void> => {
-  const answer = createAnswer(socket)
+  const answer = createAnswer(socket, warningOf(head, importParameters))
   // From then on the task tells what goes wrong.
   let hasBegun = false
   try {
@@ -72,17 +75,18 @@ const handleImport = async (
 }
 
 /** Whatever the length, the connection ends with the answer. */
-const createAnswer = (socket: Socket) => ({
+const createAnswer = (socket: Socket, warning: Readonly<Record<string, string>>) => ({
   accepted: false,
   /** The head, before the first byte has been read. */
   accept(): void {
     this.accepted = true
-    socket.write(headOf(200, { 'content-type': 'text/plain; charset=utf-8' }))
+    socket.write(headOf(200, { 'content-type': 'text/plain; charset=utf-8', ...warning }))
   },
   /** The whole answer, or its body where the head has gone out. */
   end({ status, headers, body }: ErrorReply): void {
     const length = String(Buffer.byteLength(body))
-    const head = this.accepted ? '' : headOf(status, { ...headers, 'content-length': length })
+    const fields = { ...headers, ...warning, 'content-length': length }
+    const head = this.accepted ? '' : headOf(status, fields)
     socket.end(`${head}${body}`)
   },
 })
@@ -96,7 +100,11 @@ const readUpload = (head: RequestHead, socket: Socket, accept: () => void): Uplo
     return readBody(socket)
   }
   const verifying = check && { verify: check.verify }
-  if (length === undefined) return { endsWith: 'close', accept: () => whole(body()), ...verifying }
+  if (length === undefined) {
+    const isChunked = readFlag(readParameters(head), 'chunked')
+    const own = () => (closesBehind(head, isChunked) ? body() : requireNoRequest(body()))
+    return { endsWith: 'close', accept: () => whole(own()), ...verifying }
+  }
   if (length === unknownLength) {
     return { endsWith: 'cut', accept: () => whole(untilCut(body())), ...verifying }
   }

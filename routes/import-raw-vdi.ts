@@ -12,14 +12,17 @@ import type { ErrorReply } from './error-response.ts'
 import { errorReply, LengthRequiredError, logRefusal } from './error-response.ts'
 import { hasTask, importPath, importReply, isSurprise, runImport } from './import-request.ts'
 import { createDigestCheck, requireNoDigest } from './digests.ts'
+import { importParameters, warningOf } from './parameter-names.ts'
 import { readBody, untilCut } from './read-body.ts'
-import { answer, drain, linger, unknownLength } from './upload.ts'
+import { refuseOtherMethods } from './refuse-method.ts'
+import { answer, drain, linger, setHeaders, unknownLength } from './upload.ts'
 
 export const createImportRoute = (context: RouteContext): Hono<NodeEnvironment> => {
   const app = new Hono<NodeEnvironment>()
   const handle = (c: Context<NodeEnvironment>) => handleImport(context, c)
   app.put(importPath, handle)
   app.put(`${importPath}/`, handle)
+  refuseOtherMethods(app, importPath, ['PUT'])
   return app
 }
 
@@ -27,6 +30,7 @@ const handleImport = async (
   context: RouteContext,
   { env: { incoming, outgoing } }: Context<NodeEnvironment>,
 ): Promise<Response> => {
+  setHeaders(outgoing, warningOf(incoming, importParameters))
   const upload = { accepted: false, isComing: false }
   try {
     const uuid = await runImport(context, incoming, () => readUpload(incoming, outgoing, upload))

@@ -3,10 +3,15 @@
 import { refToUuid, toRef } from '../src/catalog/refs.ts'
 import { AppError } from '../src/errors.ts'
 import type { Credentials } from '../src/xenapi/authenticate.ts'
+import type { ParameterName } from './parameter-names.ts'
+import { mayBeEmpty } from './parameter-names.ts'
 import type { ConditionHeaders } from './preconditions.ts'
 
-/** A parameter by name; undefined where it is absent or empty. The query is asked before the cookies. */
-export type Parameters = (name: string) => string | undefined
+/**
+ * A parameter by name; undefined where it is absent. The query is asked before the cookies.
+ * @throws AppError INVALID_VALUE where the query gives two values, or none where it should give one
+ */
+export type Parameters = (name: ParameterName) => string | undefined
 
 /** What of a request tells them: one of node:http, or one that the socket front has read. */
 export interface RequestFacts {
@@ -25,10 +30,24 @@ export const readParameters = ({ url = '', headers }: RequestFacts): Parameters 
   const query = new URLSearchParams(/\?([^#]*)/.exec(url)?.[1])
   const cookies = parseCookies(headers.cookie ?? '')
   return (name) => {
+    const values = new Set(query.getAll(name))
+    if (values.size > 1) throw ambiguous(name, [...values])
+    if (values.has('') && !mayBeEmpty.has(name)) throw empty(name)
     const value = query.get(name) ?? cookies.get(name)
     return value === '' ? undefined : value
   }
 }
+
+const ambiguous = (name: ParameterName, values: readonly string[]): AppError => {
+  const message = `${name} has ${values.length} values, "${values[0]}" and "${values[1]}": give one`
+  return new AppError('INVALID_VALUE', [name, values[1]!], { message })
+}
+
+/** Such as `&base=$BASE` of a script in which BASE is not set. */
+const empty = (name: ParameterName): AppError =>
+  new AppError('INVALID_VALUE', [name, ''], {
+    message: `${name} is empty: give it a value, or leave it out`,
+  })
 
 const parseCookies = (header: string): Map<string, string> => {
   const cookies = new Map<string, string>()
@@ -51,7 +70,7 @@ const decode = (value: string): string => {
 }
 
 /** `true`, `1` and `yes` are true; `false`, `0`, `no` and absence are false; anything else is refused. */
-export const readFlag = (parameters: Parameters, name: string): boolean => {
+export const readFlag = (parameters: Parameters, name: ParameterName): boolean => {
   const value = parameters(name)?.toLowerCase()
   if (value === undefined || ['false', '0', 'no'].includes(value)) return false
   if (['true', '1', 'yes'].includes(value)) return true
@@ -67,7 +86,7 @@ export const readNarrowing = (parameters: Parameters): 'always' | 'never' | unde
 /** One of `choices`, or undefined where the parameter is absent. */
 export const readChoice = <T extends string>(
   parameters: Parameters,
-  name: string,
+  name: ParameterName,
   choices: readonly T[],
 ): T | undefined => {
   const value = parameters(name)?.toLowerCase()
@@ -105,7 +124,11 @@ const parseBasic = (header: string | undefined): Credentials['basic'] => {
  * @param className for the message: `VDI`
  * @throws AppError INVALID_VALUE where the parameter is missing, HANDLE_INVALID where it can name nothing
  */
-export const readReference = (parameters: Parameters, name: string, className: string): string => {
+export const readReference = (
+  parameters: Parameters,
+  name: ParameterName,
+  className: string,
+): string => {
   const value = parameters(name)
   if (value === undefined) {
     const message = `The parameter ${name} is missing: the reference or uuid of a ${className}`

@@ -13,6 +13,14 @@ export const unknownLength = 2 ** 50
 const lingerBytes = 64 * MiB
 const lingerTime = 10_000
 
+/** Headers of whatever answer follows. */
+export const setHeaders = (
+  outgoing: ServerResponse,
+  headers: Readonly<Record<string, string>>,
+): void => {
+  for (const [name, value] of Object.entries(headers)) outgoing.setHeader(name, value)
+}
+
 /** Answers; where the body was not read to its end, closes the connection once the client has had time to see the answer. */
 export const answer = (
   incoming: IncomingMessage,

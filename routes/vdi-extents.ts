@@ -11,21 +11,28 @@ import { listExtents } from '../src/transfer/vdi-extents.ts'
 import { KiB } from '../src/units.ts'
 import { endWithError } from './end-with-error.ts'
 import type { NodeEnvironment, RouteContext } from './environment.ts'
+import type { ParameterName } from './parameter-names.ts'
+import { extentsParameters, warningOf } from './parameter-names.ts'
 import type { Parameters } from './params.ts'
 import { readCredentials, readNarrowing, readParameters, readReference } from './params.ts'
 import { checkPreconditions } from './preconditions.ts'
+import { refuseOtherMethods } from './refuse-method.ts'
 import { sendText } from './send-text.ts'
 import { leavingOf } from './streaming.ts'
+import { setHeaders } from './upload.ts'
 
 /** Characters sent at a time. */
 const pieceLength = 64 * KiB
+
+const path = '/vdi_extents'
 
 export const createExtentsRoute = (context: RouteContext): Hono<NodeEnvironment> => {
   const app = new Hono<NodeEnvironment>()
   const handle = (c: Context<NodeEnvironment>) => handleExtents(context, c)
   // Hono answers HEAD with the GET handler; it branches on the method itself.
-  app.get('/vdi_extents', handle)
-  app.get('/vdi_extents/', handle)
+  app.get(path, handle)
+  app.get(`${path}/`, handle)
+  refuseOtherMethods(app, path, ['GET', 'HEAD'])
   return app
 }
 
@@ -35,6 +42,7 @@ const handleExtents = async (
 ): Promise<Response> => {
   const { incoming, outgoing } = c.env
   try {
+    setHeaders(outgoing, warningOf(incoming, extentsParameters))
     const parameters = readParameters(incoming)
     // Where a disk holds data is part of what an export tells.
     const identity = await authenticate(readCredentials(incoming, parameters))
@@ -60,7 +68,7 @@ const readRequest = (parameters: Parameters): ExtentsRequest => {
 }
 
 /** A number of bytes; undefined where it is absent. */
-const readBytes = (parameters: Parameters, name: string): number | undefined => {
+const readBytes = (parameters: Parameters, name: ParameterName): number | undefined => {
   const value = parameters(name)
   if (value === undefined) return undefined
   if (/^\d+$/.test(value) && Number.isSafeInteger(Number(value))) return Number(value)

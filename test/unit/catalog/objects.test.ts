@@ -26,6 +26,7 @@ describe('vdis', () => {
       layerUuid: null,
       contentUuid: null,
       contentAt: null,
+      changedAt: clock.now(),
       cbtEnabled: false,
       format: 'raw',
       requestedFormat: null,
@@ -44,6 +45,32 @@ describe('vdis', () => {
     })
     expect(await catalog.vdis.get(vdi.uuid)).toEqual(vdi)
     expect(await catalog.vdis.get(randomUUID())).toBeUndefined()
+  })
+
+  it('tell when an image of them last became another: a condition by date relies on it', async () => {
+    const clock = createTestClock()
+    const { catalog, srUuid } = await createStartedCatalog(':memory:', clock)
+    const { uuid: vdiUuid } = await catalog.vdis.create({ srUuid, virtualSize: GiB, format: 'vhd' })
+    const changedNow = async (): Promise<boolean> => {
+      const { changedAt } = (await catalog.vdis.get(vdiUuid))!
+      return changedAt.getTime() === clock.now().getTime()
+    }
+    const uuid = await beginLayer(catalog, srUuid)
+    // An import takes its time: readers have the old content until it ends.
+    clock.advance(1000)
+    const sealed = { uuid, parentUuid: null, fileSize: 1 }
+    await catalog.layers.commit({ ...sealed, vdiUuid, expectedLayerUuid: null })
+    expect(await changedNow()).toBe(true)
+    clock.advance(1000)
+    await catalog.vdis.update(vdiUuid, () => ({ nameLabel: 'new' }))
+    expect(await changedNow()).toBe(false)
+    await catalog.vdis.resize(vdiUuid, 2 * GiB)
+    expect(await changedNow()).toBe(true)
+    clock.advance(1000)
+    const vdi = (await catalog.vdis.get(vdiUuid))!
+    const target = { srUuid, format: 'qcow2', requestedFormat: null } as const
+    await catalog.vdis.move({ ...target, vdis: [{ vdi, layerUuid: vdi.layerUuid }] })
+    expect(await changedNow()).toBe(true)
   })
 
   it('are listed in the order they were made', async () => {

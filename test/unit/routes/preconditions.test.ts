@@ -16,7 +16,7 @@ const then = 'Sun, 01 Mar 2026 12:00:00 GMT'
 const check = (method: string, headers: ConditionHeaders, of: Validators | undefined = present) =>
   checkPreconditions(method, headers, of)
 
-const fails = (run: () => unknown, header: string): void => {
+const expectFailure = (run: () => unknown, header: string): void => {
   expect(run).toThrow(PreconditionFailedError)
   expect(run).toThrow(new RegExp(`^${header} does not hold: `))
 }
@@ -28,12 +28,12 @@ describe('If-Match', () => {
   })
 
   test.each(['"x"', 'W/"a"', '"A"', '"x", W/"b"'])('%s does not', (value) => {
-    fails(() => check('GET', { 'if-match': value }), 'If-Match')
-    fails(() => check('PUT', { 'if-match': value }), 'If-Match')
+    expectFailure(() => check('GET', { 'if-match': value }), 'If-Match')
+    expectFailure(() => check('PUT', { 'if-match': value }), 'If-Match')
   })
 
   test('where there is nothing yet nothing matches, not even *', () => {
-    fails(() => checkPreconditions('PUT', { 'if-match': '*' }, undefined), 'If-Match')
+    expectFailure(() => checkPreconditions('PUT', { 'if-match': '*' }, undefined), 'If-Match')
   })
 
   test.each(['', 'a', '"a" "b"', '"a', 'a"', '"a";', 'W/', '*, "a"'])(
@@ -51,7 +51,7 @@ describe('If-None-Match', () => {
   test.each(['"a"', 'W/"a"', '*', '"x", "b"'])('%s: 304 to readers, 412 to writers', (value) => {
     expect(check('GET', { 'if-none-match': value })).toBe('not-modified')
     expect(check('HEAD', { 'if-none-match': value })).toBe('not-modified')
-    fails(() => check('PUT', { 'if-none-match': value }), 'If-None-Match')
+    expectFailure(() => check('PUT', { 'if-none-match': value }), 'If-None-Match')
   })
 
   test('another tag: go on', () => {
@@ -73,8 +73,8 @@ describe('dates', () => {
   test('If-Unmodified-Since: 412 where the content is younger', () => {
     expect(check('GET', { 'if-unmodified-since': then })).toBe('proceed')
     expect(check('PUT', { 'if-unmodified-since': then })).toBe('proceed')
-    fails(() => check('GET', { 'if-unmodified-since': before }), 'If-Unmodified-Since')
-    fails(() => check('PUT', { 'if-unmodified-since': before }), 'If-Unmodified-Since')
+    expectFailure(() => check('GET', { 'if-unmodified-since': before }), 'If-Unmodified-Since')
+    expectFailure(() => check('PUT', { 'if-unmodified-since': before }), 'If-Unmodified-Since')
   })
 
   test('content whose date is not known is never unmodified', () => {

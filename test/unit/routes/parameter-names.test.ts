@@ -1,0 +1,51 @@
+// Parameters that nobody knows: which are named in a warning.
+
+import { readFile } from 'node:fs/promises'
+import { describe, expect, test } from 'vitest'
+import {
+  exportParameters,
+  extentsParameters,
+  importParameters,
+  warningOf,
+} from '../../../routes/parameter-names.ts'
+
+const warn = (query: string, known: readonly string[] = exportParameters) =>
+  warningOf({ url: `/x?${query}` }, known)
+
+describe('warnings', () => {
+  test('a slip is named, with what it may have been meant to be', () => {
+    expect(warn('vdi=a&bse=b&fmt=vhd')).toEqual({
+      warning:
+        '299 diskport "unknown parameter bse is ignored, is base meant?; unknown parameter fmt is ignored, is format meant?"',
+    })
+    expect(warn('repalce=true', importParameters).warning).toContain('is replace meant?')
+  })
+
+  test('what is known, and what is like nothing that is known, is passed over', () => {
+    expect(warn(exportParameters.map((name) => `${name}=1`).join('&'))).toEqual({})
+    expect(warn('uuid=x&use_compression=true&host=y')).toEqual({})
+    expect(warningOf({}, exportParameters)).toEqual({})
+  })
+
+  test('no name breaks out of the header', () => {
+    expect(warn('bas%22=1&ba%0d%0as=1&b%C3%A4se=1')).toEqual({})
+  })
+})
+
+test('README names every parameter, and no other', async () => {
+  const readme = await readFile('README.md', 'utf8')
+  const namesUnder = (heading: string): string[] => {
+    const [, section = ''] = readme.split(`\n${heading}\n`)
+    const rows = section.split('\n#')[0]!.matchAll(/^\| (`.*?) +\|/gm)
+    return Array.from(rows, ([, cell = '']) =>
+      Array.from(cell.matchAll(/`(\w+)`/g), (m) => m[1]!),
+    ).flat()
+  }
+  const of = (names: readonly string[]) => new Set(names)
+  expect(of(namesUnder('### `PUT /import_raw_vdi`'))).toEqual(
+    // The framing of XenServer's own uploader: nothing for people to set.
+    of(importParameters.filter((name) => name !== 'chunked')),
+  )
+  expect(of(namesUnder('### `GET` and `HEAD /export_raw_vdi`'))).toEqual(of(exportParameters))
+  expect(of(namesUnder('### `GET` and `HEAD /vdi_extents`'))).toEqual(of(extentsParameters))
+})
