@@ -96,7 +96,7 @@ describe('a request behind an upload that told no length', () => {
 
   test.each([
     ['at once', [next]],
-    ['byte by byte', [...next]],
+    ['byte by byte', Array.from(Buffer.from(next), (byte) => Uint8Array.of(byte))],
   ])('%s: it does not become the content of the disk', async (_how, pieces) => {
     const { connect, createVdi, createTask, ended, catalog } = await startImportServer()
     const vdi = await createVdi(SECTOR_SIZE)
