@@ -26,7 +26,7 @@ export const createXmlRpc =
   async (text, signal) => {
     let request: RpcRequest
     try {
-      request = readXmlCall(text)
+      request = await readXmlCall(text, signal)
     } catch (error) {
       return unreadable(error)
     }
