@@ -100,7 +100,7 @@ const start = async (
   const health = createHealthRoute(async () => {
     await catalog.pools.list()
   }, version)
-  const authenticate = createAuthenticate(catalog)
+  const authenticate = createAuthenticate(catalog, { log })
   const objects: ObjectContext = {
     catalog,
     authenticate,
