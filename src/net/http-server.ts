@@ -7,8 +7,11 @@ import type { TlsOptions } from './certificate.ts'
 
 export type Server = HttpServer | HttpsServer
 
-/** How long a client may take for the head of a request, in milliseconds. */
-export const headersTimeout = 60_000
+/** How long a client may take for the head of a request, and for the handshake of TLS, in milliseconds. */
+export const headersTimeout = 10_000
+
+/** How often node:http looks for clients that are too slow, in milliseconds. */
+const connectionsCheckingInterval = 2000
 
 /** How long an idle connection is kept for the next request, in milliseconds. */
 const keepAliveTimeout = 65_000
@@ -20,6 +23,7 @@ const lastAnswerTime = 5000
 export const createHttpServer = (listener: RequestListener, tls?: TlsOptions): Server => {
   const options = {
     headersTimeout,
+    connectionsCheckingInterval,
     keepAliveTimeout,
     // An upload may take hours: routes/upload.ts watches its rate instead.
     requestTimeout: 0,
@@ -27,7 +31,7 @@ export const createHttpServer = (listener: RequestListener, tls?: TlsOptions): S
   const server =
     tls === undefined
       ? createServer(options, listener)
-      : createHttpsServer({ ...options, ...tls }, listener)
+      : createHttpsServer({ handshakeTimeout: headersTimeout, ...options, ...tls }, listener)
   // Without this Node says `100 Continue` itself, before anybody has looked at the request.
   server.on('checkContinue', listener)
   return server
