@@ -84,7 +84,12 @@ const readCommand = async (
   length: number,
   pace: BodyPace | undefined,
 ): Promise<string> => {
-  const late = (): void => void socket.destroy()
+  const late = (): void => {
+    const reason = 'The command came too slowly'
+    socket.write(`HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n${reason}\n`, () =>
+      socket.destroy(),
+    )
+  }
   const unwatch = watchPace(() => stream.received, late, pace)
   try {
     const body = await stream.readBytes(length)
