@@ -92,8 +92,12 @@ describe('connections of one address', () => {
     const waiting = await open()
     await ask(waiting, '/checking')
     const done = origins[0]!.checking()
+    const doneToo = origins[0]!.checking()
     for (let count = 0; count < 6; count += 1) await open()
     await ask(waiting, '/still')
+    doneToo()
+    for (let count = 0; count < 3; count += 1) await open()
+    await ask(waiting, '/longer')
     done()
     // Its password was wrong: it counts again, as the newest.
     await open()
@@ -121,6 +125,17 @@ describe('connections of one address', () => {
     await open()
     await ask(clients[0]!, '/two')
   })
+})
+
+test('over TLS a connection that has ended leaves its place', async () => {
+  const { port, logged } = await start(true)
+  for (let count = 0; count < 10; count += 1) {
+    const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false })
+    const ended = new Promise((resolve) => socket.once('close', resolve))
+    socket.once('secureConnect', () => socket.end())
+    await within('the connection to end', ended)
+  }
+  expect(logged).toEqual([])
 })
 
 test('over TLS a handshake that is not finished counts, and credentials are those of what is inside', async () => {
