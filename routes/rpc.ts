@@ -10,6 +10,8 @@ import { unreadableCall } from '../src/xenapi/json-rpc.ts'
 import type { Origin } from '../src/xenapi/origin.ts'
 import type { XmlRpc } from '../src/xenapi/xml-rpc.ts'
 import { unreadableXmlCall } from '../src/xenapi/xml-rpc.ts'
+import type { BodyRoom } from './body-room.ts'
+import { createBodyRoom } from './body-room.ts'
 import { readCallBody } from './call-body.ts'
 import type { NodeEnvironment } from './environment.ts'
 
@@ -20,6 +22,8 @@ export interface RpcDependencies {
   readonly originOf?: (socket: Socket, via: string) => Origin
   /** Default: that of body-pace.ts. */
   readonly pace?: BodyPace
+  /** For the bodies of all calls. */
+  readonly room?: BodyRoom
 }
 
 /** Calls in one form of text. */
@@ -50,8 +54,9 @@ export const createRpcRoutes = (dependencies: RpcDependencies): Hono<NodeEnviron
     usage: 'Send calls by POST: <methodCall><methodName>…</methodName><params>…\n',
   }
   const app = new Hono<NodeEnvironment>()
-  addProtocol(app, '/jsonrpc', json, dependencies)
-  for (const path of ['/', '/RPC2', '/xmlrpc']) addProtocol(app, path, xml, dependencies)
+  const { room = createBodyRoom() } = dependencies
+  addProtocol(app, '/jsonrpc', json, dependencies, room)
+  for (const path of ['/', '/RPC2', '/xmlrpc']) addProtocol(app, path, xml, dependencies, room)
   return app
 }
 
@@ -60,17 +65,23 @@ const addProtocol = (
   path: string,
   { name, contentType, answer, unreadable, usage }: Protocol,
   { originOf, pace }: RpcDependencies,
+  room: BodyRoom,
 ): void => {
-  const reply = (c: Context, body: string, status: 200 | 408 | 413 = 200): Response =>
+  const reply = (c: Context, body: string, status: 200 | 408 | 413 | 503 = 200): Response =>
     c.body(body, status, {
       'Content-Type': contentType,
       ...(status === 408 ? { Connection: 'close' } : {}),
+      ...(status === 503 ? { 'Retry-After': '10' } : {}),
     })
   app.post(path, async (c) => {
-    const body = await readCallBody(c.req.raw, pace)
+    const body = await readCallBody(c.req.raw, room, pace)
     if ('found' in body) return reply(c, unreadable(body.found), body.status)
     const origin = originOf?.(c.env.incoming.socket, name)
-    return reply(c, await answer(body.text, c.req.raw.signal, origin))
+    try {
+      return reply(c, await answer(body.text, c.req.raw.signal, origin))
+    } finally {
+      body.release()
+    }
   })
   app.all(path, (c) => c.text(usage, 405, { Allow: 'POST' }))
 }

@@ -28,5 +28,5 @@ test('a command in single bytes is read whole', async () => {
   }
   const preamble = await client.until(/XenSource thin CLI protocol.{8}/s)
   client.send(Buffer.from(preamble, 'latin1'))
-  await client.until(/Usage/)
+  expect(await client.until(/Usage/)).toContain('Usage')
 })

@@ -75,7 +75,7 @@ describe('connections of one address', () => {
   })
 
   test('those that have shown credentials do not count and stay', async () => {
-    const { open, ask } = await start()
+    const { open, ask, logged } = await start()
     // As of a fleet behind one address: each shows them soon after it has come.
     const fleet = []
     for (let count = 0; count < 8; count += 1) {
@@ -85,6 +85,7 @@ describe('connections of one address', () => {
     }
     for (let count = 0; count < 4; count += 1) await open()
     for (const client of fleet) await ask(client, '/again')
+    expect(logged).toMatchObject([{ closed: 1 }])
   })
 
   test('one whose password is being checked is not closed', async () => {
@@ -117,13 +118,14 @@ describe('connections of one address', () => {
   })
 
   test('one that has ended by itself leaves its place', async () => {
-    const { open, ask } = await start()
+    const { open, ask, logged } = await start()
     const clients = [await open(), await open(), await open()]
     await ask(clients[0]!, '/one')
     clients[2]!.send('GET /end HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n')
     await clients[2]!.closed
     await open()
     await ask(clients[0]!, '/two')
+    expect(logged).toEqual([])
   })
 })
 
