@@ -47,7 +47,7 @@ const errorOf = (check: () => void): AppError | undefined => {
 export const createApp = (
   context: RouteContext,
   log: Logger,
-  others: readonly Hono[],
+  others: readonly Hono<NodeEnvironment>[],
 ): Hono<NodeEnvironment> => {
   const app = new Hono<NodeEnvironment>()
   app.route('/', createExportRoute(context))

@@ -1,8 +1,9 @@
 // What the routes are given by main, and what Node hands them beside Hono's context.
 
 import type { HttpBindings } from '@hono/node-server'
+import type { Socket } from 'node:net'
 import type { TransferContext } from '../src/transfer/context.ts'
-import type { Authenticate, Identity } from '../src/xenapi/authenticate.ts'
+import type { Credentials, Identity } from '../src/xenapi/authenticate.ts'
 import type { httpPermissions } from '../src/xenapi/roles.ts'
 
 /** Node's own request and response: `c.env.incoming` and `c.env.outgoing`. */
@@ -12,8 +13,11 @@ export interface NodeEnvironment {
 
 export interface RouteContext {
   readonly transfer: TransferContext
-  /** Who is asking. */
-  readonly authenticate: Authenticate
+  /**
+   * Who is asking, on that connection.
+   * @throws AppError as Authenticate of src/xenapi/authenticate.ts
+   */
+  readonly authenticate: (credentials: Credentials, socket?: Socket) => Promise<Identity>
   /**
    * A denial is audited before it is thrown.
    * @throws AppError RBAC_PERMISSION_DENIED

@@ -52,7 +52,7 @@ const handleExport = async (
   try {
     setHeaders(outgoing, warningOf(incoming, exportParameters))
     const parameters = readParameters(incoming)
-    const identity = await authenticate(readCredentials(incoming, parameters))
+    const identity = await authenticate(readCredentials(incoming, parameters), incoming.socket)
     requirePermission(identity, permission)
     const line = {
       user: identity.user.name,

@@ -1,10 +1,14 @@
 // GET /health: is the server up, and does its catalog answer? The smallest route, the one to read first.
 
 import { Hono } from 'hono'
+import type { NodeEnvironment } from './environment.ts'
 
 /** @param check throws where the server cannot do its work */
-export const createHealthRoute = (check: () => Promise<void>, version: string): Hono => {
-  const app = new Hono()
+export const createHealthRoute = (
+  check: () => Promise<void>,
+  version: string,
+): Hono<NodeEnvironment> => {
+  const app = new Hono<NodeEnvironment>()
   app.get('/health', async (c) => {
     c.header('cache-control', 'no-store')
     try {

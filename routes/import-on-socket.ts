@@ -50,7 +50,7 @@ const handleImport = async (
   // From then on the task tells what goes wrong.
   let hasBegun = false
   try {
-    const uuid = await runImport(context, head, () => {
+    const uuid = await runImport(context, { ...head, socket }, () => {
       hasBegun = true
       return readUpload(head, socket, () => answer.accept())
     })

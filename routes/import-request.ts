@@ -32,7 +32,7 @@ export const runImport = async (
   readUpload: () => Upload,
 ): Promise<string | undefined> => {
   const parameters = readParameters(request)
-  const identity = await authenticate(readCredentials(request, parameters))
+  const identity = await authenticate(readCredentials(request, parameters), request.socket)
   const object = refToUuid(parameters('vdi') ?? '')
   const line = { user: identity.user.name, method: permission, object }
   return withTask(

@@ -1,5 +1,6 @@
 // What a request asks for, read from its query, its cookies and its headers. Touches no body.
 
+import type { Socket } from 'node:net'
 import { refToUuid, toRef } from '../src/catalog/refs.ts'
 import { AppError } from '../src/errors.ts'
 import type { Credentials } from '../src/xenapi/authenticate.ts'
@@ -17,6 +18,8 @@ export type Parameters = (name: ParameterName) => string | undefined
 export interface RequestFacts {
   /** Path and query. */
   readonly url?: string | undefined
+  /** That it came on. */
+  readonly socket?: Socket
   /** Names in lower case. */
   readonly headers: {
     readonly cookie?: string | undefined

@@ -3,69 +3,85 @@
 
 import type { Context } from 'hono'
 import { Hono } from 'hono'
-import { bodyLimit } from 'hono/body-limit'
-import { MiB } from '../src/units.ts'
+import type { Socket } from 'node:net'
+import type { BodyPace } from '../src/net/body-pace.ts'
 import type { JsonRpc } from '../src/xenapi/json-rpc.ts'
 import { unreadableCall } from '../src/xenapi/json-rpc.ts'
+import type { Origin } from '../src/xenapi/origin.ts'
 import type { XmlRpc } from '../src/xenapi/xml-rpc.ts'
 import { unreadableXmlCall } from '../src/xenapi/xml-rpc.ts'
-
-const MAXIMUM_BODY = MiB
+import type { BodyRoom } from './body-room.ts'
+import { createBodyRoom } from './body-room.ts'
+import { readCallBody } from './call-body.ts'
+import type { NodeEnvironment } from './environment.ts'
 
 export interface RpcDependencies {
   readonly jsonRpc: JsonRpc
   readonly xmlRpc: XmlRpc
+  /** Where the calls of a connection come from. */
+  readonly originOf?: (socket: Socket, via: string) => Origin
+  /** Default: that of body-pace.ts. */
+  readonly pace?: BodyPace
+  /** For the bodies of all calls. */
+  readonly room?: BodyRoom
 }
 
 /** Calls in one form of text. */
 interface Protocol {
+  /** For the log. */
+  readonly name: string
   readonly contentType: string
-  readonly answer: (text: string, signal: AbortSignal) => Promise<string>
+  readonly answer: (text: string, signal: AbortSignal, origin?: Origin) => Promise<string>
   /** The answer to what is no text of it. */
   readonly unreadable: (found: string) => string
   /** What to send, for people. */
   readonly usage: string
 }
 
-export const createRpcRoutes = ({ jsonRpc, xmlRpc }: RpcDependencies): Hono => {
+export const createRpcRoutes = (dependencies: RpcDependencies): Hono<NodeEnvironment> => {
   const json: Protocol = {
+    name: 'JSON-RPC',
     contentType: 'application/json',
-    answer: jsonRpc,
+    answer: dependencies.jsonRpc,
     unreadable: unreadableCall,
     usage: 'Send calls by POST: {"jsonrpc":"2.0","method":…,"params":[…],"id":1}\n',
   }
   const xml: Protocol = {
+    name: 'XML-RPC',
     contentType: 'text/xml',
-    answer: xmlRpc,
+    answer: dependencies.xmlRpc,
     unreadable: unreadableXmlCall,
     usage: 'Send calls by POST: <methodCall><methodName>…</methodName><params>…\n',
   }
-  const app = new Hono()
-  addProtocol(app, '/jsonrpc', json)
-  for (const path of ['/', '/RPC2', '/xmlrpc']) addProtocol(app, path, xml)
+  const app = new Hono<NodeEnvironment>()
+  const { room = createBodyRoom() } = dependencies
+  addProtocol(app, '/jsonrpc', json, dependencies, room)
+  for (const path of ['/', '/RPC2', '/xmlrpc']) addProtocol(app, path, xml, dependencies, room)
   return app
 }
 
-const addProtocol = (app: Hono, path: string, protocol: Protocol): void => {
-  const { contentType, answer, unreadable, usage } = protocol
-  const reply = (c: Context, body: string, status: 200 | 413 = 200): Response =>
-    c.body(body, status, { 'Content-Type': contentType })
-  const limit = bodyLimit({
-    maxSize: MAXIMUM_BODY,
-    onError: (c) => reply(c, unreadable(`the body is longer than ${MAXIMUM_BODY} bytes`), 413),
-  })
-  app.post(path, limit, async (c) => {
-    const text = decodeUtf8(await c.req.arrayBuffer())
-    if (text === undefined) return reply(c, unreadable('the body is not UTF-8'))
-    return reply(c, await answer(text, c.req.raw.signal))
+const addProtocol = (
+  app: Hono<NodeEnvironment>,
+  path: string,
+  { name, contentType, answer, unreadable, usage }: Protocol,
+  { originOf, pace }: RpcDependencies,
+  room: BodyRoom,
+): void => {
+  const reply = (c: Context, body: string, status: 200 | 408 | 413 | 503 = 200): Response =>
+    c.body(body, status, {
+      'Content-Type': contentType,
+      ...(status === 408 ? { Connection: 'close' } : {}),
+      ...(status === 503 ? { 'Retry-After': '10' } : {}),
+    })
+  app.post(path, async (c) => {
+    const body = await readCallBody(c.req.raw, room, pace)
+    if ('found' in body) return reply(c, unreadable(body.found), body.status)
+    const origin = originOf?.(c.env.incoming.socket, name)
+    try {
+      return reply(c, await answer(body.text, c.req.raw.signal, origin))
+    } finally {
+      body.release()
+    }
   })
   app.all(path, (c) => c.text(usage, 405, { Allow: 'POST' }))
-}
-
-const decodeUtf8 = (bytes: ArrayBuffer): string | undefined => {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch {
-    return undefined
-  }
 }

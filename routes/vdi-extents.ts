@@ -45,7 +45,7 @@ const handleExtents = async (
     setHeaders(outgoing, warningOf(incoming, extentsParameters))
     const parameters = readParameters(incoming)
     // Where a disk holds data is part of what an export tells.
-    const identity = await authenticate(readCredentials(incoming, parameters))
+    const identity = await authenticate(readCredentials(incoming, parameters), incoming.socket)
     requirePermission(identity, 'http/get_export_raw_vdi')
     const request = { ...readRequest(parameters), clientLeft: leavingOf(outgoing) }
     await listExtents(transfer, request, deliverTo(c))

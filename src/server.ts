@@ -1,6 +1,7 @@
 // The server as one object: everything put together in order, and taken apart in the reverse order.
 
 import { mkdir } from 'node:fs/promises'
+import type { Socket } from 'node:net'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createApp, createListener } from '../routes/app.ts'
@@ -17,6 +18,7 @@ import { createCliRoute } from './cli/session.ts'
 import type { Config } from './config.ts'
 import type { Logger } from './log.ts'
 import { createLogger } from './log.ts'
+import { createConnections } from './net/connections.ts'
 import type { Listeners } from './net/listeners.ts'
 import { openListeners } from './net/listeners.ts'
 import { createPace } from './store/pace.ts'
@@ -100,7 +102,7 @@ const start = async (
   const health = createHealthRoute(async () => {
     await catalog.pools.list()
   }, version)
-  const authenticate = createAuthenticate(catalog)
+  const authenticate = createAuthenticate(catalog, { log })
   const objects: ObjectContext = {
     catalog,
     authenticate,
@@ -121,22 +123,29 @@ const start = async (
   const registrations = createRegistrations()
   const dispatcher = createDispatcher({ ...objects, events, registrations })
   onClose(() => dispatcher.idle())
+  const connections = createConnections({ log })
   const rpc = createRpcRoutes({
     jsonRpc: createJsonRpc(dispatcher),
     xmlRpc: createXmlRpc(dispatcher),
+    originOf: (socket, via) => connections.originOf(socket, via),
   })
-  const call: ApiCaller = (method, params, signal) =>
-    dispatcher.call({ method, params: params as readonly Wire[] }, signal)
+  const callFrom = (socket: Socket): ApiCaller => {
+    const origin = connections.originOf(socket, 'xe')
+    return (method, params, signal) =>
+      dispatcher.call({ method, params: params as readonly Wire[] }, signal, origin)
+  }
   const routes: RouteContext = {
     transfer: context,
-    authenticate,
+    authenticate: (credentials, socket) =>
+      authenticate(credentials, socket && connections.originOf(socket, 'HTTP Basic')),
     requirePermission: (identity, permission) => requireHttpPermission(identity, permission, log),
   }
   const app = createApp(routes, log, [health, rpc])
   const listeners = await openListeners(
     config,
     createListener(app),
-    [createSocketImport(routes), createCliRoute({ call, log })],
+    [createSocketImport(routes), createCliRoute({ callFrom, log })],
+    connections,
     log,
   )
   const { urls, selfSigned } = listeners

@@ -4,8 +4,9 @@
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { ScryptOptions } from 'node:crypto'
-import pLimit from 'p-limit'
 import { AppError } from '../errors.ts'
+import type { Asker } from './password-queue.ts'
+import { createPasswordQueue, knownAsker } from './password-queue.ts'
 
 /** scrypt's own names: cost, block size, parallelization. */
 export interface PasswordCost {
@@ -20,12 +21,6 @@ export const defaultPasswordCost: PasswordCost = { N: 8192, r: 8, p: 10 }
 /** In bytes of UTF-8. */
 export const MAXIMUM_PASSWORD_LENGTH = 1024
 
-/** Hashes at a time: they share libuv's four threads with all reads and writes of disks. */
-const CONCURRENCY = 2
-
-/** Callers that may wait for their turn. */
-const MAXIMUM_WAITING = 64
-
 const KEY_LENGTH = 32
 const SALT_LENGTH = 16
 
@@ -38,20 +33,31 @@ export interface PasswordHasher {
   /**
    * Whether `password` is the hashed one. Takes the same time for both answers and for no hash.
    * @param stored undefined for a user who does not exist: false
+   * @param turn whose turn it is; default: a known user's
    * @throws AppError TOO_BUSY
    */
-  verify(password: string, stored: string | undefined): Promise<boolean>
+  verify(password: string, stored: string | undefined, turn?: PasswordTurn): Promise<boolean>
 }
 
+export interface PasswordTurn {
+  readonly asker: Asker
+  readonly userName: string
+}
+
+const knownTurn: PasswordTurn = { asker: knownAsker, userName: '' }
+
 export const createPasswordHasher = (cost = defaultPasswordCost): PasswordHasher => {
-  const limit = pLimit(CONCURRENCY)
-  const deriveInTurn = (password: string, salt: Uint8Array, { N, r, p }: PasswordCost) => {
-    if (limit.pendingCount >= MAXIMUM_WAITING) {
-      throw new AppError('TOO_BUSY', [], { message: 'Too many logins at a time, try again later' })
-    }
+  const queue = createPasswordQueue()
+  const deriveInTurn = (
+    password: string,
+    salt: Uint8Array,
+    { N, r, p }: PasswordCost,
+    { asker, userName }: PasswordTurn,
+  ) => {
     // What OpenSSL allocates for these parameters; left alone, node allows 32 MiB.
     const maxmem = 128 * r * (N + p + 2)
-    return limit(() => derive(password, salt, KEY_LENGTH, { N, r, p, maxmem }))
+    const work = () => derive(password, salt, KEY_LENGTH, { N, r, p, maxmem })
+    return queue.run(asker, userName, work)
   }
   const format = (salt: Uint8Array, key: Uint8Array): string =>
     `scrypt$N=${cost.N},r=${cost.r},p=${cost.p}$${base64(salt)}$${base64(key)}`
@@ -65,12 +71,14 @@ export const createPasswordHasher = (cost = defaultPasswordCost): PasswordHasher
         throw new AppError('INVALID_VALUE', ['password', `${length} bytes`], { message })
       }
       const salt = randomBytes(SALT_LENGTH)
-      return format(salt, await deriveInTurn(password, salt, cost))
+      return format(salt, await deriveInTurn(password, salt, cost, knownTurn))
     },
-    async verify(password, stored) {
-      if (Buffer.byteLength(password) > MAXIMUM_PASSWORD_LENGTH) return false
+    async verify(password, stored, turn = knownTurn) {
+      const isTooLong = Buffer.byteLength(password) > MAXIMUM_PASSWORD_LENGTH
       const { cost, salt, key } = parseHash(stored ?? decoy)
-      return timingSafeEqual(await deriveInTurn(password, salt, cost), key)
+      // One that nobody can have costs as much as any other: its failure is logged, too.
+      const derived = await deriveInTurn(isTooLong ? '' : password, salt, cost, turn)
+      return timingSafeEqual(derived, key) && !isTooLong
     },
   }
 }

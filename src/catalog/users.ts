@@ -4,6 +4,8 @@ import { randomUUID } from 'node:crypto'
 import { AppError } from '../errors.ts'
 import type { Database, Queries } from './database.ts'
 import type { PasswordHasher } from './password-hash.ts'
+import type { Asker } from './password-queue.ts'
+import { knownAsker } from './password-queue.ts'
 import { handleInvalid } from './refs.ts'
 import type { Role, UserTable } from './schema.ts'
 
@@ -22,8 +24,12 @@ export interface Users {
 
   list(): Promise<UserRow[]>
 
-  /** The user of that name and password, or undefined; an unknown name takes as long as a wrong password. */
-  verify(name: string, password: string): Promise<UserRow | undefined>
+  /**
+   * The user of that name and password, or undefined; an unknown name takes as long as a wrong password.
+   * @param asker who shows them, and waits for a turn; default: the server itself
+   * @throws AppError TOO_BUSY
+   */
+  verify(name: string, password: string, asker?: Asker): Promise<UserRow | undefined>
 
   /**
    * Ends the user's sessions too, all but one where that is given.
@@ -74,9 +80,10 @@ export const createUsers = (
     get: (uuid) => db.selectFrom('users').selectAll().where('uuid', '=', uuid).executeTakeFirst(),
     getByName,
     list: () => db.selectFrom('users').selectAll().orderBy('name').execute(),
-    async verify(name, password) {
+    async verify(name, password, asker = knownAsker) {
       const user = await getByName(name)
-      const matches = await passwords.verify(password, user?.passwordHash)
+      const turn = { asker, userName: name }
+      const matches = await passwords.verify(password, user?.passwordHash, turn)
       return matches ? user : undefined
     },
     async setPassword(uuid, password, keptSessionUuid = '') {

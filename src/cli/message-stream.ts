@@ -17,6 +17,8 @@ import {
 export class ConnectionLostError extends Error {}
 
 export interface MessageStream {
+  /** Bytes that have come so far. */
+  readonly received: number
   /** Exactly so many bytes. One read at a time. @throws ConnectionLostError */
   readBytes(length: number): Promise<Buffer>
   /** The next bytes, at most `maximum` of them. @throws ConnectionLostError */
@@ -35,7 +37,9 @@ export interface MessageStream {
 export const createMessageStream = (socket: Duplex, maximum: number): MessageStream => {
   const chunks: AsyncIterator<Buffer> = socket.iterator({ destroyOnReturn: false })
   let rest: Buffer = Buffer.alloc(0)
+  let received = 0
 
+  /** When all before has been taken. */
   const more = async (): Promise<void> => {
     let next: IteratorResult<Buffer>
     try {
@@ -44,7 +48,8 @@ export const createMessageStream = (socket: Duplex, maximum: number): MessageStr
       throw new ConnectionLostError('The connection broke', { cause: error })
     }
     if (next.done === true) throw new ConnectionLostError('The connection ended')
-    rest = rest.length === 0 ? next.value : Buffer.concat([rest, next.value])
+    received += next.value.length
+    rest = next.value
   }
   const take = (length: number): Buffer => {
     const bytes = rest.subarray(0, length)
@@ -52,10 +57,19 @@ export const createMessageStream = (socket: Duplex, maximum: number): MessageStr
     return bytes
   }
   const readBytes = async (length: number): Promise<Buffer> => {
-    while (rest.length < length) await more()
-    return take(length)
+    if (rest.length >= length) return take(length)
+    // Copied as it comes: a body cut in single bytes costs no more than any other.
+    const bytes = Buffer.allocUnsafe(length)
+    for (let filled = 0; filled < length;) {
+      if (rest.length === 0) await more()
+      filled += take(Math.min(rest.length, length - filled)).copy(bytes, filled)
+    }
+    return bytes
   }
   return {
+    get received() {
+      return received
+    },
     readBytes,
     async readSome(maximum) {
       if (rest.length === 0) await more()

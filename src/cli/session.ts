@@ -4,6 +4,8 @@
 import type { Socket } from 'node:net'
 import { AppError } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import type { BodyPace } from '../net/body-pace.ts'
+import { watchPace } from '../net/body-pace.ts'
 import type { RawRoute } from '../net/front.ts'
 import type { RequestHead } from '../net/request-head.ts'
 import { KiB } from '../units.ts'
@@ -31,17 +33,17 @@ export type ApiCaller = (
 ) => Promise<unknown>
 
 export interface CliDependencies {
-  readonly call: ApiCaller
+  /** Makes the calls of whoever is at the other end. */
+  readonly callFrom: (socket: Socket) => ApiCaller
   readonly log: Logger
+  /** How slowly a command may come; default: as for calls. */
+  readonly pace?: BodyPace
 }
 
 const maximumBody = 200 * KiB
 
 /** Of what a client sends within a session: answers and heartbeats. */
 const maximumMessage = 64 * KiB
-
-/** How long a client may take to send its command, in milliseconds. */
-const commandTimeout = 60_000
 
 /** A route for the socket front. */
 export const createCliRoute = (dependencies: CliDependencies): RawRoute => ({
@@ -65,9 +67,9 @@ const handleCli = async (
   const { log } = dependencies
   const stream = createMessageStream(socket, maximumMessage)
   try {
-    const body = await readCommand(stream, socket, length)
+    const body = await readCommand(stream, socket, length, dependencies.pace)
     const client = createCliClient(stream, socket)
-    const code = await runCommand(dependencies, client, body)
+    const code = await runCommand(dependencies.callFrom(socket), log, client, body)
     client.send({ kind: 'exit', code })
   } catch (error) {
     if (!(error instanceof ConnectionLostError || error instanceof ProtocolError)) throw error
@@ -80,30 +82,37 @@ const readCommand = async (
   stream: MessageStream,
   socket: Socket,
   length: number,
+  pace: BodyPace | undefined,
 ): Promise<string> => {
-  const timer = setTimeout(() => socket.destroy(), commandTimeout)
+  const late = (): void => {
+    const reason = 'The command came too slowly'
+    socket.write(`HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n${reason}\n`, () =>
+      socket.destroy(),
+    )
+  }
+  const unwatch = watchPace(() => stream.received, late, pace)
   try {
     const body = await stream.readBytes(length)
     stream.sendPreamble()
     await stream.receivePreamble()
     return body.toString('utf8')
   } finally {
-    clearTimeout(timer)
+    unwatch()
   }
 }
 
 /** @returns the exit code; whatever went wrong, the client has been told */
 const runCommand = async (
-  dependencies: CliDependencies,
+  call: ApiCaller,
+  log: Logger,
   client: CliClient,
   body: string,
 ): Promise<number> => {
-  const { log } = dependencies
   let command: string | undefined
   try {
     const line = parseCommandLine(body)
     command = line.name
-    await run(dependencies, client, line)
+    await run(call, client, line)
     log.info({ command, user: line.user }, 'a command of xe')
     return 0
   } catch (error) {
@@ -122,11 +131,7 @@ const runCommand = async (
 const isExpected = (error: unknown): error is Error =>
   error instanceof CliError || error instanceof TaskFailedError || error instanceof AppError
 
-const run = async (
-  { call }: CliDependencies,
-  client: CliClient,
-  line: CommandLine,
-): Promise<void> => {
+const run = async (call: ApiCaller, client: CliClient, line: CommandLine): Promise<void> => {
   const params = createParams(line)
   const minimal = params.flag('minimal')
   const createAny = minimal ? createMinimalPrinter : createPrinter

@@ -7,8 +7,11 @@ import type { TlsOptions } from './certificate.ts'
 
 export type Server = HttpServer | HttpsServer
 
-/** How long a client may take for the head of a request, in milliseconds. */
-export const headersTimeout = 60_000
+/** How long a client may take for the head of a request, and for the handshake of TLS, in milliseconds. */
+export const headersTimeout = 10_000
+
+/** node:http looks for clients that are too slow so many times before one can be. */
+const looks = 5
 
 /** How long an idle connection is kept for the next request, in milliseconds. */
 const keepAliveTimeout = 65_000
@@ -16,10 +19,18 @@ const keepAliveTimeout = 65_000
 /** How long the last answers may take to leave when the server stops, in milliseconds. */
 const lastAnswerTime = 5000
 
-/** @param tls given: nothing but TLS is spoken */
-export const createHttpServer = (listener: RequestListener, tls?: TlsOptions): Server => {
+/**
+ * @param tls given: nothing but TLS is spoken
+ * @param headTimeout for the head and for the handshake, in milliseconds
+ */
+export const createHttpServer = (
+  listener: RequestListener,
+  tls?: TlsOptions,
+  headTimeout = headersTimeout,
+): Server => {
   const options = {
-    headersTimeout,
+    headersTimeout: headTimeout,
+    connectionsCheckingInterval: headTimeout / looks,
     keepAliveTimeout,
     // An upload may take hours: routes/upload.ts watches its rate instead.
     requestTimeout: 0,
@@ -27,7 +38,7 @@ export const createHttpServer = (listener: RequestListener, tls?: TlsOptions): S
   const server =
     tls === undefined
       ? createServer(options, listener)
-      : createHttpsServer({ ...options, ...tls }, listener)
+      : createHttpsServer({ handshakeTimeout: headTimeout, ...options, ...tls }, listener)
   // Without this Node says `100 Continue` itself, before anybody has looked at the request.
   server.on('checkContinue', listener)
   return server

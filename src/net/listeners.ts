@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { Logger } from '../log.ts'
 import type { Certificate, CertificateFiles, TlsOptions } from './certificate.ts'
 import { readCertificate } from './certificate.ts'
+import type { Connections } from './connections.ts'
 import type { Front, RawRoute } from './front.ts'
 import { placeFront } from './front.ts'
 import type { Server } from './http-server.ts'
@@ -55,11 +56,12 @@ export const openListeners = async (
   options: ListenOptions,
   listener: RequestListener,
   routes: readonly RawRoute[],
+  connections: Connections,
   log: Logger,
 ): Promise<Listeners> => {
   const certificate = await readTls(options, log)
   const open = (address: Address, tls?: TlsOptions): Promise<Listener> =>
-    openListener(address, tls, listener, routes, log)
+    openListener(address, tls, listener, routes, connections, log)
   const main = await open(options.listen, certificate?.options)
   const opened = [main]
   try {
@@ -105,6 +107,7 @@ const openListener = async (
   tls: TlsOptions | undefined,
   listener: RequestListener,
   routes: readonly RawRoute[],
+  connections: Connections,
   log: Logger,
 ): Promise<Listener> => {
   const server = createHttpServer(listener, tls)
@@ -112,6 +115,7 @@ const openListener = async (
     headTimeout: headersTimeout,
     onError: (error) => log.error({ error }, 'a connection failed'),
   })
+  connections.watch(server)
   return { server, front, url: await listen(server, address) }
 }
 

@@ -1,10 +1,14 @@
-// Who is asking: a session reference first, then a name and a password. Called for each call and
-// each transfer.
+// Who is asking: a session reference first, then a name and a password. Called for each call, each login and
+// each transfer. A session, and a password that is remembered, never wait for others' passwords.
 
-import { createHmac, randomBytes } from 'node:crypto'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { UserRow } from '../catalog/users.ts'
 import { AppError } from '../errors.ts'
+import type { LoginLog } from './login-log.ts'
+import { createFailedLogins } from './login-log.ts'
+import type { Origin } from './origin.ts'
+import { ownOrigin } from './origin.ts'
+import { createRememberedPasswords } from './remembered-passwords.ts'
 
 export interface Identity {
   readonly user: UserRow
@@ -18,57 +22,85 @@ export interface Credentials {
 }
 
 /**
- * A session that is shown must be good, even beside a good password.
+ * A session that is shown must be good, even beside a good password. A login that fails is in the log.
+ * @param origin told when its sender is known; default: the server itself
  * @throws AppError SESSION_INVALID; SESSION_AUTHENTICATION_FAILED, also where nothing was shown; TOO_BUSY
  */
-export type Authenticate = (credentials: Credentials) => Promise<Identity>
+export type Authenticate = (credentials: Credentials, origin?: Origin) => Promise<Identity>
 
-/** How long a password that was right is not worked out again, in milliseconds. */
-const REMEMBERED = 60_000
-
-/** Passwords that are remembered at a time. */
-const MAXIMUM_REMEMBERED = 256
+interface AuthenticateOptions {
+  readonly now?: () => number
+  readonly log?: LoginLog
+}
 
 export const createAuthenticate = (
   { sessions, users }: Pick<Catalog, 'sessions' | 'users'>,
-  now: () => number = Date.now,
+  { now = Date.now, log = { warn: () => {} } }: AuthenticateOptions = {},
 ): Authenticate => {
-  const remembered = new Map<string, { passwordHash: string; until: number }>()
-  // A copy of the memory does not tell the passwords without guessing each with this key.
-  const key = randomBytes(32)
+  const remembered = createRememberedPasswords(now)
+  const failedLogins = createFailedLogins(log, now)
+  /** Passwords that are being worked out: many clients of one sender show the same at once. */
+  const underWay = new Map<string, Promise<UserRow | undefined>>()
 
-  const verify = async (name: string, password: string): Promise<UserRow | undefined> => {
-    const mark = createHmac('sha256', key)
-      .update(JSON.stringify([name, password]))
-      .digest('base64')
-    const known = remembered.get(mark)
-    if (known !== undefined && known.until > now()) {
+  const verifyOnce = async (
+    name: string,
+    password: string,
+    origin: Origin,
+  ): Promise<UserRow | undefined> => {
+    const mark = remembered.markOf(name, password)
+    const passwordHash = remembered.find(mark)
+    if (passwordHash !== undefined) {
       const user = await users.getByName(name)
       // A new password has a new hash, a removed user has none.
-      if (user?.passwordHash === known.passwordHash) return user
+      if (user?.passwordHash === passwordHash) return user
+      remembered.forget(mark)
     }
-    remembered.delete(mark)
-    const user = await users.verify(name, password)
-    if (user === undefined) return undefined
-    const [oldest] = remembered.keys()
-    if (remembered.size >= MAXIMUM_REMEMBERED && oldest !== undefined) remembered.delete(oldest)
-    remembered.set(mark, { passwordHash: user.passwordHash, until: now() + REMEMBERED })
-    return user
+    const key = `${origin.network} ${mark}`
+    const verify = async (): Promise<UserRow | undefined> => {
+      const user = await users.verify(name, password, origin)
+      if (user !== undefined) remembered.add(mark, user.passwordHash)
+      return user
+    }
+    const running =
+      underWay.get(key) ??
+      verify().finally(() => {
+        underWay.delete(key)
+      })
+    underWay.set(key, running)
+    return running
   }
 
-  return async ({ sessionId, basic }) => {
+  const login = async (name: string, password: string, origin: Origin): Promise<UserRow> => {
+    const { address, via } = origin
+    const done = origin.checking()
+    try {
+      const user = await verifyOnce(name, password, origin)
+      if (user !== undefined) return user
+      failedLogins.failed({ user: name, address, via })
+      throw new AppError('SESSION_AUTHENTICATION_FAILED', [])
+    } catch (error) {
+      const isRefused = error instanceof AppError && error.code === 'TOO_BUSY'
+      if (isRefused) failedLogins.refused({ user: name, address, via })
+      throw error
+    } finally {
+      done()
+    }
+  }
+
+  return async ({ sessionId, basic }, origin = ownOrigin) => {
     if (sessionId !== undefined) {
       const session = await sessions.find(sessionId)
       const user = session && (await users.get(session.userUuid))
       if (user === undefined) throw new AppError('SESSION_INVALID', [])
+      origin.known()
       return { user, sessionRef: sessionId }
     }
     if (basic === undefined) {
       const message = 'Say who you are: by HTTP Basic, or with the session_id of a login'
       throw new AppError('SESSION_AUTHENTICATION_FAILED', [], { message })
     }
-    const user = await verify(basic.user, basic.password)
-    if (user === undefined) throw new AppError('SESSION_AUTHENTICATION_FAILED', [])
+    const user = await login(basic.user, basic.password, origin)
+    origin.known()
     return { user }
   }
 }

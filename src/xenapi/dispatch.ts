@@ -8,6 +8,8 @@ import type { XenApiContext } from './context.ts'
 import type { Call, Method, SessionMethod } from './method.ts'
 import { requireCount } from './method.ts'
 import { methods } from './methods/methods.ts'
+import type { Origin } from './origin.ts'
+import { ownOrigin } from './origin.ts'
 import { hasRole, roleDenied } from './roles.ts'
 import type { Wire } from './values.ts'
 import { toXmlValue } from './xml-value.ts'
@@ -22,9 +24,10 @@ export interface RpcRequest {
 export interface Dispatcher {
   /**
    * @param signal aborted when the client has left: a call that waits ends then
+   * @param origin where the call comes from; default: the server itself
    * @throws AppError of any code; never anything else
    */
-  call(request: RpcRequest, signal?: AbortSignal): Promise<Wire>
+  call(request: RpcRequest, signal?: AbortSignal, origin?: Origin): Promise<Wire>
 
   /** Returns when the calls that run behind tasks have ended; for shutting down. */
   idle(): Promise<void>
@@ -62,11 +65,12 @@ export const createDispatcher = (
     isAsync: boolean,
     params: readonly Wire[],
     signal: AbortSignal | undefined,
+    origin: Origin,
   ): Promise<Wire> => {
     if (params.length === 0) requireCount(method, -1)
     const [sessionId, ...args] = params
     if (typeof sessionId !== 'string') throw new AppError('SESSION_INVALID', [])
-    const identity = await context.authenticate({ sessionId })
+    const identity = await context.authenticate({ sessionId }, origin)
     requireCount(method, args.length)
     const audited = (run: () => Promise<Wire>): Promise<Wire> =>
       withAudit(context, identity, method.name, args, run)
@@ -77,7 +81,7 @@ export const createDispatcher = (
     }
     const bound = method.bind(args)
     const run = (call: Call): Promise<Wire> => audited(() => bound(call))
-    const call: Call = { context, identity, task: noTask, ...(signal && { signal }) }
+    const call: Call = { context, identity, origin, task: noTask, ...(signal && { signal }) }
     return isAsync ? runBehindTask(`${ASYNC}${method.name}`, call, run) : run(call)
   }
 
@@ -92,21 +96,24 @@ export const createDispatcher = (
   const call = async (
     { method: asked, params }: RpcRequest,
     signal: AbortSignal | undefined,
+    origin: Origin,
   ): Promise<Wire> => {
     const isAsync = asked.startsWith(ASYNC)
     const method = byName.get(isAsync ? asked.slice(ASYNC.length) : asked)
     if (method === undefined || (isAsync && !(method.role !== undefined && method.isAsync))) {
       throw new AppError('MESSAGE_METHOD_UNKNOWN', [asked.slice(0, 128)])
     }
-    if (method.role !== undefined) return callWithSession(method, isAsync, params, signal)
+    if (method.role !== undefined) {
+      return callWithSession(method, isAsync, params, signal, origin)
+    }
     requireCount(method, params.length)
-    return method.bind(params)(context)
+    return method.bind(params)({ context, origin })
   }
 
   return {
-    async call(request, signal) {
+    async call(request, signal, origin = ownOrigin) {
       try {
-        return await call(request, signal)
+        return await call(request, signal, origin)
       } catch (error) {
         throw ours(error, request.method)
       }

@@ -3,19 +3,24 @@
 
 import { toAppError } from '../errors.ts'
 import type { Dispatcher } from './dispatch.ts'
+import type { Origin } from './origin.ts'
 import { formatDate, isWireMap } from './values.ts'
 import type { Wire } from './values.ts'
 
 /**
  * @param signal aborted when the client has left
+ * @param origin where the text comes from; default: the server itself
  * @returns the body of the answer, for every text
  */
-export type JsonRpc = (text: string, signal?: AbortSignal) => Promise<string>
+export type JsonRpc = (text: string, signal?: AbortSignal, origin?: Origin) => Promise<string>
 
 /** Of brackets in brackets; a record of XenAPI in a batch needs 5. */
 const MAXIMUM_DEPTH = 32
 
 const MAXIMUM_BATCH = 100
+
+/** Calls that have a password worked out: who sends a batch waits for one of them at most. */
+const passwordCall = /^session[._](?:login_with_password|change_password)$/
 
 const PARSE_ERROR = -32_700
 const INVALID_REQUEST = -32_600
@@ -37,31 +42,49 @@ class ProtocolError extends Error {
   }
 }
 
+type AnswerOne = (request: Wire, signal?: AbortSignal, origin?: Origin) => Promise<unknown>
+
 export const createJsonRpc = (dispatcher: Dispatcher): JsonRpc => {
-  const answerOne = async (request: Wire, signal?: AbortSignal): Promise<unknown> => {
+  const answerOne: AnswerOne = async (request, signal, origin) => {
     const { id, version } = envelopeOf(request)
     try {
-      const result = await dispatcher.call(readRequest(request, id), signal)
+      const result = await dispatcher.call(readRequest(request, id), signal, origin)
       return success(version, id, jsonOf(result))
     } catch (error) {
       return failure(version, id, error)
     }
   }
-  return async (text, signal) => {
+  return async (text, signal, origin) => {
     try {
       const parsed = parse(text)
-      if (!isArray(parsed)) return JSON.stringify(await answerOne(parsed, signal))
+      if (!isArray(parsed)) return JSON.stringify(await answerOne(parsed, signal, origin))
       if (parsed.length === 0) throw invalidRequest('the batch is empty')
       if (parsed.length > MAXIMUM_BATCH) {
         throw invalidRequest(`the batch has ${parsed.length} calls, the limit is ${MAXIMUM_BATCH}`)
       }
       const answers: unknown[] = []
-      for (const request of parsed) answers.push(await answerOne(request, signal))
+      let hasLogin = false
+      for (const request of parsed) {
+        const isLogin = isPasswordCall(request)
+        const isSecond = isLogin && hasLogin
+        hasLogin ||= isLogin
+        answers.push(isSecond ? secondLogin(request) : await answerOne(request, signal, origin))
+      }
       return JSON.stringify(answers)
     } catch (error) {
       return JSON.stringify(failure('2.0', null, error))
     }
   }
+}
+
+const isPasswordCall = (request: Wire): boolean =>
+  isWireMap(request) &&
+  typeof request['method'] === 'string' &&
+  passwordCall.test(request['method'])
+
+const secondLogin = (request: Wire): unknown => {
+  const { id, version } = envelopeOf(request)
+  return failure(version, id, invalidRequest('a batch may hold one login, send each on its own'))
 }
 
 /** The answer to a call that could not be read at all, for example one that is too long. */

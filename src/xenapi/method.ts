@@ -6,6 +6,7 @@ import { AppError } from '../errors.ts'
 import type { Identity } from './authenticate.ts'
 import type { TaskHandle } from '../transfer/with-task.ts'
 import type { XenApiContext } from './context.ts'
+import type { Origin } from './origin.ts'
 import type { ValueType, Wire } from './values.ts'
 
 export interface Parameter<T> {
@@ -24,6 +25,7 @@ type Arguments<P extends Parameters> = {
 export interface Call {
   readonly context: XenApiContext
   readonly identity: Identity
+  readonly origin: Origin
   /** Of an `Async.` call; else nobody is told. */
   readonly task: TaskHandle
   /** Aborted when the client has left, where that can be known. */
@@ -38,6 +40,9 @@ interface Signature {
   /** How many of them must be given. */
   readonly mandatory: number
 }
+
+/** What a call without a session is made with. */
+export type OpenCall = Pick<Call, 'context' | 'origin'>
 
 /** A call that needs a session, its types hidden. */
 export interface SessionMethod extends Signature {
@@ -57,7 +62,7 @@ export interface SessionMethod extends Signature {
 /** A call that needs none, such as the login. */
 export interface OpenMethod extends Signature {
   readonly role: undefined
-  bind(wires: readonly Wire[]): (context: XenApiContext) => Promise<Wire>
+  bind(wires: readonly Wire[]): (call: OpenCall) => Promise<Wire>
 }
 
 export type Method = SessionMethod | OpenMethod
@@ -83,7 +88,7 @@ export const defineMethod = <P extends Parameters, R>(
 })
 
 export const defineOpenMethod = <P extends Parameters, R>(
-  definition: Definition<XenApiContext, P, R>,
+  definition: Definition<OpenCall, P, R>,
 ): OpenMethod => ({
   ...signatureOf(definition),
   role: undefined,

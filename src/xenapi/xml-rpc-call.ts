@@ -1,17 +1,22 @@
 // Reads the call in an XML-RPC text: `<methodCall>` with its parameters as Wire values.
-
 import type { RpcRequest } from './dispatch.ts'
+import { readXml } from './read-xml.ts'
 import type { Wire } from './values.ts'
 import { datetime, float } from './values.ts'
 import type { XmlToken } from './xml-tokens.ts'
-import { tokenizeXml } from './xml-tokens.ts'
 
 /** XML that is no XML-RPC call; the message never quotes values, they may be passwords. */
 export class XmlRpcError extends Error {}
 
-/** @throws XmlError for what is no XML, XmlRpcError for what is no call */
-export const readXmlCall = (text: string): RpcRequest => {
-  const cursor = createCursor(text)
+/**
+ * @param signal aborted when the client has left
+ * @throws XmlError for what is no XML, XmlRpcError for what is no call
+ */
+export const readXmlCall = async (text: string, signal?: AbortSignal): Promise<RpcRequest> =>
+  readCall(await readXml(text, signal))
+
+const readCall = (tokens: readonly XmlToken[]): RpcRequest => {
+  const cursor = createCursor(tokens)
   cursor.open('methodCall')
   cursor.open('methodName')
   const method = cursor.text().trim()
@@ -43,18 +48,17 @@ interface Cursor {
   close(): void
   /** All that stands here, blanks too; empty where a tag comes next. */
   text(): string
-  /** The end of the document; until then not all of it has been looked at. */
+  /** The end of the document. */
   end(): void
 }
 
-const createCursor = (source: string): Cursor => {
-  const tokens = tokenizeXml(source)
-  let next: XmlToken | undefined
+const createCursor = (tokens: readonly XmlToken[]): Cursor => {
+  let index = 0
+  let next = tokens[index]
   const advance = (): void => {
-    const result = tokens.next()
-    next = result.done === true ? undefined : result.value
+    index += 1
+    next = tokens[index]
   }
-  advance()
   const describe = (): string => {
     if (next === undefined) return 'the end'
     if (next.kind === 'text') return 'text'

@@ -3,6 +3,7 @@
 
 import { toAppError } from '../errors.ts'
 import type { Dispatcher, RpcRequest } from './dispatch.ts'
+import type { Origin } from './origin.ts'
 import type { Wire } from './values.ts'
 import { readXmlCall, XmlRpcError } from './xml-rpc-call.ts'
 import { XmlError } from './xml-tokens.ts'
@@ -10,9 +11,10 @@ import { toXmlValue } from './xml-value.ts'
 
 /**
  * @param signal aborted when the client has left
+ * @param origin where the text comes from; default: the server itself
  * @returns the body of the answer, for every text
  */
-export type XmlRpc = (text: string, signal?: AbortSignal) => Promise<string>
+export type XmlRpc = (text: string, signal?: AbortSignal, origin?: Origin) => Promise<string>
 
 /** As in "Specification for Fault Code Interoperability" of XML-RPC. */
 const NOT_WELL_FORMED = -32_700n
@@ -23,15 +25,15 @@ const LIST_METHODS = 'system.listMethods'
 
 export const createXmlRpc =
   (dispatcher: Dispatcher): XmlRpc =>
-  async (text, signal) => {
+  async (text, signal, origin) => {
     let request: RpcRequest
     try {
-      request = readXmlCall(text)
+      request = await readXmlCall(text, signal)
     } catch (error) {
       return unreadable(error)
     }
     try {
-      const Value = await dispatcher.call(request, signal)
+      const Value = await dispatcher.call(request, signal, origin)
       return response(request.method === LIST_METHODS ? Value : { Status: 'Success', Value })
     } catch (error) {
       const { code, params } = toAppError(error)

@@ -1,8 +1,9 @@
-// Cuts XML into tags and texts, as far as XML-RPC needs it: no document types, and no entities but
-// the five of XML and character numbers. Time grows with the length of the text and nothing else.
+// Cuts XML into tags and texts, for XML-RPC: saxes reads it, strictly, and this file bounds what it makes of
+// it and says what is wrong. No document types, and no entities but the five of XML and character numbers.
 // xml-rpc-call.ts reads the tokens.
 
-import { isXmlText } from './xml-text.ts'
+import { SaxesParser } from 'saxes'
+import { MiB } from '../units.ts'
 
 /** What is wrong with a text that should be XML; the message never quotes it, it may hold a password. */
 export class XmlError extends Error {}
@@ -13,125 +14,123 @@ export type XmlToken =
   /** Entities resolved; never empty, never beside another text. */
   | { readonly kind: 'text'; readonly text: string }
 
+/** One document with one root, as it comes. */
+export interface XmlTokenizer {
+  /** The next piece, cut anywhere. @throws XmlError naming the place, in characters */
+  write(piece: string): void
+  /** The document has ended: its tokens; each tag that opens is closed. @throws XmlError */
+  end(): readonly XmlToken[]
+}
+
 /** Of elements in elements; a record of XenAPI in a call needs 20. */
 const MAXIMUM_DEPTH = 64
 
-const declaration = /<\?xml(\s[^<>?]*)\?>/y
-const encodingOf = /\sencoding\s*=\s*["']([^"']*)["']/
+/** Of a document; a map of XenAPI takes three for an entry. */
+const MAXIMUM_ELEMENTS = 20_000
 
-/** `<name a="1" b='2'/>`: attributes, such as namespaces, are passed over. */
-const openTag =
-  /<([A-Za-z_][\w.:-]*)(?:\s+[A-Za-z_][\w.:-]*\s*=\s*(?:"[^"<]*"|'[^'<]*'))*\s*(\/?)>/y
-const closeTag = /<\/([A-Za-z_][\w.:-]*)\s*>/y
+/** Of an element; XML-RPC knows none, some clients declare namespaces. */
+const MAXIMUM_ATTRIBUTES = 16
 
-/**
- * The tokens of one document with one root; each tag that opens is closed.
- * @throws XmlError naming the place, in characters
- */
-export function* tokenizeXml(text: string): Generator<XmlToken, void, undefined> {
-  if (!isXmlText(text)) throw new XmlError('it has characters that XML does not allow')
+/** Of a document, in UTF-16 units. */
+const MAXIMUM_LENGTH = MiB
+
+export const createXmlTokenizer = (): XmlTokenizer => {
+  // Whatever version a document claims to be, it is read as 1.0. Without `position` messages are bare.
+  const parser = new SaxesParser({
+    position: false,
+    forceXMLVersion: true,
+    defaultXMLVersion: '1.0',
+  })
+  const tokens: XmlToken[] = []
+  const words: string[] = []
   const open: string[] = []
-  let words = ''
-  let hasRoot = false
-  let at = skipDeclaration(text)
-  while (at < text.length) {
-    const tag = text.indexOf('<', at)
-    const end = tag === -1 ? text.length : tag
-    words += resolve(text.slice(at, end), at)
-    at = end
-    if (open.length === 0 && words.trim() !== '') throw found('text outside of the root', at)
-    if (at === text.length) break
-    if (text.startsWith('<!', at) || text.startsWith('<?', at)) {
-      const section = readSection(text, at)
-      words += section.text
-      at = section.end
-      continue
+  let length = 0
+  let elements = 0
+  let attributes = 0
+
+  const found = (what: string): XmlError => new XmlError(`${what} at character ${parser.position}`)
+  const flush = (): void => {
+    const text = words.splice(0).join('')
+    if (text !== '') tokens.push({ kind: 'text', text })
+  }
+  /** What stands outside of the root can only be blanks. */
+  const addText = (text: string): void => {
+    if (open.length > 0) words.push(text)
+  }
+  parser.on('error', ({ message }) => {
+    // What has begun with < or & goes on to its own end, and may have none.
+    const unclosed = open.at(-1)?.slice(0, 32)
+    if (message.startsWith('unclosed tag')) {
+      throw new XmlError(`it ends before </${unclosed}>, or within what < or & began`)
     }
-    if (words !== '' && open.length > 0) yield { kind: 'text', text: words }
-    words = ''
-    if (text.startsWith('</', at)) {
-      const name = match(closeTag, text, at)?.[1]
-      if (name === undefined || name !== open.pop()) throw found('a closing tag out of place', at)
-      yield { kind: 'close', name }
-      at = closeTag.lastIndex
-      continue
+    throw found(wordsFor(message))
+  })
+  parser.on('doctype', () => {
+    throw found('a document type, which is not allowed,')
+  })
+  parser.on('xmldecl', ({ encoding = 'utf-8' }) => {
+    if (!/^(?:utf-?8|us-ascii)$/i.test(encoding)) throw new XmlError('its encoding must be UTF-8')
+  })
+  parser.on('text', addText)
+  parser.on('cdata', addText)
+  parser.on('opentagstart', () => {
+    attributes = 0
+    elements += 1
+    if (elements > MAXIMUM_ELEMENTS) {
+      throw new XmlError(`it has more than ${MAXIMUM_ELEMENTS} elements`)
     }
-    const [, name, isEmpty] = match(openTag, text, at) ?? []
-    if (name === undefined) throw found('no tag after <', at)
-    if (open.length === 0 && hasRoot) throw found('a second root', at)
-    hasRoot = true
-    yield { kind: 'open', name }
-    at = openTag.lastIndex
-    if (isEmpty === '/') yield { kind: 'close', name }
-    else open.push(name)
-    if (open.length > MAXIMUM_DEPTH) {
+    if (open.length >= MAXIMUM_DEPTH) {
       throw new XmlError(`its elements are nested deeper than ${MAXIMUM_DEPTH}`)
     }
-  }
-  if (open.length > 0) throw new XmlError(`it ends before </${open.at(-1)!.slice(0, 32)}>`)
-  if (!hasRoot) throw new XmlError('it has no element')
-}
-
-const found = (what: string, at: number): XmlError => new XmlError(`${what} at character ${at}`)
-
-const match = (pattern: RegExp, text: string, at: number): RegExpExecArray | null => {
-  pattern.lastIndex = at
-  return pattern.exec(text)
-}
-
-/** @returns where the document begins */
-const skipDeclaration = (text: string): number => {
-  const attributes = match(declaration, text, 0)?.[1]
-  if (attributes === undefined) return 0
-  const encoding = encodingOf.exec(attributes)?.[1] ?? 'utf-8'
-  if (!/^(?:utf-?8|us-ascii)$/i.test(encoding)) {
-    throw new XmlError('its encoding must be UTF-8')
-  }
-  return declaration.lastIndex
-}
-
-/** What begins with `<!` or `<?`: comments and instructions are passed over, CDATA is text. */
-const readSection = (text: string, at: number): { text: string; end: number } => {
-  const sections = [
-    { opening: '<!--', closing: '-->', isText: false },
-    { opening: '<![CDATA[', closing: ']]>', isText: true },
-    { opening: '<?', closing: '?>', isText: false },
-  ]
-  const section = sections.find(({ opening }) => text.startsWith(opening, at))
-  if (section === undefined) throw found('a document type, which is not allowed,', at)
-  const start = at + section.opening.length
-  const closing = text.indexOf(section.closing, start)
-  if (closing === -1) throw found(`${section.opening} without ${section.closing}`, at)
-  const content = section.isText ? unifyNewlines(text.slice(start, closing)) : ''
-  return { text: content, end: closing + section.closing.length }
-}
-
-/** XML, 2.11: every end of a line is read as one newline. */
-const unifyNewlines = (text: string): string =>
-  text.includes('\r') ? text.replaceAll(/\r\n?/g, '\n') : text
-
-const badReference = /&(?!(?:amp|lt|gt|quot|apos|#\d{1,7}|#x[\da-fA-F]{1,6});)/
-const reference = /&(?:(amp|lt|gt|quot|apos)|#(\d+)|#x([\da-fA-F]+));/g
-
-/** Texts between tags, with their entities resolved. */
-const resolve = (text: string, at: number): string => {
-  if (badReference.test(text)) throw found('an & that begins no entity of XML, in the text', at)
-  return unifyNewlines(text).replaceAll(
-    reference,
-    (_all, name?: string, decimal?: string, hexadecimal?: string) => {
-      if (name !== undefined) return named[name]!
-      const code = decimal === undefined ? parseInt(hexadecimal ?? '', 16) : Number(decimal)
-      const character = code <= 0x10ffff ? String.fromCodePoint(code) : '\0'
-      if (!isXmlText(character)) throw found('a character that XML does not allow, in the text', at)
-      return character
+  })
+  parser.on('attribute', () => {
+    attributes += 1
+    if (attributes > MAXIMUM_ATTRIBUTES) {
+      throw found(`an element with more than ${MAXIMUM_ATTRIBUTES} attributes`)
+    }
+  })
+  parser.on('opentag', ({ name }) => {
+    flush()
+    tokens.push({ kind: 'open', name })
+    open.push(name)
+  })
+  parser.on('closetag', ({ name }) => {
+    flush()
+    tokens.push({ kind: 'close', name })
+    open.pop()
+  })
+  return {
+    write(piece) {
+      length += piece.length
+      if (length > MAXIMUM_LENGTH) {
+        throw new XmlError(`it is longer than ${MAXIMUM_LENGTH} characters`)
+      }
+      parser.write(piece)
     },
-  )
+    end() {
+      parser.close()
+      return tokens
+    },
+  }
 }
 
-const named: Readonly<Record<string, string>> = {
-  amp: '&',
-  lt: '<',
-  gt: '>',
-  quot: '"',
-  apos: "'",
-}
+/** Words that quote nothing, for messages of saxes, some of which do; by how these begin. */
+const wordsFor = (message: string): string =>
+  sentences.find(([start]) => start.test(message))?.[1] ?? 'something that is not well-formed XML'
+
+const sentences: readonly (readonly [start: RegExp, words: string])[] = [
+  [/^text data outside/, 'text outside of the root'],
+  [/^documents may contain only one root/, 'a second root'],
+  [/^document must contain a root/, 'the end before any element'],
+  [/^(?:unexpected|unmatched|weird empty) clos/, 'a closing tag out of place'],
+  [/^unexpected end/, 'the end within what < or & began'],
+  [/^inappropriately located doctype/, 'a document type, which is not allowed,'],
+  [/^(?:undefined|empty) entity|in entity name/, 'an & that begins no entity of XML'],
+  [/^malformed character entity/, 'the number of a character that XML does not allow'],
+  [/^disallowed character\./, 'a character that XML does not allow there'],
+  [/^duplicate attribute/, 'an attribute that comes twice'],
+  [/attribute|^no whitespace between/, 'an attribute that is not written as name="value"'],
+  [/in (?:opening |closing )?tag|in tag name/, 'a tag that is not well-formed'],
+  [/^malformed comment/, 'a comment that holds --'],
+  [/declaration|^(?:value|whitespace|version|encoding|standalone|expected)/, 'a bad declaration'],
+]

@@ -6,6 +6,7 @@ import pino from 'pino'
 import { onTestFinished } from 'vitest'
 import { createMessageStream } from '../../src/cli/message-stream.ts'
 import type { Message } from '../../src/cli/protocol.ts'
+import type { CliDependencies } from '../../src/cli/session.ts'
 import { createCliRoute } from '../../src/cli/session.ts'
 import { AppError } from '../../src/errors.ts'
 import { placeFront } from '../../src/net/front.ts'
@@ -15,7 +16,10 @@ import { within } from './wait.ts'
 export type FakeApi = Readonly<Record<string, (...params: never[]) => unknown>>
 
 /** A method gets its parameters and then the signal that ends its waiting; one that the table lacks is unknown. Logins succeed with the password `pw`. */
-export const startCliServer = async (methods: FakeApi = {}) => {
+export const startCliServer = async (
+  methods: FakeApi = {},
+  options: Pick<CliDependencies, 'pace'> = {},
+) => {
   const calls: (readonly [method: string, ...params: unknown[]])[] = []
   const call = async (
     method: string,
@@ -34,10 +38,14 @@ export const startCliServer = async (methods: FakeApi = {}) => {
   }
   const errors: unknown[] = []
   const server = createHttpServer((_incoming, outgoing) => void outgoing.end('node'))
-  const front = placeFront(server, [createCliRoute({ call, log: pino({ level: 'silent' }) })], {
-    headTimeout: 60_000,
-    onError: (error) => errors.push(error),
-  })
+  const front = placeFront(
+    server,
+    [createCliRoute({ callFrom: () => call, log: pino({ level: 'silent' }), ...options })],
+    {
+      headTimeout: 60_000,
+      onError: (error) => errors.push(error),
+    },
+  )
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => {
     server.close()

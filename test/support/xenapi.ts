@@ -58,7 +58,7 @@ export const createTestApi = async (clock: TestClock = createTestClock()) => {
   }
   const objects: ObjectContext = {
     catalog,
-    authenticate: createAuthenticate(catalog, () => clock.now().getTime()),
+    authenticate: createAuthenticate(catalog, { now: () => clock.now().getTime() }),
     hostUuid,
     transfer,
     storage: {

@@ -1,6 +1,5 @@
 // Login and logout.
 
-import { AppError } from '../../errors.ts'
 import type { Method } from '../method.ts'
 import { defineMethod, defineOpenMethod, optional, parameter } from '../method.ts'
 import { string, stringUpTo, voidType, wire } from '../values.ts'
@@ -19,10 +18,10 @@ export const sessionMethods: readonly Method[] = [
       originator: optional(stringUpTo(256), ''),
     },
     result: wire('session ref'),
-    async run({ catalog }, { uname, pwd, originator }) {
-      const user = await catalog.users.verify(uname, pwd)
-      if (user === undefined) throw new AppError('SESSION_AUTHENTICATION_FAILED', [])
-      const session = await catalog.sessions.create({ userUuid: user.uuid, originator })
+    async run({ context, origin }, { uname, pwd, originator }) {
+      const basic = { user: uname, password: pwd }
+      const { user } = await context.authenticate({ basic }, origin)
+      const session = await context.catalog.sessions.create({ userUuid: user.uuid, originator })
       return session.ref
     },
   }),

@@ -1,7 +1,6 @@
 // Users: made, changed and removed by administrators; each changes the own password by
 // session.change_password.
 
-import { AppError } from '../../errors.ts'
 import type { SessionMethod } from '../method.ts'
 import { defineMethod, parameter } from '../method.ts'
 import { recordOf, required, withDefault } from '../records.ts'
@@ -55,9 +54,10 @@ export const userMethods: readonly SessionMethod[] = [
     role: 'read-only',
     parameters: { old_pwd: parameter(passwordType), new_pwd: parameter(passwordType) },
     result: voidType,
-    async run({ context: { catalog }, identity }, { old_pwd: old, new_pwd: password }) {
-      const user = await catalog.users.verify(identity.user.name, old)
-      if (user === undefined) throw new AppError('SESSION_AUTHENTICATION_FAILED', [])
+    async run({ context, identity, origin }, { old_pwd: old, new_pwd: password }) {
+      const { catalog, authenticate } = context
+      const basic = { user: identity.user.name, password: old }
+      const { user } = await authenticate({ basic }, origin)
       const { sessionRef } = identity
       const session = sessionRef === undefined ? undefined : await catalog.sessions.find(sessionRef)
       await catalog.users.setPassword(user.uuid, password, session?.uuid)

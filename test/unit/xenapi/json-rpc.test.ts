@@ -2,7 +2,7 @@
 // answer ever shows a secret.
 
 import { randomUUID } from 'node:crypto'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { ROOT_PASSWORD } from '../../support/catalogs.ts'
 import type { TestApi } from '../../support/xenapi.ts'
 import { createTestApi } from '../../support/xenapi.ts'
@@ -143,6 +143,32 @@ describe('a batch', () => {
     ).toMatchObject({
       error: { message: 'Invalid request: the batch has 101 calls, the limit is 100' },
     })
+  })
+
+  it('of 100 logins has one password worked out, the others are refused', async () => {
+    const api = await createTestApi()
+    const verify = vi.spyOn(api.catalog.users, 'verify')
+    const logins = Array.from({ length: 96 }, (_, id) => ({
+      jsonrpc: '2.0',
+      method: id % 2 === 0 ? 'session.login_with_password' : 'session_login_with_password',
+      params: ['root', `guess ${id}`],
+      id,
+    }))
+    const change = {
+      method: 'session.change_password',
+      params: [api.session, 'old', 'new'],
+      id: 96,
+    }
+    const other = { jsonrpc: '2.0', method: 'pool.get_all', params: [api.session], id: 97 }
+    const answers = (await send(api, [other, ...logins, change, other])) as object[]
+    expect(verify).toHaveBeenCalledTimes(1)
+    expect(answers[1]).toMatchObject({ error: { message: 'SESSION_AUTHENTICATION_FAILED' } })
+    const refused = 'Invalid request: a batch may hold one login, send each on its own'
+    for (const answer of answers.slice(2, -1)) {
+      expect(answer).toMatchObject({ error: { code: -32600, message: refused } })
+    }
+    expect(answers[0]).toHaveProperty('result')
+    expect(answers.at(-1)).toHaveProperty('result')
   })
 })
 

@@ -1,0 +1,71 @@
+// The memory that bodies of calls take while they come and until they are answered: short ones always have room, long
+// ones share a bound. call-body.ts fills it.
+
+import { KiB, MiB } from '../src/units.ts'
+
+/** Of a body that needs no room: what nearly all calls have. */
+const SMALL = 64 * KiB
+
+/** Of all longer bodies together. */
+const MAXIMUM_ROOM = 32 * MiB
+
+/** How many bytes of long bodies are held. */
+export interface BodyRoom {
+  /** False: there is no room for so many more. */
+  take(bytes: number): boolean
+  give(bytes: number): void
+}
+
+export const createBodyRoom = (maximum = MAXIMUM_ROOM): BodyRoom => {
+  let held = 0
+  return {
+    take(bytes) {
+      if (held + bytes > maximum) return false
+      held += bytes
+      return true
+    },
+    give: (bytes) => void (held -= bytes),
+  }
+}
+
+export interface Collector {
+  readonly length: number
+  /** False: there is no room for it. */
+  add(chunk: Uint8Array): boolean
+  all(): Uint8Array
+  /** Gives the room back; harmless the second time. */
+  readonly release: () => void
+}
+
+/** Copies what comes: a chunk of one byte, kept, would hold many times its weight. */
+export const createCollector = (room: BodyRoom): Collector => {
+  let bytes = new Uint8Array(4 * KiB)
+  let length = 0
+  let held = 0
+  const grow = (size: number): boolean => {
+    const more = size > SMALL ? size - held : 0
+    if (more > 0 && !room.take(more)) return false
+    held += more
+    const larger = new Uint8Array(size)
+    larger.set(bytes.subarray(0, length))
+    bytes = larger
+    return true
+  }
+  return {
+    get length() {
+      return length
+    },
+    add(chunk) {
+      const needed = length + chunk.length
+      if (needed > bytes.length && !grow(Math.max(2 * bytes.length, needed))) return false
+      bytes.set(chunk, length)
+      length = needed
+      return true
+    },
+    all: () => bytes.subarray(0, length),
+    release() {
+      room.give(held)
+      held = 0
+    },
+  }
+}

@@ -1,0 +1,25 @@
+// Where a request comes from, for those who ask who is asking. src/net makes one of each socket, and is told here
+// what its sender has shown.
+
+import type { Asker } from '../catalog/password-queue.ts'
+import { knownAsker } from '../catalog/password-queue.ts'
+
+export interface Origin extends Asker {
+  /** Of the other end of the connection; what a proxy says of others is not believed. */
+  readonly address: string
+  /** How it speaks to us, for the log: `JSON-RPC`, `HTTP Basic`. */
+  readonly via: string
+  /** The sender is waiting for its password to be checked, until the returned function is called. */
+  checking(): () => void
+  /** The sender has shown a good session or password. */
+  known(): void
+}
+
+/** Of what the server asks itself. */
+export const ownOrigin: Origin = {
+  ...knownAsker,
+  address: '',
+  via: '',
+  checking: () => () => {},
+  known: () => {},
+}

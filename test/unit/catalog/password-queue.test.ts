@@ -1,0 +1,89 @@
+// Logins beside those of somebody who guesses: who gets in, and after how many others.
+
+import { describe, expect, it } from 'vitest'
+import { createPasswordQueue } from '../../../src/catalog/password-queue.ts'
+
+/** A queue whose jobs end when the test says so, one at a time. */
+const start = () => {
+  const queue = createPasswordQueue()
+  const begun: string[] = []
+  const running: (() => void)[] = []
+  const refused: string[] = []
+  const ask = (label: string, network: string, user: string, connection = label): void => {
+    const job = (): Promise<void> => {
+      begun.push(label)
+      return new Promise((resolve) => running.push(resolve))
+    }
+    queue.run({ network, connection }, user, job).catch(() => refused.push(label))
+  }
+  const finish = async (count: number): Promise<void> => {
+    for (let index = 0; index < count; index += 1) {
+      running.shift()?.()
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+  const guess = (count: number, network: string, user: string): void => {
+    for (let index = 0; index < count; index += 1) ask(`guess ${index}`, network, user)
+  }
+  return { ask, guess, begun, refused, finish }
+}
+
+describe('beside 100 connections that guess at root', () => {
+  it('root gets in from another address after those that are being worked out', async () => {
+    const { ask, guess, begun, refused, finish } = start()
+    guess(100, '10.0.0.1', 'root')
+    ask('mine', '10.0.0.2', 'root')
+    await finish(2)
+    expect(begun.indexOf('mine')).toBe(3)
+    expect(refused).toEqual([])
+  })
+
+  it('another user gets in from the same address at once', async () => {
+    const { ask, guess, begun, finish } = start()
+    guess(100, '10.0.0.1', 'root')
+    ask('mine', '10.0.0.1', 'backup')
+    await finish(2)
+    expect(begun.indexOf('mine')).toBe(3)
+  })
+
+  it('root gets in from the same address too, after those that were there before', async () => {
+    const { ask, guess, begun, refused, finish } = start()
+    guess(100, '10.0.0.1', 'root')
+    ask('mine', '10.0.0.1', 'root')
+    await finish(100)
+    expect(begun.at(-1)).toBe('mine')
+    expect(refused).toEqual([])
+  })
+
+  it('one connection that sends hundreds of guesses has one turn', async () => {
+    const { ask, begun, refused, finish } = start()
+    for (let index = 0; index < 300; index += 1) ask(`guess ${index}`, 'a', 'root', 'one')
+    ask('mine', 'a', 'root')
+    await finish(2)
+    expect(begun).toContain('mine')
+    // Two are being worked out, 128 wait; the newest of the one that has most made room.
+    expect(refused).toHaveLength(300 + 1 - 2 - 128)
+    expect(refused).not.toContain('mine')
+  })
+})
+
+describe('many addresses', () => {
+  it('that fill the queue leave room for one more', async () => {
+    const { ask, guess, begun, refused, finish } = start()
+    for (const network of ['a', 'b', 'c']) guess(128, network, 'root')
+    ask('mine', 'd', 'root')
+    await finish(6)
+    expect(begun).toContain('mine')
+    expect(refused).not.toContain('mine')
+  })
+
+  it('a job that fails makes room like any other', async () => {
+    const queue = createPasswordQueue()
+    const asker = { network: 'a', connection: '1' }
+    const fail = (): Promise<void> => Promise.reject(new Error('broken'))
+    const jobs = Array.from({ length: 10 }, () => queue.run(asker, 'root', fail))
+    const outcomes = await Promise.allSettled(jobs)
+    expect(outcomes.every(({ status }) => status === 'rejected')).toBe(true)
+    expect(await queue.run(asker, 'root', async () => 'done')).toBe('done')
+  })
+})
