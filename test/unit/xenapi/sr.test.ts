@@ -91,7 +91,7 @@ describe('SR.create', () => {
       SR: sr,
       read_only: false,
       missing: false,
-      virtual_size: '4096',
+      virtual_size: { value: 4096 },
       sm_config: { 'at-rest-format': 'raw' },
     })
     expect((await catalog.srs.list()).find(({ path }) => path === folder)).toMatchObject({
@@ -293,7 +293,7 @@ describe('VDI.introduce and VDI.forget', () => {
       read_only: true,
       other_config: { a: 'b' },
       xenstore_data: { x: 'y' },
-      virtual_size: '4096',
+      virtual_size: { value: 4096 },
     })
     await call('SR.scan', sr)
     expect(await call('SR.get_VDIs', sr)).toEqual([`OpaqueRef:${other}`])

@@ -12,6 +12,7 @@ import { createTestSr } from '../../support/catalogs.ts'
 import { wrapWriting } from '../../support/content.ts'
 import type { TestApi } from '../../support/xenapi.ts'
 import { asMap, createTestApi, createVdi } from '../../support/xenapi.ts'
+import { WireInt } from '../../../src/xenapi/values.ts'
 
 const NULL_REF = 'OpaqueRef:NULL'
 const uuidOf = (ref: Wire): string => (ref as string).slice('OpaqueRef:'.length)
@@ -43,7 +44,7 @@ describe('VDI.snapshot and VDI.clone', () => {
       read_only: true,
       snapshot_of: vdi,
       snapshots: [ofSnapshot],
-      virtual_size: String(GiB),
+      virtual_size: { value: GiB },
     })
     expect(await record(clone)).toMatchObject({
       is_a_snapshot: false,
@@ -89,7 +90,7 @@ describe('VDI.copy', () => {
   it('takes null references, also left out', async () => {
     const { call, vdi, otherSr, record } = await start()
     const copy = await call('VDI.copy', vdi, otherSr)
-    expect(await record(copy)).toMatchObject({ SR: otherSr, virtual_size: String(GiB) })
+    expect(await record(copy)).toMatchObject({ SR: otherSr, virtual_size: { value: GiB } })
     const again = await call('VDI.copy', vdi, NULL_REF, NULL_REF, copy)
     expect(again).toBe(copy)
     await expect(call('VDI.copy', vdi, NULL_REF)).rejects.toMatchObject({
@@ -140,7 +141,7 @@ describe('VDI.resize', () => {
   it.each(['VDI.resize', 'VDI.resize_online'])('%s makes it larger', async (method) => {
     const { call, vdi } = await start()
     await call(method, vdi, String(2 * GiB))
-    expect(await call('VDI.get_virtual_size', vdi)).toBe(String(2 * GiB))
+    expect(await call('VDI.get_virtual_size', vdi)).toEqual(new WireInt(2 * GiB))
     await expect(call(method, vdi, GiB)).rejects.toMatchObject({ code: 'INVALID_VALUE' })
   })
 })
