@@ -24,6 +24,8 @@ export type VdiChanges = Partial<
     | 'otherConfig'
     | 'sharable'
     | 'readOnly'
+    | 'onBoot'
+    | 'allowCaching'
     | 'smConfig'
     | 'requestedFormat'
     | 'xenstoreData'
@@ -147,7 +149,9 @@ const defaults = {
   snapshotOfUuid: null,
   snapshotTime: null,
   missing: false,
-}
+  onBoot: 'persist',
+  allowCaching: false,
+} as const
 
 const inOrder = (db: Queries) =>
   db.selectFrom('vdis').selectAll().orderBy('createdAt').orderBy('uuid')

@@ -76,7 +76,7 @@ export const int: ValueType<number> = {
   name: 'int',
   fromWire(wire, where) {
     const digits = typeof wire === 'string' && /^-?\d{1,20}$/.test(wire)
-    const value = digits ? Number(wire) : wire
+    const value = digits || wire instanceof WireInt ? Number(wire) : wire
     if (typeof value !== 'number' || !Number.isSafeInteger(value)) {
       throw typeError(where, 'an integer within 2^53')
     }

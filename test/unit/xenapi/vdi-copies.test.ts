@@ -41,7 +41,7 @@ describe('VDI.snapshot and VDI.clone', () => {
     expect(await record(snapshot)).toMatchObject({
       name_label: 'disk',
       is_a_snapshot: true,
-      read_only: true,
+      read_only: false,
       snapshot_of: vdi,
       snapshots: [ofSnapshot],
       virtual_size: { value: GiB },
@@ -83,6 +83,27 @@ describe('VDI.snapshot and VDI.clone', () => {
     expect(told).toContainEqual({ name: 'vdi', operation: 'add', ref: snapshot })
     expect(told).toContainEqual({ name: 'vdi', operation: 'mod', ref: vdi })
     expect(told).toContainEqual({ name: 'sr', operation: 'mod', ref: `OpaqueRef:${srUuid}` })
+  })
+})
+
+describe('the record of a snapshot', () => {
+  it('makes a VDI that takes an upload: it does not say read_only', async () => {
+    const { call, vdi, record } = await start()
+    const snapshot = await record(await call('VDI.snapshot', vdi))
+    const made = await call('VDI.create', snapshot)
+    expect(await record(made)).toMatchObject({ read_only: false, is_a_snapshot: false })
+    expect((await record(made))['allowed_operations']).toContain('resize')
+  })
+
+  it('of a read-only disk does not say so either, and nothing writes into it', async () => {
+    const { call, vdi, record } = await start()
+    await call('VDI.set_read_only', vdi, true)
+    const snapshot = await call('VDI.snapshot', vdi)
+    expect(await record(snapshot)).toMatchObject({ read_only: false })
+    expect((await record(snapshot))['allowed_operations']).not.toContain('resize')
+    await expect(call('VDI.copy', vdi, NULL_REF, NULL_REF, snapshot)).rejects.toMatchObject({
+      code: 'VDI_READONLY',
+    })
   })
 })
 
