@@ -158,7 +158,7 @@ const inOrder = (db: Queries) =>
 
 const wouldShrink = ({ uuid, virtualSize }: VdiRow, asked: number): AppError => {
   const found = `it has ${formatBytes(virtualSize)}, ${formatBytes(asked)} were asked for`
-  const message = `The VDI ${uuid} cannot be made smaller: ${found}`
+  const message = `VDI Invalid size: the VDI ${uuid} cannot be made smaller: ${found}`
   return new AppError('INVALID_VALUE', ['size', String(asked)], { message })
 }
 

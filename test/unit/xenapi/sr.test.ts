@@ -286,7 +286,7 @@ describe('VDI.introduce and VDI.forget', () => {
       'OpaqueRef:NULL',
     ]
     expect(await introduce(api, sr, other, `${uuid}.raw`, ...full)).toBe(`OpaqueRef:${other}`)
-    expect(told()).toEqual(['VDI add', 'SR mod'])
+    expect(told()).toEqual(['VDI add', 'SR mod', 'VDI mod'])
     expect(await call('VDI.get_record', other)).toMatchObject({
       name_label: 'mine',
       name_description: 'described',
