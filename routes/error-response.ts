@@ -50,6 +50,8 @@ const retryAfter = 10
 
 export interface ErrorReply {
   readonly status: number
+  /** In the status line, where Orchestra looks for the reason of a refused upload; absent: the usual words. */
+  readonly reason?: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
 }
@@ -81,7 +83,7 @@ export const errorReply = (
   // Where the only parameter is the sentence itself, it is not said twice.
   const said = params.length === 1 && params[0] === message ? code : text
   const body = asJson ? JSON.stringify({ code, params, message }) : `${said}: ${message}`
-  return { status, headers, body: `${body}\n` }
+  return { status, reason: code, headers, body: `${body}\n` }
 }
 
 /** An upload that only the end of the connection could end, on a connection where nothing can tell it: 411. */

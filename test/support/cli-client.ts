@@ -6,6 +6,7 @@ import pino from 'pino'
 import { onTestFinished } from 'vitest'
 import { createMessageStream } from '../../src/cli/message-stream.ts'
 import type { Message } from '../../src/cli/protocol.ts'
+import type { ApiCaller } from '../../src/cli/session.ts'
 import { createCliRoute } from '../../src/cli/session.ts'
 import { AppError } from '../../src/errors.ts'
 import { placeFront } from '../../src/net/front.ts'
@@ -32,6 +33,11 @@ export const startCliServer = async (methods: FakeApi = {}) => {
     if (found === undefined) throw new AppError('MESSAGE_METHOD_UNKNOWN', [method])
     return found(...params.slice(1), signal)
   }
+  return { calls, ...(await serveCli(call)) }
+}
+
+/** A server of the thin CLI protocol whose XenAPI is the function. */
+export const serveCli = async (call: ApiCaller) => {
   const errors: unknown[] = []
   const server = createHttpServer((_incoming, outgoing) => void outgoing.end('node'))
   const front = placeFront(server, [createCliRoute({ call, log: pino({ level: 'silent' }) })], {
@@ -45,7 +51,7 @@ export const startCliServer = async (methods: FakeApi = {}) => {
     front.closeAll()
   })
   const { port } = server.address() as AddressInfo
-  return { port, calls, errors, front, open: (...lines: string[]) => openCli(port, lines) }
+  return { port, errors, front, open: (...lines: string[]) => openCli(port, lines) }
 }
 
 /** Sends a command and exchanges preambles. */

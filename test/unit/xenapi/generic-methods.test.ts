@@ -112,7 +112,7 @@ describe('every class', () => {
       product_brand: 'diskport',
       product_version: '1.2.3',
     })
-    expect(String(await call('host.get_API_version_major', hostUuid))).toBe('2')
+    expect(await call('host.get_API_version_major', hostUuid)).toMatchObject({ value: 2 })
   })
 })
 

@@ -24,7 +24,7 @@ const start = async () => {
   const vdi = await raw(folder)
   const config = { location: folder }
   const fixed = ['0', 'existing', '', 'file', '', false, {}] as const
-  const sr = String(await call('SR.create', hostUuid, config, ...fixed))
+  const sr = (await call('SR.create', hostUuid, config, ...fixed)) as string
   const [pbd] = asMap(await call('SR.get_record', sr))['PBDs'] as string[]
   const changes: Change[] = []
   api.catalog.changes.subscribe((change) => changes.push(change))
@@ -197,7 +197,7 @@ describe('SR.probe', () => {
     const below = randomUUID()
     await mkdir(join(folder, below))
     const probe = (location: string) => call('SR.probe', hostUuid, { location }, 'file', {})
-    const uuids = [...String(await probe(folder)).matchAll(/<UUID>(.*)<\/UUID>/g)]
+    const uuids = [...((await probe(folder)) as string).matchAll(/<UUID>(.*)<\/UUID>/g)]
     expect(uuids.map(([, uuid]) => uuid)).toEqual([sr.replace('OpaqueRef:', ''), below])
     expect(await probe(await createTestFolder())).toBe(
       '<?xml version="1.0" ?>\n<SRlist>\n</SRlist>\n',

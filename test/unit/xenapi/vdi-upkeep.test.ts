@@ -32,7 +32,7 @@ describe('a snapshot whose data was destroyed', () => {
     const { call } = api
     const vdi = await createVdi(api, { other_config: { a: 'b', content_id: 'its own' } })
     await call('VDI.enable_cbt', vdi)
-    const snapshot = String(await call('VDI.snapshot', vdi))
+    const snapshot = (await call('VDI.snapshot', vdi)) as string
     await call('VDI.data_destroy', snapshot)
     return { ...api, snapshot }
   }
@@ -61,7 +61,7 @@ it('on_boot and allow_caching can be set, and go on to copies', async () => {
   const vdi = await createVdi(api)
   await call('VDI.set_on_boot', vdi, 'reset')
   await call('VDI.set_allow_caching', vdi, true)
-  const clone = String(await call('VDI.clone', vdi))
+  const clone = (await call('VDI.clone', vdi)) as string
   const expected = { on_boot: 'reset', allow_caching: true }
   for (const ref of [vdi, clone]) {
     expect(asMap(await call('VDI.get_record', ref))).toMatchObject(expected)
