@@ -1,6 +1,6 @@
 // Parameters that a command ignores, as XenServer's does: the user is told of each, and of what may have been meant.
 
-import { nearest } from '../xenapi/near-names.ts'
+import { nearest } from '../near-names.ts'
 import type { Params } from './command-line.ts'
 import { keyIn } from './command-line.ts'
 import type { Command } from './commands/command.ts'

@@ -3,14 +3,13 @@
 
 import { randomUUID } from 'node:crypto'
 import type { SrRow } from '../../catalog/srs.ts'
-import { AppError } from '../../errors.ts'
 import type { FoundSr } from '../../transfer/plugging.ts'
 import { nameDescriptionType, nameLabelType } from '../classes/names.ts'
 import { pbdUuid } from '../classes/pbd.ts'
 import type { XenApiContext } from '../context.ts'
 import type { SessionMethod } from '../method.ts'
 import { defineMethod, optional, parameter } from '../method.ts'
-import { refToUuid, requireObject } from '../refs.ts'
+import { requireChosenUuid, requireObject } from '../refs.ts'
 import { bool, int, refTo, setOf, string, stringMap, voidType } from '../values.ts'
 import { escapeXml } from '../xml-text.ts'
 
@@ -82,10 +81,7 @@ export const srMethods: readonly SessionMethod[] = [
     },
     result: refTo('SR'),
     async run({ context }, args) {
-      const uuid = args.uuid === '' ? randomUUID() : refToUuid(args.uuid)
-      if (uuid === undefined) {
-        throw new AppError('INVALID_VALUE', ['uuid', args.uuid.slice(0, 64)])
-      }
+      const uuid = args.uuid === '' ? randomUUID() : requireChosenUuid(args.uuid)
       await context.repositories.introduce({
         uuid,
         nameLabel: args.name_label,

@@ -8,7 +8,7 @@ import type { XenApiContext } from '../context.ts'
 import { changedSmConfig } from '../image-format.ts'
 import type { SessionMethod } from '../method.ts'
 import { defineMethod, optional, parameter } from '../method.ts'
-import { refToUuid, requireObject } from '../refs.ts'
+import { requireChosenUuid, requireObject } from '../refs.ts'
 import {
   bool,
   datetime,
@@ -66,10 +66,7 @@ export const vdiIntroduceMethods: readonly SessionMethod[] = [
     async run({ context }, args) {
       const { catalog, repositories } = context
       const sr = requireObject('SR', args.SR, await catalog.srs.get(args.SR))
-      const uuid = refToUuid(args.uuid)
-      if (uuid === undefined) {
-        throw new AppError('INVALID_VALUE', ['uuid', args.uuid.slice(0, 64)])
-      }
+      const uuid = requireChosenUuid(args.uuid)
       if ((await catalog.vdis.get(uuid)) !== undefined) {
         throw new AppError('VALUE_NOT_SUPPORTED', ['uuid', uuid, 'there is a VDI with it already'])
       }
