@@ -41,6 +41,12 @@ _xe() {
     format=*)
       mapfile -t COMPREPLY < <(compgen -W 'raw vhd qcow2' -- "$value")
       ;;
+    class=*)
+      mapfile -t COMPREPLY < <(compgen -W 'pool host sr pbd sm vdi task message' -- "$value")
+      ;;
+    param-name=* | params=*)
+      mapfile -t COMPREPLY < <(compgen -W "$(_xe_params "${command%%-*}-list" | tr -d =)" -- "$value")
+      ;;
     uuid=* | base=* | *-uuid=*)
       local class=${command%%-*}
       case $word in
@@ -56,7 +62,11 @@ _xe() {
         mapfile -t COMPREPLY < <(compgen -W "$(_xe_ask help --all | tr ',' ' ')" -- "$word")
       else
         compopt -o nospace 2>/dev/null
-        mapfile -t COMPREPLY < <(compgen -W "$(_xe_params "$command") --minimal --progress" -- "$word")
+        local names
+        # Only some commands show how far they are.
+        names=$(_xe_params "$command" | sed 's/^progress=$/--progress/')
+        [[ $command != vdi-unlock ]] || names+=' --force'
+        mapfile -t COMPREPLY < <(compgen -W "$names --minimal" -- "$word")
       fi
       ;;
   esac

@@ -15,11 +15,13 @@ const statuses: Readonly<Record<ErrorCode, number>> = {
   INTERNAL_ERROR: 500,
   INVALID_VALUE: 400,
   MAP_DUPLICATE_KEY: 400,
+  MESSAGE_DEPRECATED: 410,
   MESSAGE_METHOD_UNKNOWN: 404,
   MESSAGE_PARAMETER_COUNT_MISMATCH: 400,
   NOT_IMPLEMENTED: 501,
   OPERATION_NOT_ALLOWED: 409,
   OTHER_OPERATION_IN_PROGRESS: 409,
+  PBD_EXISTS: 409,
   RBAC_PERMISSION_DENIED: 403,
   SESSION_AUTHENTICATION_FAILED: 401,
   SESSION_INVALID: 401,
@@ -29,6 +31,7 @@ const statuses: Readonly<Record<ErrorCode, number>> = {
   SR_NOT_EMPTY: 409,
   SR_OPERATION_NOT_SUPPORTED: 409,
   SR_UNKNOWN_DRIVER: 400,
+  SR_UUID_EXISTS: 409,
   TASK_CANCELLED: 409,
   TOO_BUSY: 503,
   UUID_INVALID: 404,
@@ -47,6 +50,8 @@ const retryAfter = 10
 
 export interface ErrorReply {
   readonly status: number
+  /** In the status line, where Orchestra looks for the reason of a refused upload; absent: the usual words. */
+  readonly reason?: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
 }
@@ -78,7 +83,7 @@ export const errorReply = (
   // Where the only parameter is the sentence itself, it is not said twice.
   const said = params.length === 1 && params[0] === message ? code : text
   const body = asJson ? JSON.stringify({ code, params, message }) : `${said}: ${message}`
-  return { status, headers, body: `${body}\n` }
+  return { status, reason: code, headers, body: `${body}\n` }
 }
 
 /** An upload that only the end of the connection could end, on a connection where nothing can tell it: 411. */

@@ -83,10 +83,10 @@ const createAnswer = (socket: Socket, warning: Readonly<Record<string, string>>)
     socket.write(headOf(200, { 'content-type': 'text/plain; charset=utf-8', ...warning }))
   },
   /** The whole answer, or its body where the head has gone out. */
-  end({ status, headers, body }: ErrorReply): void {
+  end({ status, reason, headers, body }: ErrorReply): void {
     const length = String(Buffer.byteLength(body))
     const fields = { ...headers, ...warning, 'content-length': length }
-    const head = this.accepted ? '' : headOf(status, fields)
+    const head = this.accepted ? '' : headOf(status, fields, reason)
     socket.end(`${head}${body}`)
   },
 })
@@ -111,8 +111,12 @@ const readUpload = (head: RequestHead, socket: Socket, accept: () => void): Uplo
   return { length, accept: () => whole(exactly(length, body())), ...verifying }
 }
 
-const headOf = (status: number, headers: Readonly<Record<string, string>>): string => {
+const headOf = (
+  status: number,
+  headers: Readonly<Record<string, string>>,
+  reason = STATUS_CODES[status],
+): string => {
   const lines = Object.entries({ ...headers, connection: 'close' })
   const text = lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')
-  return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${text}\r\n`
+  return `HTTP/1.1 ${status} ${reason}\r\n${text}\r\n`
 }

@@ -1,7 +1,7 @@
 // The names of the parameters that each transfer takes, and what is said of others: they are ignored, as XenAPI
 // does, but one that looks like a slip is named in a `warning` header.
 
-import { nearest } from '../src/xenapi/near-names.ts'
+import { nearest } from '../src/near-names.ts'
 
 const session = ['session_id', 'task_id'] as const
 

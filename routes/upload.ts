@@ -1,6 +1,7 @@
 // The answer to an upload, and what becomes of a body that nobody wants.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { STATUS_CODES } from 'node:http'
 import type { Readable } from 'node:stream'
 import { MiB } from '../src/units.ts'
 import type { ErrorReply } from './error-response.ts'
@@ -28,8 +29,9 @@ export const answer = (
   reply: ErrorReply,
 ): void => {
   const { status, headers, body } = reply
+  const reason = (status >= 400 ? reply.reason : undefined) ?? STATUS_CODES[status] ?? ''
   const bodyIsRead = incoming.complete || incoming.readableEnded
-  outgoing.writeHead(status, {
+  outgoing.writeHead(status, reason, {
     ...headers,
     'content-length': Buffer.byteLength(body),
     ...(bodyIsRead ? {} : { connection: 'close' }),

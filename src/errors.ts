@@ -15,6 +15,7 @@ const sentences = {
   INTERNAL_ERROR: (params) => params[0] ?? 'Internal error',
   INVALID_VALUE: (params) => `The value "${params[1]}" of ${params[0]} is not valid`,
   MAP_DUPLICATE_KEY: (params) => `The map ${params[1]} of ${params[0]} has the key ${params[3]}`,
+  MESSAGE_DEPRECATED: () => 'This message has been deprecated.',
   MESSAGE_METHOD_UNKNOWN: (params) => `There is no method ${params[0]}`,
   MESSAGE_PARAMETER_COUNT_MISMATCH: (params) =>
     `${params[0]} takes ${params[1]} parameters, not ${params[2]}`,
@@ -22,6 +23,7 @@ const sentences = {
   OPERATION_NOT_ALLOWED: (params) => params[0] ?? 'The operation is not allowed',
   OTHER_OPERATION_IN_PROGRESS: (params) =>
     `Another operation is in progress on the ${params[0]} ${params[1]}`,
+  PBD_EXISTS: (params) => `The SR ${params[0]} has a PBD on the host already: ${params[2]}`,
   RBAC_PERMISSION_DENIED: (params) => `Permission ${params[0]} denied: ${params[1]}`,
   SESSION_AUTHENTICATION_FAILED: () => 'The user name or the password is wrong',
   SESSION_NOT_REGISTERED: () =>
@@ -33,9 +35,10 @@ const sentences = {
   SR_OPERATION_NOT_SUPPORTED: (params) =>
     `The storage repository ${params[0]} does not allow the operation`,
   SR_UNKNOWN_DRIVER: (params) => `There is no storage manager of the type ${params[0]}`,
+  SR_UUID_EXISTS: (params) => `There is an SR with the uuid ${params[0]} already`,
   TASK_CANCELLED: () => 'The task was cancelled',
   TOO_BUSY: () => 'Too many transfers are running, try again later',
-  UUID_INVALID: (params) => `There is no ${params[0]} with the uuid ${params[1]}`,
+  UUID_INVALID: () => 'The uuid you supplied was invalid.',
   VALUE_NOT_SUPPORTED: (params) => `The value "${params[1]}" of ${params[0]}: ${params[2]}`,
   VDI_INCOMPATIBLE_TYPE: (params) => params[1] ?? 'The type of the VDI does not allow this',
   VDI_IN_USE: (params) => `The VDI ${params[0]} is in use by ${params[1]}`,

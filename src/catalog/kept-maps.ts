@@ -33,6 +33,9 @@ export interface KeptMaps {
   list(): Promise<LayerRow[]>
 }
 
+/** In `other_config:content_id`, by which XenServer's clients tell which content a VDI shows. */
+const NO_CONTENT = '/No content: this is a cbt_metadata VDI/'
+
 export const createKeptMaps = (database: Database): KeptMaps => ({
   destroyData: (vdiUuid) => database.transaction((db) => destroyData(db, vdiUuid)),
   superfluousData: (srUuid, pinned) =>
@@ -64,7 +67,12 @@ const destroyData = async (db: Queries, vdiUuid: string): Promise<void> => {
     const message = `The changed blocks of the snapshot ${vdiUuid} are not kept: vdi-enable-cbt must come before the snapshot`
     throw new AppError('VDI_NO_CBT_METADATA', [toRef(vdiUuid)], { message })
   }
-  await db.updateTable('vdis').set({ type: METADATA_ONLY }).where('uuid', '=', vdiUuid).execute()
+  const otherConfig = { ...vdi.otherConfig, content_id: NO_CONTENT }
+  await db
+    .updateTable('vdis')
+    .set({ type: METADATA_ONLY, otherConfig })
+    .where('uuid', '=', vdiUuid)
+    .execute()
 }
 
 const superfluousData = async (

@@ -37,7 +37,7 @@ export const moveVdis = async (db: Queries, move: MoveVdis, changedAt: Date): Pr
       .updateTable('vdis')
       .set({ srUuid, format, requestedFormat, layerUuid, contentUuid, changedAt })
       // It was so because of where it lay.
-      .$if(wasReadOnly, (update) => update.set({ readOnly: vdi.isSnapshot }))
+      .$if(wasReadOnly, (update) => update.set({ readOnly: false }))
       .where('uuid', '=', vdi.uuid)
       .execute()
   }

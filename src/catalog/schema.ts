@@ -54,6 +54,12 @@ export interface SrTable extends NamedTable {
   deviceConfig: StringMap
   /** Nothing is ever written there. */
   readOnly: boolean
+  /** False: it was introduced, or its PBD destroyed, and nobody has said yet where it lies. */
+  hasPbd: boolean
+  /** False: it stays detached until its PBD is plugged. */
+  isPlugged: boolean
+  /** Of its PBD. */
+  pbdOtherConfig: StringMap
   tags: readonly string[]
 }
 
@@ -113,6 +119,10 @@ export interface VdiTable extends NamedTable {
   snapshotTime: Date | null
   /** A scan found that a file which it needs is not there, or not what it was. */
   missing: boolean
+  /** What a virtual machine does with it when it boots; kept for clients. */
+  onBoot: 'persist' | 'reset'
+  /** Kept for clients. */
+  allowCaching: boolean
 }
 
 export interface UserTable {

@@ -12,16 +12,38 @@ export interface SrRow extends Readonly<SrTable> {
 }
 
 export type SrChanges = Partial<
-  Pick<SrRow, 'nameLabel' | 'nameDescription' | 'otherConfig' | 'smConfig' | 'tags'>
+  Pick<
+    SrRow,
+    | 'nameLabel'
+    | 'nameDescription'
+    | 'otherConfig'
+    | 'smConfig'
+    | 'tags'
+    | 'shared'
+    | 'path'
+    | 'readOnly'
+    | 'defaultFormat'
+    | 'deviceConfig'
+    | 'hasPbd'
+    | 'isPlugged'
+    | 'pbdOtherConfig'
+  >
 >
 
+/** Plugged by a PBD unless told. */
+type Plugging = 'hasPbd' | 'isPlugged' | 'pbdOtherConfig'
+
+export type NewSrRow = Omit<NewObject<SrTable>, Plugging> & Partial<Pick<SrTable, Plugging>>
+
 export interface Srs extends Omit<NamedObjects<SrTable, SrChanges>, 'create' | 'get' | 'list'> {
-  create(sr: NewObject<SrTable>): Promise<SrRow>
+  create(sr: NewSrRow): Promise<SrRow>
   get(uuid: string): Promise<SrRow | undefined>
 
   /** In the order they were made. */
   list(): Promise<SrRow[]>
 }
+
+const plugged = { hasPbd: true, isPlugged: true, pbdOtherConfig: {} } as const
 
 export const createSrs = (database: Database, now: () => Date): Srs => {
   const srs = createNamedObjects<'srs', SrChanges>(database, now, 'srs', 'SR')
@@ -35,7 +57,7 @@ export const createSrs = (database: Database, now: () => Date): Srs => {
   }
   return {
     ...srs,
-    create: async (sr) => (await withFormats([await srs.create(sr)]))[0]!,
+    create: async (sr) => (await withFormats([await srs.create({ ...plugged, ...sr })]))[0]!,
     async get(uuid) {
       const sr = await srs.get(uuid)
       return sr && (await withFormats([sr]))[0]

@@ -24,6 +24,8 @@ export type VdiChanges = Partial<
     | 'otherConfig'
     | 'sharable'
     | 'readOnly'
+    | 'onBoot'
+    | 'allowCaching'
     | 'smConfig'
     | 'requestedFormat'
     | 'xenstoreData'
@@ -147,14 +149,16 @@ const defaults = {
   snapshotOfUuid: null,
   snapshotTime: null,
   missing: false,
-}
+  onBoot: 'persist',
+  allowCaching: false,
+} as const
 
 const inOrder = (db: Queries) =>
   db.selectFrom('vdis').selectAll().orderBy('createdAt').orderBy('uuid')
 
 const wouldShrink = ({ uuid, virtualSize }: VdiRow, asked: number): AppError => {
   const found = `it has ${formatBytes(virtualSize)}, ${formatBytes(asked)} were asked for`
-  const message = `The VDI ${uuid} cannot be made smaller: ${found}`
+  const message = `VDI Invalid size: the VDI ${uuid} cannot be made smaller: ${found}`
   return new AppError('INVALID_VALUE', ['size', String(asked)], { message })
 }
 

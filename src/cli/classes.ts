@@ -1,49 +1,22 @@
-// The classes that xe shows: their fields in xe's order and spelling, each with where it lies in the XenAPI record.
-// records.ts turns this table into lists, filters and changes.
+// The classes that xe shows, in the order and spelling of XenServer's. records.ts turns this table into lists, filters
+// and changes.
 
-export interface CliField {
-  /** xe's name: `sr-uuid`. */
-  readonly name: string
-  /** In the record: `SR`. */
-  readonly key: string
-  readonly kind: 'value' | 'ref' | 'refs' | 'name' | 'set' | 'map'
-  /** Whether `param-set` or, for sets and maps, `param-add` may change it. */
-  readonly isWritable: boolean
-  /** Of `ref`, `refs` and `name`: what it refers to. */
-  readonly className?: string
-  /** Between the members of a set. */
-  readonly separator: string
-}
+import type { CliClass } from './cli-class.ts'
+import {
+  computed,
+  deprecated,
+  field,
+  map,
+  nameOf,
+  nothing,
+  plain,
+  refsTo,
+  refTo,
+  set,
+  through,
+  writable,
+} from './cli-class.ts'
 
-export interface CliClass {
-  /** As in commands: `vdi`. */
-  readonly name: string
-  /** As in calls: `VDI`. */
-  readonly apiName: string
-  readonly fields: readonly CliField[]
-  /** What a list shows unless told. */
-  readonly listed: readonly string[]
-  /** What a list leaves out unless told. */
-  readonly filter: readonly (readonly [name: string, value: string])[]
-}
-
-type FieldOptions = Partial<Omit<CliField, 'name'>>
-
-const field = (name: string, options: FieldOptions = {}): CliField => ({
-  name,
-  key: name.replaceAll('-', '_'),
-  kind: 'value',
-  isWritable: false,
-  separator: '; ',
-  ...options,
-})
-
-const writable = { isWritable: true }
-const set = { kind: 'set' } as const
-const map = { kind: 'map' } as const
-const refTo = (className: string, key: string): FieldOptions => ({ kind: 'ref', className, key })
-const refsTo = (className: string, key: string): FieldOptions => ({ kind: 'refs', className, key })
-const nameOf = (className: string, key: string): FieldOptions => ({ kind: 'name', className, key })
 const tags = field('tags', { ...set, ...writable, separator: ', ' })
 const otherConfig = field('other-config', { ...map, ...writable })
 
@@ -64,10 +37,14 @@ const pool: CliClass = {
     ...names,
     field('master', refTo('host', 'master')),
     field('default-SR', { ...refTo('SR', 'default_SR'), ...writable }),
-    field('suspend-image-SR', refTo('SR', 'suspend_image_SR')),
     field('crash-dump-SR', refTo('SR', 'crash_dump_SR')),
-    ...operations,
+    field('suspend-image-SR', refTo('SR', 'suspend_image_SR')),
+    field(
+      'supported-sr-types',
+      computed(async (_, ask) => ((await ask('SR.get_supported_types')) as string[]).join('; ')),
+    ),
     otherConfig,
+    ...operations,
     field('ha-enabled'),
     tags,
   ],
@@ -86,9 +63,16 @@ const host: CliClass = {
     field('API-version-minor', { key: 'API_version_minor' }),
     field('API-version-vendor', { key: 'API_version_vendor' }),
     field('software-version', map),
+    field('capabilities', set),
     otherConfig,
+    field('cpu_info', map),
     field('hostname'),
     field('address'),
+    field('memory-overhead'),
+    field('memory-total', through('host_metrics', 'metrics', 'memory_total')),
+    field('memory-free', through('host_metrics', 'metrics', 'memory_free')),
+    field('memory-free-computed', through('host_metrics', 'metrics', 'memory_free')),
+    field('host-metrics-live', through('host_metrics', 'metrics', 'live')),
     tags,
   ],
 }
@@ -96,10 +80,19 @@ const host: CliClass = {
 const sr: CliClass = {
   name: 'sr',
   apiName: 'SR',
-  listed: ['uuid', 'name-label', 'name-description', 'type', 'content-type'],
+  listed: ['uuid', 'name-label', 'name-description', 'host', 'type', 'content-type'],
   filter: [],
   fields: [
     ...names,
+    field(
+      'host',
+      computed(async ({ PBDs }, ask) => {
+        const [pbd, ...more] = PBDs as string[]
+        if (more.length > 0) return '<shared>'
+        if (pbd === undefined) return nothing
+        return String(await ask('host.get_name_label', await ask('PBD.get_host', pbd)))
+      }),
+    ),
     ...operations,
     field('VDIs', refsTo('VDI', 'VDIs')),
     field('PBDs', refsTo('PBD', 'PBDs')),
@@ -108,7 +101,7 @@ const sr: CliClass = {
     field('physical-size'),
     field('type'),
     field('content-type'),
-    field('shared'),
+    field('shared', writable),
     field('introduced-by', refTo('DR_task', 'introduced_by')),
     field('is-tools-sr'),
     otherConfig,
@@ -126,19 +119,29 @@ const pbd: CliClass = {
   filter: [],
   fields: [
     field('uuid'),
+    field('host', { ...refTo('host', 'host'), ...deprecated }),
     field('host-uuid', refTo('host', 'host')),
+    field('host-name-label', nameOf('host', 'host')),
     field('sr-uuid', refTo('SR', 'SR')),
     field('sr-name-label', nameOf('SR', 'SR')),
     field('device-config', map),
     field('currently-attached'),
-    field('other-config', map),
+    otherConfig,
   ],
 }
 
 const sm: CliClass = {
   name: 'sm',
   apiName: 'SM',
-  listed: ['uuid', 'type', 'name-label', 'name-description'],
+  listed: [
+    'uuid',
+    'type',
+    'name-label',
+    'name-description',
+    'vendor',
+    'copyright',
+    'configuration',
+  ],
   filter: [],
   fields: [
     field('uuid'),
@@ -148,12 +151,13 @@ const sm: CliClass = {
     field('vendor'),
     field('copyright'),
     field('required-api-version'),
-    field('capabilities', set),
+    field('capabilities', { ...set, ...plain, ...deprecated }),
     field('features', map),
-    field('configuration', map),
+    field('configuration', { ...map, ...plain }),
     field('driver-filename'),
-    field('required-cluster-stack', { ...set, separator: ', ' }),
-    field('supported-image-formats', set),
+    field('required-cluster-stack', { ...set, ...plain, separator: ', ' }),
+    field('supported-image-formats', { ...set, ...plain }),
+    otherConfig,
   ],
 }
 
@@ -174,7 +178,7 @@ const vdi: CliClass = {
     ...names,
     field('is-a-snapshot'),
     field('snapshot-of', refTo('VDI', 'snapshot_of')),
-    field('snapshots', refsTo('VDI', 'snapshots')),
+    field('snapshots', { ...refsTo('VDI', 'snapshots'), ...plain }),
     field('snapshot-time'),
     ...operations,
     field('sr-uuid', refTo('SR', 'SR')),
@@ -185,18 +189,18 @@ const vdi: CliClass = {
     field('physical-utilisation'),
     field('location'),
     field('type'),
-    field('sharable', writable),
-    field('read-only', writable),
+    field('sharable'),
+    field('read-only'),
     field('storage-lock'),
     field('managed'),
-    field('parent', refTo('VDI', 'parent')),
+    field('parent', { ...refTo('VDI', 'parent'), ...deprecated }),
     field('missing'),
     field('is-tools-iso'),
     otherConfig,
-    field('xenstore-data', { ...map, ...writable }),
-    field('sm-config', { ...map, ...writable }),
-    field('on-boot'),
-    field('allow-caching'),
+    field('xenstore-data', map),
+    field('sm-config', map),
+    field('on-boot', writable),
+    field('allow-caching', writable),
     field('metadata-latest'),
     field('metadata-of-pool', refTo('pool', 'metadata_of_pool')),
     tags,
@@ -213,8 +217,8 @@ const task: CliClass = {
     field('uuid'),
     field('name-label'),
     field('name-description'),
-    field('subtask-of', refTo('task', 'subtask_of')),
-    field('subtasks', refsTo('task', 'subtasks')),
+    field('subtask_of', refTo('task', 'subtask_of')),
+    field('subtasks', { ...refsTo('task', 'subtasks'), ...plain }),
     field('resident-on', refTo('host', 'resident_on')),
     field('status'),
     field('progress'),
@@ -222,10 +226,27 @@ const task: CliClass = {
     field('result'),
     field('created'),
     field('finished'),
-    field('error-info', set),
-    field('allowed-operations', set),
+    field('error_info', { ...set, ...plain }),
+    field('allowed_operations', { ...set, ...plain }),
+    field('current_operations', { ...set, ...plain }),
     otherConfig,
   ],
 }
 
-export const cliClasses: readonly CliClass[] = [pool, host, sr, pbd, sm, vdi, task]
+const message: CliClass = {
+  name: 'message',
+  apiName: 'message',
+  listed: [],
+  filter: [],
+  fields: [
+    field('uuid'),
+    field('name'),
+    field('priority'),
+    field('class', { key: 'cls' }),
+    field('obj-uuid'),
+    field('timestamp'),
+    field('body'),
+  ],
+}
+
+export const cliClasses: readonly CliClass[] = [pool, host, sr, pbd, sm, vdi, task, message]

@@ -1,5 +1,6 @@
 // What goes wrong in a command, and how xe shows it: a sentence, then a line for each parameter.
 
+import { nullRef } from './cli-class.ts'
 import { AppError, sentenceOf, toAppError } from '../errors.ts'
 import type { Message } from './protocol.ts'
 
@@ -30,11 +31,13 @@ const parameterNames: Readonly<Record<string, readonly string[]>> = {
   INTERNAL_ERROR: ['message'],
   INVALID_VALUE: ['field', 'value'],
   MAP_DUPLICATE_KEY: ['type', 'param_name', 'uuid', 'key'],
+  MESSAGE_DEPRECATED: [],
   MESSAGE_METHOD_UNKNOWN: ['method'],
   MESSAGE_PARAMETER_COUNT_MISMATCH: ['method', 'expected', 'received'],
   NOT_IMPLEMENTED: ['function'],
   OPERATION_NOT_ALLOWED: ['reason'],
   OTHER_OPERATION_IN_PROGRESS: ['class', 'object'],
+  PBD_EXISTS: ['sr', 'host', 'pbd'],
   RBAC_PERMISSION_DENIED: ['permission', 'message'],
   SESSION_INVALID: ['handle'],
   SR_FULL: ['requested', 'maximum'],
@@ -42,6 +45,7 @@ const parameterNames: Readonly<Record<string, readonly string[]>> = {
   SR_NOT_EMPTY: ['sr'],
   SR_OPERATION_NOT_SUPPORTED: ['sr'],
   SR_UNKNOWN_DRIVER: ['driver name'],
+  SR_UUID_EXISTS: ['uuid'],
   TASK_CANCELLED: ['task'],
   TOO_BUSY: [],
   UUID_INVALID: ['type', 'uuid'],
@@ -63,14 +67,28 @@ export const errorMessages = (error: unknown): readonly Message[] => {
     return [toStderr(`Authentication failed\n${usageHint}`)]
   }
   const { code, message } = failure
-  const params = failure.params.map(withoutPrefix)
-  const names = parameterNames[code]
-  if (names === undefined) return [{ kind: 'error', code, params }]
-  const lines = params.map((value, index) => `${names[index] ?? '<extra>'}: ${value}`)
-  return [message, ...lines].map(toStderr)
+  const names = namesOf(failure)
+  if (names === undefined) {
+    return [{ kind: 'error', code, params: failure.params.map(withoutPrefixes) }]
+  }
+  const lines = failure.params.flatMap((value, index) =>
+    // The sentence is not said twice, and an object that there is none of has no name.
+    value === message || value === nullRef ? [] : [`${names[index] ?? '<extra>'}: ${value}`],
+  )
+  return [message, ...lines].map(withoutPrefixes).map(toStderr)
+}
+
+const namesOf = ({
+  code,
+  params,
+  message,
+}: AppError | TaskFailedError): readonly string[] | undefined => {
+  // An image format that a storage repository does not hold: no VDI is named then.
+  if (code === 'VDI_INCOMPATIBLE_TYPE' && params[1] === message) return ['sr']
+  return parameterNames[code]
 }
 
 const toStderr = (text: string): Message => ({ kind: 'printStderr', text: `${text}\n` })
 
 /** People know objects by their uuid. */
-const withoutPrefix = (param: string): string => param.replace(/^OpaqueRef:/, '')
+const withoutPrefixes = (text: string): string => text.replaceAll(/\bOpaqueRef:(?=[0-9a-f])/gi, '')

@@ -14,7 +14,19 @@ export interface CommandLine {
 }
 
 /** Parameters that are no fields of an object, and that every command takes. */
-const everywhere = new Set(['username', 'password', 'server', 'port', 'minimal', 'trace', 'debug'])
+const everywhere = new Set([
+  'username',
+  'password',
+  'server',
+  'port',
+  'minimal',
+  'force',
+  'multiple',
+  'all',
+  'message-priority',
+  'trace',
+  'debug',
+])
 
 /** @throws CliError for a line without a command, or with a switch that xe should have taken itself */
 export const parseCommandLine = (body: string): CommandLine => {
@@ -56,10 +68,20 @@ export interface Params {
   flag(name: string): boolean
   /** In bytes, of a number with or without a unit. @throws CliError */
   size(name: string): number
-  /** `name:key=value`, as a map. @throws CliError for a key that comes twice */
+  /** `name:key=value`, or in the old form `name-key=value`, as a map. @throws CliError for a key that comes twice */
   map(name: string): Record<string, string>
   /** All but those that every command takes. */
   readonly all: readonly (readonly [name: string, value: string])[]
+}
+
+const definedTwice = (name: string): CliError =>
+  new CliError(`Error: Parameter ${name} is defined multiple times, define it only once.`)
+
+/** The key in `sm-config:key` or, in the old form, `sm-config-key`; undefined for another parameter. */
+export const keyIn = (map: string, name: string): string | undefined => {
+  const separator = name[map.length]
+  if (!name.startsWith(map) || (separator !== ':' && separator !== '-')) return undefined
+  return name.slice(map.length + 1) || undefined
 }
 
 const units: Readonly<Record<string, number>> = { '': 0, b: 0, k: 1, m: 2, g: 3, t: 4 }
@@ -67,10 +89,7 @@ const units: Readonly<Record<string, number>> = { '': 0, b: 0, k: 1, m: 2, g: 3,
 export const createParams = ({ params }: Pick<CommandLine, 'params'>): Params => {
   const optional = (wanted: string): string | undefined => {
     const found = params.filter(([name]) => name === wanted)
-    if (found.length > 1) {
-      const message = `Parameter ${wanted} is defined multiple times, define it only once.`
-      throw new CliError(`Error: ${message}`)
-    }
+    if (found.length > 1) throw definedTwice(wanted)
     return found[0]?.[1]
   }
   const required = (name: string): string => {
@@ -98,10 +117,13 @@ export const createParams = ({ params }: Pick<CommandLine, 'params'>): Params =>
       throw new CliError(`Error: Failed to parse field '${name}': ${expected}, got '${text}'`)
     },
     map(wanted) {
-      const entries = params.flatMap(([name, value]) =>
-        name.startsWith(`${wanted}:`) ? [[name.slice(wanted.length + 1), value] as const] : [],
-      )
-      for (const [key] of entries) optional(`${wanted}:${key}`)
+      const entries = params.flatMap(([name, value]) => {
+        const key = keyIn(wanted, name)
+        return key === undefined ? [] : [[key, value] as const]
+      })
+      const names = entries.map(([key]) => key)
+      const twice = names.find((key, index) => names.indexOf(key) < index)
+      if (twice !== undefined) throw definedTwice(`${wanted}:${twice}`)
       return Object.fromEntries(entries)
     },
     all: params.filter(([name]) => !everywhere.has(name)),

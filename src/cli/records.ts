@@ -1,16 +1,14 @@
 // XenAPI records as xe shows, filters and selects them, by the table of classes.
 
+import type { CliClass, CliField } from './cli-class.ts'
+import { nothing, nullRef } from './cli-class.ts'
 import { CliError } from './cli-error.ts'
-import type { CliClass, CliField } from './classes.ts'
 import type { PrintedRecord } from './printer.ts'
 
 export type ApiRecord = Readonly<Record<string, unknown>>
 
-/** The name-label of an object that a record refers to. */
-export type NameLookup = (className: string, ref: string) => Promise<string>
-
-const nullRef = 'OpaqueRef:NULL'
-const nothing = '<not in database>'
+/** A call of XenAPI that reads; the same call is made once in a command. */
+export type Ask = (method: string, ...params: unknown[]) => Promise<unknown>
 
 const uuidOf = (ref: unknown): string =>
   ref === nullRef ? nothing : String(ref).replace(/^OpaqueRef:/, '')
@@ -33,17 +31,11 @@ export const entriesOf = (field: CliField, record: ApiRecord): [key: string, val
   Object.entries(record[field.key] as object).map(([key, value]) => [key, textOf(value)])
 
 /** A field as one line. */
-export const valueOf = async (
-  field: CliField,
-  record: ApiRecord,
-  nameOf: NameLookup,
-): Promise<string> => {
+export const valueOf = async (field: CliField, record: ApiRecord, ask: Ask): Promise<string> => {
+  if (field.read !== undefined) return field.read(record, ask)
   const value = record[field.key]
   if (field.kind === 'value') return textOf(value)
   if (field.kind === 'ref') return uuidOf(value)
-  if (field.kind === 'name') {
-    return value === nullRef ? nothing : nameOf(field.className ?? '', String(value))
-  }
   const members =
     field.kind === 'map'
       ? entriesOf(field, record).map(([key, text]) => `${key}: ${text}`)
@@ -51,61 +43,59 @@ export const valueOf = async (
   return members.join(field.separator)
 }
 
-/** `uuid ( RO)`, `other-config (MRW)`, `allowed-operations (SRO)` */
-const labelOf = ({ name, kind, isWritable }: CliField): string => {
-  const letter = kind === 'map' ? 'M' : kind === 'set' || kind === 'refs' ? 'S' : ' '
-  return `${name} (${letter}${isWritable ? 'RW' : 'RO'})`
+/** `uuid ( RO)`, `other-config (MRW)`, `allowed-operations (SRO)`, `parent ( RO) [DEPRECATED]` */
+const labelOf = ({ name, kind, isWritable, isPlain, isDeprecated }: CliField): string => {
+  const letters = { map: 'M', set: 'S', refs: 'S', value: ' ', ref: ' ', computed: ' ' }
+  const letter = isPlain ? ' ' : letters[kind]
+  return `${name} (${letter}${isWritable ? 'RW' : 'RO'})${isDeprecated ? ' [DEPRECATED]' : ''}`
 }
+
+export const unknownField = (name: string): CliError =>
+  new CliError(`Error: Unknown field '${name}'`)
 
 /** @throws CliError */
 export const requireField = ({ fields }: CliClass, name: string): CliField => {
   const found = fields.find((field) => field.name === name)
-  if (found === undefined) throw new CliError(`Error: Unknown field '${name}'`)
+  if (found === undefined) throw unknownField(name)
   return found
 }
 
 /**
- * The fields that `params=` names, in the order of the class.
+ * The fields that `params=` names, in the order of the class; names that the class does not have are passed over.
  * @param chosen `all`, names parted by commas, or nothing: those that lists show
- * @throws CliError for a field that the class does not have
  */
 export const chooseFields = (shown: CliClass, chosen: string | undefined): CliField[] => {
-  if (chosen === 'all') return [...shown.fields]
   const names = chosen?.split(',').map((name) => name.trim()) ?? shown.listed
-  const wanted = new Set(names.map((name) => requireField(shown, name)))
-  return shown.fields.filter((field) => wanted.has(field))
+  if (chosen === 'all' || names.length === 0) return [...shown.fields]
+  return shown.fields.filter((field) => names.includes(field.name))
 }
 
 export const printRecord = (
   fields: readonly CliField[],
   record: ApiRecord,
-  nameOf: NameLookup,
+  ask: Ask,
 ): Promise<PrintedRecord> =>
   Promise.all(
-    fields.map(async (field) => [labelOf(field), await valueOf(field, record, nameOf)] as const),
+    fields.map(async (field) => [labelOf(field), await valueOf(field, record, ask)] as const),
   )
 
 /** A filter of the command line as a question to a record. */
 export type RecordFilter = (record: ApiRecord) => Promise<boolean>
 
 /**
- * `field=value`, `map:key=value` or `set:contains=member`.
+ * `field=value`, `map:key=value` or `set:contains=member`; the old forms have `-` for `:`.
  * @throws CliError for a field that is not there, or not a set or map
  */
 export const parseFilter = (
   shown: CliClass,
   [name, wanted]: readonly [name: string, value: string],
-  nameOf: NameLookup,
+  ask: Ask,
 ): RecordFilter => {
-  const [fieldName, key] = splitKey(name)
-  const field = requireField(shown, fieldName)
-  if (key === undefined) return async (record) => (await valueOf(field, record, nameOf)) === wanted
+  const { field, key } = resolveName(shown, name)
+  if (key === undefined) return async (record) => (await valueOf(field, record, ask)) === wanted
   if (field.kind === 'map') {
     return async (record) =>
       entriesOf(field, record).some(([found, value]) => found === key && value === wanted)
-  }
-  if (field.kind !== 'set' && field.kind !== 'refs') {
-    throw new CliError(`Error: Field '${fieldName}' is not a set or map`)
   }
   if (key !== 'contains') {
     const expected = 'should be set-param:contains=key'
@@ -114,8 +104,37 @@ export const parseFilter = (
   return async (record) => membersOf(field, record).includes(wanted)
 }
 
-/** `sm-config:image-format` → the name of the field and of the key in it. */
-export const splitKey = (name: string): [field: string, key?: string] => {
+interface ResolvedName {
+  readonly field: CliField
+  /** In a map or, for filters, `contains`. */
+  readonly key?: string
+}
+
+const hasMembers = ({ kind }: CliField): boolean =>
+  kind === 'map' || kind === 'set' || kind === 'refs'
+
+/**
+ * `sm-config:image-format`, or in the old form `sm-config-image-format`, as the field and the key in it.
+ * @throws CliError for a field that is not there, or that has a key and is neither a set nor a map
+ */
+export const resolveName = (shown: CliClass, name: string): ResolvedName => {
+  const { fields } = shown
+  const exact = fields.find((field) => field.name === name)
+  if (exact !== undefined) return { field: exact }
   const colon = name.indexOf(':')
-  return colon < 0 ? [name] : [name.slice(0, colon), name.slice(colon + 1)]
+  if (colon >= 0) {
+    const field = fields.find((field) => field.name === name.slice(0, colon))
+    if (field === undefined) throw unknownField(name)
+    if (!hasMembers(field)) throw new CliError(`Error: Field '${field.name}' is not a set or map`)
+    return { field, key: name.slice(colon + 1) }
+  }
+  // Maps first, and the longest name first, as XenServer's xe looks.
+  const [field] = fields
+    .filter((field) => hasMembers(field) && name.startsWith(`${field.name}-`))
+    .toSorted(
+      (a, b) =>
+        Number(b.kind === 'map') - Number(a.kind === 'map') || b.name.length - a.name.length,
+    )
+  if (field === undefined) throw unknownField(name)
+  return { field, key: name.slice(field.name.length + 1) }
 }

@@ -20,6 +20,7 @@ import type { MessageStream } from './message-stream.ts'
 import { ConnectionLostError, createMessageStream } from './message-stream.ts'
 import { createMinimalPrinter, createPrinter } from './printer.ts'
 import { ProtocolError } from './protocol.ts'
+import { warningsOf } from './unknown-names.ts'
 
 /**
  * Makes a call of XenAPI, the session first.
@@ -146,6 +147,9 @@ const run = async (call: ApiCaller, client: CliClient, line: CommandLine): Promi
     throw new CliError(`Unknown command: ${line.name}\n${usageHint}`)
   }
   for (const name of command.required) params.required(name)
+  for (const text of warningsOf(command, params)) {
+    client.send({ kind: 'printStderr', text: `${text}\n` })
+  }
   await withSession(call, line, async (session) => {
     const api = (method: string, ...rest: unknown[]) => call(method, [session, ...rest])
     const apiUntil = (signal: AbortSignal, method: string, ...rest: unknown[]) =>

@@ -7,6 +7,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { Files } from './client/files.ts'
 import { createFiles } from './client/files.ts'
+import { printable } from './client/printable.ts'
 import type { XeOptions } from './client/options.ts'
 import { readOptions } from './client/options.ts'
 import { readPassword } from './client/read-password.ts'
@@ -69,7 +70,7 @@ stdout.on('error', () => {})
 try {
   process.exitCode = await main(process.argv.slice(2))
 } catch (error) {
-  stderr.write(`${explain(error)}\n`)
+  stderr.write(printable(`${explain(error)}\n`))
   if (error instanceof UsageError) stderr.write(usageText)
   process.exitCode = 1
 }

@@ -8,10 +8,13 @@ import { isNodeError } from '../errors.ts'
 import { fileFolder, openFileFolder, STAGING } from './file-folder.ts'
 import type { LayerFolder } from './layer-folder.ts'
 import { createLayerStore } from './layer-store.ts'
-import { notAttached, readOnlyError } from './sr-errors.ts'
+import { noPbd, notAttached, readOnlyError, unplugged } from './sr-errors.ts'
 import type { Store } from './store.ts'
 
 type SrPlace = Pick<SrRow, 'uuid' | 'path' | 'readOnly'>
+
+/** Whether it is to be attached at all. */
+type SrPlugging = Partial<Pick<SrRow, 'hasPbd' | 'isPlugged'>>
 
 export interface SrStore {
   readonly store: Store
@@ -23,7 +26,12 @@ export interface SrStore {
  * Opens what was made by `makeSrStore`, at a start or a scan. A folder that was there before is never made: where
  * its file system is not mounted, nothing may be written into what lies below the mount point.
  */
-export const openSrStore = async (sr: SrPlace, dataFolder: string): Promise<SrStore> => {
+export const openSrStore = async (
+  sr: SrPlace & SrPlugging,
+  dataFolder: string,
+): Promise<SrStore> => {
+  const why = sr.hasPbd === false ? noPbd : sr.isPlugged === false ? unplugged : undefined
+  if (why !== undefined) return { store: createDetachedStore(sr, why), reason: why }
   if (sr.path === '') return { store: await makeSrStore(sr, dataFolder) }
   const reason = await whyAway(sr)
   return reason === undefined

@@ -39,6 +39,7 @@ export const formatFor = (
 export const requireSizeAllowed = (size: number, format: FormatName, ref: string): void => {
   const maximum = Math.min(MAXIMUM_DISK_SIZE, formats[format].maximumSize)
   if (size <= maximum) return
-  const message = `A VDI in ${format} has at most ${formatBytes(maximum)}, not ${formatBytes(size)}`
+  const found = `a VDI in ${format} has at most ${formatBytes(maximum)}, not ${formatBytes(size)}`
+  const message = `VDI Invalid size: ${found}`
   throw new AppError('VDI_TOO_LARGE', [ref, String(maximum)], { message })
 }

@@ -23,7 +23,8 @@ export const snapshotVdi = async (context: TransferContext, vdiUuid: string): Pr
   }
   const snapshot = await catalog.vdis.derive(vdiUuid, (source) => ({
     ...sameContent(source),
-    readOnly: true,
+    // Nothing writes into a snapshot whatever this says; clients make disks from its record.
+    readOnly: false,
     isSnapshot: true,
     snapshotOfUuid: source.uuid,
     snapshotTime: new Date(),

@@ -14,10 +14,12 @@ import { requireFreeFolder } from '../store/check-folder.ts'
 import { STAGING } from '../store/file-folder.ts'
 import { parseImageFileName } from '../store/inspect-file.ts'
 import type { IntroducedVdi, ScanReport } from '../store/scan-folder.ts'
-import { readOnlyError } from '../store/sr-errors.ts'
+import { noPbd, notAttached, readOnlyError, unplugged } from '../store/sr-errors.ts'
 import { makeSrStore, openSrStore } from '../store/sr-store.ts'
 import type { Store } from '../store/store.ts'
 import type { TransferContext } from './context.ts'
+import type { Place, Plugging } from './plugging.ts'
+import { createPlugging } from './plugging.ts'
 
 export interface NewSr {
   readonly nameLabel: string
@@ -30,7 +32,7 @@ export interface NewSr {
   readonly smConfig: StringMap
 }
 
-export interface StorageRepositories {
+export interface StorageRepositories extends Plugging {
   /** Attaches all that the catalog knows. One whose folder is not there is logged; its VDIs cannot be read. */
   attachAll(): Promise<void>
 
@@ -57,7 +59,7 @@ export interface StorageRepositories {
 
   /**
    * Forgets one without VDIs, and removes the folders that diskport made for it where they are empty.
-   * @throws AppError SR_NOT_EMPTY; SR_OPERATION_NOT_SUPPORTED for a read-only one
+   * @throws AppError SR_NOT_EMPTY; SR_OPERATION_NOT_SUPPORTED for a read-only one; SR_NOT_ATTACHED for an unplugged one
    */
   destroy(sr: SrRow): Promise<void>
 
@@ -110,13 +112,21 @@ export const createStorageRepositories = (
     return report
   }
 
-  const create = async (asked: NewSr): Promise<string> => {
-    const { deviceConfig } = asked
-    const types = (await catalog.sms.list()).filter((sm) => sm.type === asked.type)
-    const [sm] = types
-    if (sm === undefined) throw new AppError('SR_UNKNOWN_DRIVER', [asked.type.slice(0, 64)])
+  /** The formats that SRs of the type hold. @throws AppError SR_UNKNOWN_DRIVER */
+  const requireType = async (type: string): Promise<readonly FormatName[]> => {
+    const sm = (await catalog.sms.list()).find((sm) => sm.type === type)
+    if (sm === undefined) throw new AppError('SR_UNKNOWN_DRIVER', [type.slice(0, 64)])
+    return sm.supportedImageFormats
+  }
+
+  const choosePlace = async (
+    type: string,
+    deviceConfig: StringMap,
+    own?: string,
+  ): Promise<Place> => {
+    const formats = await requireType(type)
     const readOnly = readFlag(deviceConfig, 'read-only')
-    const defaultFormat = preferredFormat(deviceConfig, sm.supportedImageFormats)
+    const defaultFormat = preferredFormat(deviceConfig, formats)
     const location = deviceConfig['location'] ?? ''
     if (location === '' && readOnly) {
       const reason =
@@ -126,21 +136,25 @@ export const createStorageRepositories = (
     const taken = [
       { path: dataFolder, name: 'the data folder of this server' },
       ...(await catalog.srs.list())
-        .filter((sr) => sr.path !== '')
+        .filter((sr) => sr.path !== '' && sr.uuid !== own)
         .map((sr) => ({ path: sr.path, name: `the folder of the storage repository ${sr.uuid}` })),
     ]
     const path = location === '' ? '' : await requireFreeFolder({ location, readOnly, taken })
-    const place = { uuid: randomUUID(), path, readOnly }
+    return { path, readOnly, defaultFormat }
+  }
+
+  const create = async (asked: NewSr): Promise<string> => {
+    const place = { uuid: randomUUID(), ...(await choosePlace(asked.type, asked.deviceConfig)) }
     // The store is there before anybody can see the row.
     storage.attach(place.uuid, await makeSrStore(place, dataFolder))
     try {
-      const sr = await catalog.srs.create({ ...asked, ...place, defaultFormat, tags: [] })
+      const sr = await catalog.srs.create({ ...asked, ...place, tags: [] })
       await scan(sr)
       return sr.uuid
     } catch (error) {
       if ((await catalog.srs.get(place.uuid)) !== undefined) await catalog.forget.sr(place.uuid)
       storage.detach(place.uuid)
-      if (!readOnly) await removeFolders(place, dataFolder)
+      if (!place.readOnly) await removeFolders(place, dataFolder)
       throw error
     }
   }
@@ -184,6 +198,7 @@ export const createStorageRepositories = (
     destroy: (sr) =>
       oneAtATime(async () => {
         if (sr.readOnly) throw readOnlyError(sr.uuid)
+        if (!sr.isPlugged) throw notAttached(sr.uuid, sr.hasPbd ? unplugged : noPbd)
         if (await hasVdis(sr)) throw new AppError('SR_NOT_EMPTY', [toRef(sr.uuid)])
         // What its last VDIs had may be going still.
         await storage.collectNow(sr.uuid)
@@ -200,6 +215,15 @@ export const createStorageRepositories = (
       if (added.length === 0) throw fail(problems.get(name) ?? 'the file has gone')
     },
     forgetVdi: (uuid) => catalog.forget.vdi(uuid),
+    ...createPlugging({
+      context: { catalog, storage },
+      dataFolder,
+      oneAtATime,
+      scan,
+      requireIdle,
+      requireType,
+      choosePlace,
+    }),
   }
 }
 

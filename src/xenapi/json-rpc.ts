@@ -4,7 +4,7 @@
 import { toAppError } from '../errors.ts'
 import type { Dispatcher } from './dispatch.ts'
 import type { Origin } from './origin.ts'
-import { formatDate, isWireMap } from './values.ts'
+import { formatDate, isWireMap, WireInt } from './values.ts'
 import type { Wire } from './values.ts'
 
 /**
@@ -161,6 +161,7 @@ const failure = (version: Version, id: Id, error: unknown): unknown => {
 /** As JSON carries it: dates are strings, and all numbers are numbers. */
 const jsonOf = (wire: Wire): unknown => {
   if (wire instanceof Date) return formatDate(wire)
+  if (wire instanceof WireInt) return wire.value
   if (typeof wire === 'bigint') return Number(wire)
   if (isArray(wire)) return wire.map(jsonOf)
   if (!isWireMap(wire)) return wire

@@ -2,7 +2,7 @@
 // true, false, and, or, not and brackets, as XenServer reads them.
 
 import { AppError } from '../errors.ts'
-import { formatDate } from './values.ts'
+import { formatDate, WireInt } from './values.ts'
 import type { XenRecord } from './class.ts'
 import type { Wire } from './values.ts'
 
@@ -124,6 +124,7 @@ const tokenize = (text: string): Token[] => {
 /** Values as XenServer's database compares them: as texts. */
 const comparable = (value: Wire): string => {
   if (value instanceof Date) return formatDate(value)
+  if (value instanceof WireInt) return String(value)
   return typeof value === 'object' ? JSON.stringify(value) : String(value)
 }
 

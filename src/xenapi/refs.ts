@@ -16,6 +16,16 @@ export const requireUuid = (className: string, text: string): string => {
 }
 
 /**
+ * The uuid that a client has chosen for a new object.
+ * @throws AppError INVALID_VALUE [uuid, text] for what is none
+ */
+export const requireChosenUuid = (text: string): string => {
+  const uuid = refToUuid(text)
+  if (uuid === undefined) throw new AppError('INVALID_VALUE', ['uuid', text.slice(0, 64)])
+  return uuid
+}
+
+/**
  * The object that was looked up by `uuid`.
  * @throws AppError HANDLE_INVALID [className, ref] where there is none
  */

@@ -6,11 +6,29 @@ import { AppError } from '../errors.ts'
 import { requireUuid } from './refs.ts'
 import { isXmlText } from './xml-text.ts'
 
+/** An integer of 64 bits in an answer: a number in JSON, a string of digits in XML-RPC. */
+export class WireInt {
+  readonly value: number
+
+  constructor(value: number) {
+    this.value = value
+  }
+
+  toString(): string {
+    return String(this.value)
+  }
+
+  toJSON(): number {
+    return this.value
+  }
+}
+
 /**
- * A value on its way in or out. Integers travel as strings, so a number is a float; the few that
- * clients want as numbers are a bigint, of 32 bits. JSON shows a Date as a string too.
+ * A value on its way in or out. In answers an integer is a WireInt, so a number is a float; the few
+ * integers that XML-RPC has a type for are a bigint, of 32 bits. JSON shows a Date as a string too.
  */
-export type Wire = string | number | bigint | boolean | null | Date | readonly Wire[] | WireMap
+export type Wire =
+  string | number | bigint | boolean | null | Date | WireInt | readonly Wire[] | WireMap
 
 export interface WireMap {
   readonly [key: string]: Wire
@@ -58,13 +76,13 @@ export const int: ValueType<number> = {
   name: 'int',
   fromWire(wire, where) {
     const digits = typeof wire === 'string' && /^-?\d{1,20}$/.test(wire)
-    const value = digits ? Number(wire) : wire
+    const value = digits || wire instanceof WireInt ? Number(wire) : wire
     if (typeof value !== 'number' || !Number.isSafeInteger(value)) {
       throw typeError(where, 'an integer within 2^53')
     }
     return value
   },
-  toWire: String,
+  toWire: (value) => new WireInt(value),
 }
 
 export const float: ValueType<number> = {
@@ -186,4 +204,8 @@ export const wire = (name: string): ValueType<Wire> => ({
 })
 
 export const isWireMap = (value: Wire | undefined): value is WireMap =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
+  typeof value === 'object' &&
+  value !== null &&
+  !Array.isArray(value) &&
+  !(value instanceof Date) &&
+  !(value instanceof WireInt)

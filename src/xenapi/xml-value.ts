@@ -1,6 +1,6 @@
 // A value as XML-RPC writes it. Results of tasks are kept in this form, whatever protocol asked.
 
-import { formatDate } from './values.ts'
+import { formatDate, WireInt } from './values.ts'
 import type { Wire } from './values.ts'
 import { escapeXml } from './xml-text.ts'
 
@@ -10,6 +10,7 @@ export const toXmlValue = (wire: Wire): string => `<value>${content(wire)}</valu
 const content = (wire: Wire): string => {
   if (wire === null) return ''
   if (typeof wire === 'string') return escapeXml(wire)
+  if (wire instanceof WireInt) return String(wire)
   if (typeof wire === 'number') return `<double>${wire}</double>`
   if (typeof wire === 'bigint') return `<i4>${wire}</i4>`
   if (typeof wire === 'boolean') return `<boolean>${wire ? 1 : 0}</boolean>`

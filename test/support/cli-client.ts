@@ -6,7 +6,7 @@ import pino from 'pino'
 import { onTestFinished } from 'vitest'
 import { createMessageStream } from '../../src/cli/message-stream.ts'
 import type { Message } from '../../src/cli/protocol.ts'
-import type { CliDependencies } from '../../src/cli/session.ts'
+import type { ApiCaller, CliDependencies } from '../../src/cli/session.ts'
 import { createCliRoute } from '../../src/cli/session.ts'
 import { AppError } from '../../src/errors.ts'
 import { placeFront } from '../../src/net/front.ts'
@@ -36,6 +36,11 @@ export const startCliServer = async (
     if (found === undefined) throw new AppError('MESSAGE_METHOD_UNKNOWN', [method])
     return found(...params.slice(1), signal)
   }
+  return { calls, ...(await serveCli(call, options)) }
+}
+
+/** A server of the thin CLI protocol whose XenAPI is the function. */
+export const serveCli = async (call: ApiCaller, options: Pick<CliDependencies, 'pace'> = {}) => {
   const errors: unknown[] = []
   const server = createHttpServer((_incoming, outgoing) => void outgoing.end('node'))
   const front = placeFront(
@@ -53,7 +58,7 @@ export const startCliServer = async (
     front.closeAll()
   })
   const { port } = server.address() as AddressInfo
-  return { port, calls, errors, front, open: (...lines: string[]) => openCli(port, lines) }
+  return { port, errors, front, open: (...lines: string[]) => openCli(port, lines) }
 }
 
 /** Sends a command and exchanges preambles. */

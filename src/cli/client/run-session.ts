@@ -8,6 +8,7 @@ import type { Message, MessageOf } from '../protocol.ts'
 import { ProtocolError } from '../protocol.ts'
 import type { Files } from './files.ts'
 import { ClientSideError } from './files.ts'
+import { printable, printableWithBar } from './printable.ts'
 import { openConnection, placeOf } from './open-connection.ts'
 import type { XeOptions } from './options.ts'
 import type { TransferContext } from './transfers.ts'
@@ -43,7 +44,7 @@ export const runSession = async (
   const socket = await openConnection(place)
   const stream = createMessageStream(socket, maximumMessage)
   const debug = (text: string): void => {
-    if (options.debug) io.errors.write(text)
+    if (options.debug) io.errors.write(printable(text))
   }
   const lines = [...options.args, `username=${options.username}`, `password=${password}`]
   const body = Buffer.from(lines.join('\n'))
@@ -112,16 +113,18 @@ const show = (
 ): void => {
   switch (message.kind) {
     case 'print':
-      output.write(`${message.text}\n`)
+      output.write(`${printable(message.text)}\n`)
       break
     case 'printStderr':
-      errors.write(message.text)
+      errors.write(printableWithBar(message.text))
       break
     case 'debug':
       debug(`debug from server: ${message.text}\n`)
       break
     case 'error':
-      errors.write(`Error code: ${message.code}\nError parameters: ${message.params.join(', ')}\n`)
+      errors.write(
+        printable(`Error code: ${message.code}\nError parameters: ${message.params.join(', ')}\n`),
+      )
       break
     case 'httpConnect':
       errors.write('This xe shows no consoles\n')
@@ -150,7 +153,7 @@ const transfer = async (
   } catch (error) {
     stream.send({ kind: 'failed' })
     if (error instanceof ClientSideError) {
-      context.errors.write(`Operation failed. Error: ${error.message}\n`)
+      context.errors.write(printable(`Operation failed. Error: ${error.message}\n`))
       return false
     }
     // The server knows better what went wrong, and says it next.
@@ -173,7 +176,7 @@ const load = async (stream: MessageStream, { files, errors }: Context, name: str
       await file.close()
     }
   } catch (error) {
-    errors.write(`${(error as Error).message}\n`)
+    errors.write(printable(`${(error as Error).message}\n`))
     stream.send({ kind: 'failed' })
     return
   }

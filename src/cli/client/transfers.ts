@@ -1,6 +1,7 @@
 // httpGet and httpPut: the bytes of an image over a connection of their own, in HTTP/1.0 by hand. A body ends
 // with its connection; where the server told a length, a shorter one is a failure.
 
+import { fstatSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import type { Readable, Writable } from 'node:stream'
 import { ConnectionLostError, createMessageStream } from '../message-stream.ts'
@@ -25,6 +26,13 @@ const pieceSize = 1 << 20
 const maximumHead = 16 * 1024
 const maximumRedirections = 5
 
+/** Names that are no files, whoever's server says them. */
+const standardOutput: readonly string[] = ['', '-', '/dev/stdout']
+
+/** A file that was put in the place of the standard input has a length, so it is opened as what it is. */
+const isStandardInput = (fileName: string): boolean =>
+  fileName === '-' || (fileName === '/dev/stdin' && !fstatSync(0).isFile())
+
 interface Answer {
   readonly socket: Writable
   readonly stream: MessageStream
@@ -39,7 +47,7 @@ export const httpGet = async (
 ): Promise<void> => {
   const { socket, stream, length } = await request(context, 'GET', url, '')
   try {
-    const isStandard = fileName === '' || fileName === '-'
+    const isStandard = standardOutput.includes(fileName)
     const file = isStandard ? undefined : await context.files.create(fileName)
     let received = 0
     try {
@@ -64,7 +72,7 @@ export const httpPut = async (
   fileName: string,
   url: string,
 ): Promise<void> => {
-  const file = fileName === '-' ? undefined : await context.files.open(fileName)
+  const file = isStandardInput(fileName) ? undefined : await context.files.open(fileName)
   try {
     const found = await file?.stat()
     const header = found?.isFile() === true ? `Content-length: ${found.size}\r\n` : ''

@@ -3,6 +3,8 @@
 import type { Params } from '../command-line.ts'
 import type { CliClient } from '../cli-client.ts'
 import type { Printer } from '../printer.ts'
+import type { CliClass } from '../cli-class.ts'
+import type { ApiRecord, Ask } from '../records.ts'
 
 export interface Command {
   readonly name: string
@@ -10,7 +12,12 @@ export interface Command {
   readonly help: string
   /** Checked before anybody is asked for a password. */
   readonly required: readonly string[]
+  /** With `:` at the end: a map, of which each key is a parameter. */
   readonly optional: readonly string[]
+  /** Of maps, by their names: the keys that mean something. Others are kept, but one that is nearly such a key is told of. */
+  readonly keys?: Readonly<Record<string, readonly string[]>>
+  /** Parameters are fields, keys or the like, which the command itself checks. */
+  readonly checksNames?: boolean
   /** Whether a plain `help` names it. */
   readonly isCommon?: boolean
   /** @throws CliError, TaskFailedError, AppError; the session tells the client and ends with 1 */
@@ -34,6 +41,26 @@ export const refOf = async (
   apiName: string,
   uuid: string,
 ): Promise<string> => String(await api(`${apiName}.get_by_uuid`, uuid))
+
+/** The object that `uuid=` names. @throws CliError, AppError UUID_INVALID */
+export const findRecord = async (
+  context: CommandContext,
+  { apiName }: CliClass,
+): Promise<{ ref: string; record: ApiRecord }> => {
+  const ref = await refOf(context, apiName, context.params.required('uuid'))
+  return { ref, record: (await context.api(`${apiName}.get_record`, ref)) as ApiRecord }
+}
+
+/** Makes each call once in a command. */
+export const createAsk = ({ api }: CommandContext): Ask => {
+  const known = new Map<string, Promise<unknown>>()
+  return (method, ...params) => {
+    const call = JSON.stringify([method, ...params])
+    const answer = known.get(call) ?? api(method, ...params)
+    known.set(call, answer)
+    return answer
+  }
+}
 
 /** The uuid in a reference, or in the `<value>` of a task's result: what commands print. */
 export const uuidIn = (result: unknown): string =>

@@ -3,12 +3,19 @@
 import { cliClasses } from '../classes.ts'
 import type { Command } from './command.ts'
 import { recordCommands } from './record-commands.ts'
+import { sessionCommands } from './session-commands.ts'
 import { srCommands } from './sr-commands.ts'
 import { transferCommands } from './transfer-commands.ts'
 import { vdiCommands } from './vdi-commands.ts'
 
 export const commands: ReadonlyMap<string, Command> = new Map(
-  [...cliClasses.flatMap(recordCommands), ...vdiCommands, ...transferCommands, ...srCommands]
+  [
+    ...cliClasses.flatMap(recordCommands),
+    ...vdiCommands,
+    ...transferCommands,
+    ...srCommands,
+    ...sessionCommands,
+  ]
     .toSorted((a, b) => (a.name < b.name ? -1 : 1))
     .map((command) => [command.name, command] as const),
 )

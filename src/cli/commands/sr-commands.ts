@@ -1,7 +1,40 @@
-// Storage repositories, and what runs on them: tasks.
+// Storage repositories: made, introduced, looked through, forgotten and destroyed.
 
-import type { Command } from './command.ts'
+import { CliError } from '../cli-error.ts'
+import type { Params } from '../command-line.ts'
+import type { Command, CommandContext } from './command.ts'
 import { refOf, uuidIn } from './command.ts'
+
+/** What a folder is told by. */
+const deviceConfigKeys = { 'device-config': ['location', 'read-only', 'preferred-image-formats'] }
+
+/** The host that `host-uuid=` names, or the only one. */
+const hostOf = async (context: CommandContext): Promise<string> => {
+  const uuid = context.params.optional('host-uuid')
+  if (uuid !== undefined) return refOf(context, 'host', uuid)
+  const [only] = (await context.api('host.get_all')) as string[]
+  return only!
+}
+
+/** @throws CliError for a value that XenServer's xe would read from a file */
+const readDeviceConfig = (params: Params): Record<string, string> => {
+  const config = params.map('device-config')
+  const fromFile = Object.keys(config).find((key) => key.endsWith('-filename'))
+  if (fromFile === undefined) return config
+  const found = `device-config:${fromFile} would be read from a file, which no driver here needs`
+  throw new CliError(`Error: ${found}`)
+}
+
+/** A command that is one call on one object and prints nothing. */
+const callOn = (name: string, method: string, help: string, apiName = 'SR'): Command => ({
+  name,
+  help,
+  required: ['uuid'],
+  optional: [],
+  async run(context) {
+    await context.api(method, await refOf(context, apiName, context.params.required('uuid')))
+  },
+})
 
 export const srCommands: readonly Command[] = [
   {
@@ -11,22 +44,19 @@ export const srCommands: readonly Command[] = [
     optional: [
       'host-uuid',
       'name-description',
-      'physical-size',
       'content-type',
       'shared',
       'device-config:',
       'sm-config:',
     ],
+    keys: deviceConfigKeys,
     async run(context) {
       const { params, print, api } = context
-      const hostUuid = params.optional('host-uuid')
-      const [onlyHost] = (await api('host.get_all')) as string[]
-      const size = params.optional('physical-size') === undefined ? 0 : params.size('physical-size')
       const ref = await api(
         'SR.create',
-        hostUuid === undefined ? onlyHost : await refOf(context, 'host', hostUuid),
-        params.map('device-config'),
-        String(size),
+        await hostOf(context),
+        readDeviceConfig(params),
+        '0',
         params.required('name-label'),
         params.optional('name-description') ?? '',
         params.required('type'),
@@ -52,63 +82,84 @@ export const srCommands: readonly Command[] = [
       if (problems !== undefined) print.lines(problems.split('\n'))
     },
   },
+  callOn(
+    'sr-forget',
+    'SR.forget',
+    'Forgets a storage repository with its VDIs; what lies in it stays.',
+  ),
+  callOn('sr-destroy', 'SR.destroy', 'Destroys a storage repository that holds no VDI.'),
+  callOn(
+    'sr-update',
+    'SR.update',
+    'Says whether there is such a storage repository: its sizes are looked at whenever they are asked for.',
+  ),
   {
-    name: 'sr-forget',
-    help: 'Forgets a storage repository with its VDIs; what lies in it stays.',
-    required: ['uuid'],
-    optional: [],
-    async run(context) {
-      await context.api('SR.forget', await refOf(context, 'SR', context.params.required('uuid')))
-    },
-  },
-  {
-    name: 'sr-destroy',
-    help: 'Destroys a storage repository that holds no VDI.',
-    required: ['uuid'],
-    optional: [],
-    async run(context) {
-      await context.api('SR.destroy', await refOf(context, 'SR', context.params.required('uuid')))
-    },
-  },
-  {
-    name: 'vdi-introduce',
-    help: 'Makes a VDI of an image file that lies in a storage repository; location is its name or the uuid in it.',
-    required: ['uuid', 'sr-uuid', 'type', 'location'],
-    optional: ['name-label', 'name-description', 'sharable', 'read-only', 'other-config:'],
-    async run(context) {
-      const { params, print, api } = context
+    name: 'sr-introduce',
+    help: 'Makes the record of a storage repository that was forgotten. pbd-create then says where it lies, and pbd-plug attaches it.',
+    required: ['uuid', 'name-label', 'type'],
+    optional: ['name-description', 'content-type', 'shared', 'sm-config:'],
+    async run({ params, print, api }) {
       const ref = await api(
-        'VDI.introduce',
+        'SR.introduce',
         params.required('uuid'),
-        params.optional('name-label') ?? '',
+        params.required('name-label'),
         params.optional('name-description') ?? '',
-        await refOf(context, 'SR', params.required('sr-uuid')),
         params.required('type'),
-        params.flag('sharable'),
-        params.flag('read-only'),
-        params.map('other-config'),
-        params.required('location'),
+        params.optional('content-type') ?? '',
+        params.flag('shared'),
+        params.map('sm-config'),
       )
       print.lines([uuidIn(ref)])
     },
   },
   {
-    name: 'vdi-forget',
-    help: 'Forgets a VDI; its files stay, and sr-scan finds them again.',
-    required: ['uuid'],
-    optional: [],
+    name: 'sr-probe',
+    help: "Shows, in XML, the storage repositories in the folder 'device-config:location=/path' of the server and right below it. Changes nothing.",
+    required: ['type'],
+    optional: ['host-uuid', 'device-config:', 'sm-config:'],
+    keys: deviceConfigKeys,
     async run(context) {
-      await context.api('VDI.forget', await refOf(context, 'VDI', context.params.required('uuid')))
+      const { params, print, api } = context
+      const found = await api(
+        'SR.probe',
+        await hostOf(context),
+        readDeviceConfig(params),
+        params.required('type'),
+        params.map('sm-config'),
+      )
+      print.lines([String(found).trimEnd()])
     },
   },
   {
-    name: 'task-cancel',
-    help: 'Tells a running task to stop.',
-    required: ['uuid'],
-    optional: [],
+    name: 'pbd-create',
+    help: 'Says where a storage repository lies that has no PBD; the device-config is that of sr-create. pbd-plug attaches it.',
+    required: ['host-uuid', 'sr-uuid'],
+    optional: ['device-config:', 'other-config:'],
+    keys: deviceConfigKeys,
     async run(context) {
-      const ref = await refOf(context, 'task', context.params.required('uuid'))
-      await context.api('task.cancel', ref)
+      const { params, print, api } = context
+      const ref = await api('PBD.create', {
+        host: await hostOf(context),
+        SR: await refOf(context, 'SR', params.required('sr-uuid')),
+        device_config: readDeviceConfig(params),
+        other_config: params.map('other-config'),
+      })
+      print.lines([uuidIn(ref)])
     },
   },
+  ...(
+    [
+      ['pbd-plug', 'PBD.plug', 'Attaches a storage repository and scans it.'],
+      [
+        'pbd-unplug',
+        'PBD.unplug',
+        'Detaches a storage repository: nothing is read or written there until pbd-plug.',
+      ],
+      [
+        'pbd-destroy',
+        'PBD.destroy',
+        'Forgets where a storage repository lies; its PBD must be unplugged.',
+      ],
+    ] as const
+  ).map(([name, method, help]): Command => callOn(name, method, help, 'PBD')),
 ]

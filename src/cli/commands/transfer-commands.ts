@@ -7,12 +7,15 @@ import { trackTransfer } from '../watch-task.ts'
 import type { Command, CommandContext } from './command.ts'
 import { refOf } from './command.ts'
 
+/** How clients call it; an empty name is what the protocol has for it. */
+const standardOutput: readonly string[] = ['', '-', '/dev/stdout']
+
 const formats = `format is one of ${formatNames.join(', ')}; raw unless told.`
 
 export const transferCommands: readonly Command[] = [
   {
     name: 'vdi-export',
-    help: `Exports a VDI to a file, which must not exist; filename=- is the standard output. With base=<uuid> only what differs from that VDI. ${formats} --progress shows how far it is.`,
+    help: `Exports a VDI to a file, which must not exist; filename= (nothing), - or /dev/stdout is the standard output. With base=<uuid> only what differs from that VDI. ${formats} --progress shows how far it is.`,
     required: ['uuid', 'filename'],
     optional: ['format', 'base', 'progress'],
     isCommon: true,
@@ -22,20 +25,26 @@ export const transferCommands: readonly Command[] = [
       const fileName = params.required('filename')
       await transfer(context, '/export_raw_vdi', {
         kind: 'httpGet',
-        fileName: fileName === '-' ? '' : fileName,
-        ...(base === undefined ? {} : { base: await refOf(context, 'VDI', base) }),
+        fileName: standardOutput.includes(fileName) ? '' : fileName,
+        ...(base !== undefined && { more: { base: await refOf(context, 'VDI', base) } }),
       })
     },
   },
   {
     name: 'vdi-import',
-    help: `Imports a file into a VDI, whose other blocks stay as they are; filename=- is the standard input. ${formats} --progress shows how far it is.`,
+    help: `Imports a file into a VDI, whose other blocks stay as they are; filename=/dev/stdin is the standard input. replace=true empties the VDI first. ${formats} --progress shows how far it is.`,
     required: ['uuid', 'filename'],
-    optional: ['format', 'progress'],
+    optional: ['format', 'replace', 'progress'],
     isCommon: true,
     async run(context) {
-      const fileName = context.params.required('filename')
-      await transfer(context, '/import_raw_vdi', { kind: 'httpPut', fileName })
+      const { params } = context
+      const fileName = params.required('filename')
+      const replace = params.flag('replace')
+      await transfer(context, '/import_raw_vdi', {
+        kind: 'httpPut',
+        fileName,
+        ...(replace && { more: { replace: 'true' } }),
+      })
     },
   },
 ]
@@ -43,19 +52,20 @@ export const transferCommands: readonly Command[] = [
 interface Transfer {
   readonly kind: 'httpGet' | 'httpPut'
   readonly fileName: string
-  readonly base?: string
+  /** Of the query, beside what every transfer has. */
+  readonly more?: Readonly<Record<string, string>>
 }
 
 const transfer = async (
   context: CommandContext,
   path: string,
-  { kind, fileName, base }: Transfer,
+  { kind, fileName, more }: Transfer,
 ): Promise<void> => {
   const { params, session, client } = context
   const vdi = await refOf(context, 'VDI', params.required('uuid'))
   const format = params.optional('format') ?? 'raw'
   await trackTransfer(context, kind === 'httpGet' ? 'VDI export' : 'VDI import', (task) => {
-    const query = { session_id: session, task_id: task, vdi, format, ...(base && { base }) }
+    const query = { session_id: session, task_id: task, vdi, format, ...more }
     const url = `${path}?${new URLSearchParams(query).toString()}`
     client.send({ kind, fileName, url } satisfies Message)
   })

@@ -25,7 +25,16 @@ export const vdiCommands: readonly Command[] = [
     name: 'vdi-create',
     help: "Creates a VDI. virtual-size is in bytes, or with a suffix such as 10GiB. The type of its file is chosen with 'sm-config:image-format=vhd', from those that sm-list shows.",
     required: ['sr-uuid', 'name-label', 'virtual-size'],
-    optional: ['name-description', 'type', 'sharable', 'sm-config:', 'other-config:', 'tags'],
+    optional: [
+      'name-description',
+      'type',
+      'sharable',
+      'sm-config:',
+      'other-config:',
+      'tags',
+      'tags:',
+    ],
+    keys: { 'sm-config': ['image-format'] },
     isCommon: true,
     async run(context) {
       const { params, print, api } = context
@@ -40,7 +49,8 @@ export const vdiCommands: readonly Command[] = [
         other_config: params.map('other-config'),
         xenstore_data: {},
         sm_config: params.map('sm-config'),
-        tags: params.optional('tags')?.split(',') ?? [],
+        // XenServer's xe has the tags as keys, `tags:a=`.
+        tags: [...(params.optional('tags')?.split(',') ?? []), ...Object.keys(params.map('tags'))],
       })
       print.lines([uuidIn(ref)])
     },
@@ -53,15 +63,26 @@ export const vdiCommands: readonly Command[] = [
     name: 'vdi-snapshot',
     help: 'Makes a snapshot of a VDI: its content at this moment, read-only.',
     required: ['uuid'],
-    optional: ['driver-params:'],
-    run: (context) => copyOf(context, 'VDI.snapshot'),
+    optional: [],
+    async run(context) {
+      const { print, api } = context
+      print.lines([uuidIn(await api('VDI.snapshot', await selfOf(context)))])
+    },
   },
   {
     name: 'vdi-clone',
-    help: 'Makes a VDI with the content of another at this moment, and goes on apart from it. Costs no space.',
+    help: 'Makes a VDI with the content of another at this moment, and goes on apart from it. Costs no space. It has the names of the other unless told new ones.',
     required: ['uuid'],
-    optional: ['driver-params:'],
-    run: (context) => copyOf(context, 'VDI.clone'),
+    optional: ['new-name-label', 'new-name-description'],
+    async run(context) {
+      const { params, print, api } = context
+      const clone = await api('VDI.clone', await selfOf(context))
+      const label = params.optional('new-name-label')
+      const description = params.optional('new-name-description')
+      if (label !== undefined) await api('VDI.set_name_label', clone, label)
+      if (description !== undefined) await api('VDI.set_name_description', clone, description)
+      print.lines([uuidIn(clone)])
+    },
   },
   {
     name: 'vdi-copy',
@@ -74,11 +95,11 @@ export const vdiCommands: readonly Command[] = [
         const uuid = params.optional(name)
         return uuid === undefined ? NULL_REF : refOf(context, apiName, uuid)
       }
-      if (
-        params.optional('sr-uuid') === undefined &&
-        params.optional('into-vdi-uuid') === undefined
-      ) {
-        throw new CliError('Error: Please specify one of: sr-uuid, into-vdi-uuid')
+      const hasSr = params.optional('sr-uuid') !== undefined
+      if (hasSr === (params.optional('into-vdi-uuid') !== undefined)) {
+        const either =
+          'a destination sr-uuid (for a new VDI) or a destination into-vdi-uuid (for its content)'
+        throw new CliError(`Error: Please specify one but not both of: ${either}`)
       }
       const result = await runBehindTask(
         context,
@@ -95,10 +116,12 @@ export const vdiCommands: readonly Command[] = [
     name: 'vdi-resize',
     help: 'Makes a VDI larger. disk-size is in bytes, or with a suffix such as 10GiB.',
     required: ['uuid', 'disk-size'],
-    optional: [],
+    optional: ['online'],
     async run(context) {
-      const size = String(context.params.size('disk-size'))
-      await context.api('VDI.resize', await selfOf(context), size)
+      const { params, api } = context
+      const size = String(params.size('disk-size'))
+      const method = params.flag('online') ? 'VDI.resize_online' : 'VDI.resize'
+      await api(method, await selfOf(context), size)
     },
   },
   {
@@ -122,6 +145,22 @@ export const vdiCommands: readonly Command[] = [
     },
   },
   callOn(
+    'vdi-update',
+    'VDI.update',
+    'Looks at the files of a VDI again: what others have changed is followed.',
+  ),
+  {
+    name: 'vdi-unlock',
+    help: 'As in XenServer, needs --force and is deprecated: a transfer that holds a VDI is stopped with task-cancel.',
+    required: ['uuid'],
+    optional: [],
+    async run(context) {
+      const vdi = await selfOf(context)
+      requireForce(context)
+      await context.api('VDI.force_unlock', vdi)
+    },
+  },
+  callOn(
     'vdi-enable-cbt',
     'VDI.enable_cbt',
     'Says that the changes of a VDI are tracked. diskport knows them anyway; backup clients look at it.',
@@ -137,6 +176,43 @@ export const vdiCommands: readonly Command[] = [
     'Deletes the content of a snapshot. Which blocks have changed since can still be asked.',
   ),
   {
+    name: 'vdi-introduce',
+    help: 'Makes a VDI of an image file that lies in a storage repository; location is its name or the uuid in it.',
+    required: ['uuid', 'sr-uuid', 'type', 'location'],
+    optional: [
+      'name-label',
+      'name-description',
+      'sharable',
+      'read-only',
+      'other-config:',
+      'xenstore-data:',
+      'sm-config:',
+    ],
+    async run(context) {
+      const { params, print, api } = context
+      const ref = await api(
+        'VDI.introduce',
+        params.required('uuid'),
+        params.optional('name-label') ?? '',
+        params.optional('name-description') ?? '',
+        await refOf(context, 'SR', params.required('sr-uuid')),
+        params.required('type'),
+        params.flag('sharable'),
+        params.flag('read-only'),
+        params.map('other-config'),
+        params.required('location'),
+        params.map('xenstore-data'),
+        params.map('sm-config'),
+      )
+      print.lines([uuidIn(ref)])
+    },
+  },
+  callOn(
+    'vdi-forget',
+    'VDI.forget',
+    'Forgets a VDI; its files stay, and sr-scan finds them again.',
+  ),
+  {
     name: 'vdi-list-changed-blocks',
     help: 'Shows in base64 which blocks of 64 KiB differ between two VDIs.',
     required: ['vdi-from-uuid', 'vdi-to-uuid'],
@@ -150,7 +226,10 @@ export const vdiCommands: readonly Command[] = [
   },
 ]
 
-const copyOf = async (context: CommandContext, method: string): Promise<void> => {
-  const { params, print, api } = context
-  print.lines([uuidIn(await api(method, await selfOf(context), params.map('driver-params')))])
+/** @throws CliError */
+const requireForce = ({ params }: CommandContext): void => {
+  if (params.flag('force')) return
+  const message =
+    'This operation is dangerous and may cause data loss. This operation must be forced (use --force).'
+  throw new CliError(`Error: ${message}`)
 }

@@ -4,6 +4,7 @@
 import type { ApiClass } from '../class.ts'
 import { hostClass } from './host.ts'
 import { hostMetricsClass } from './host-metrics.ts'
+import { messageClass } from './message.ts'
 import { pbdClass } from './pbd.ts'
 import { poolClass } from './pool.ts'
 import { sessionClass } from './session.ts'
@@ -17,6 +18,7 @@ import { vbdClass, vmClass } from './virtual-machines.ts'
 export const classes: readonly ApiClass[] = [
   hostClass,
   hostMetricsClass,
+  messageClass,
   pbdClass,
   poolClass,
   sessionClass,

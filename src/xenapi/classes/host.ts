@@ -1,6 +1,8 @@
 // host: this server, as far as a host without virtual machines goes.
 
+import { cpus } from 'node:os'
 import type { HostChanges, HostRow } from '../../catalog/hosts.ts'
+import type { StringMap } from '../../catalog/schema.ts'
 import { defineClass } from '../class.ts'
 import type { ObjectContext } from '../context.ts'
 import { fieldsFor } from '../fields.ts'
@@ -17,7 +19,7 @@ import {
 } from '../values.ts'
 import { hostMetricsUuid } from './host-metrics.ts'
 import { nameDescriptionType, nameLabelType } from './names.ts'
-import { pbdUuid } from './pbd.ts'
+import { pbdUuidsOf } from './pbd.ts'
 
 type Row = HostRow & { readonly serverVersion: string; readonly pbdUuids: readonly string[] }
 
@@ -29,11 +31,21 @@ const load = async (
   return hosts.map((host) => ({
     ...host,
     serverVersion: version,
-    pbdUuids: srs.map((sr) => pbdUuid(host.uuid, sr.uuid)),
+    pbdUuids: pbdUuidsOf(host.uuid, srs),
   }))
 }
 
 const { field, constant, map, set } = fieldsFor<Row, HostRow, HostChanges>()
+
+/** In XenAPI's words, as far as the operating system tells. */
+const cpuInfo = (): StringMap => {
+  const [first] = cpus()
+  return {
+    cpu_count: String(cpus().length),
+    modelname: first?.model ?? '',
+    speed: String(first?.speed ?? 0),
+  }
+}
 
 /** The version of XenAPI whose calls these are. */
 const API_VERSION = { major: 2, minor: 21 }
@@ -94,7 +106,7 @@ export const hostClass = defineClass<Row, HostRow, HostChanges>({
     constant('updates', setOf(refTo('pool_update')), []),
     field('PBDs', setOf(refTo('PBD')), (host) => host.pbdUuids),
     constant('host_CPUs', setOf(refTo('host_cpu')), []),
-    constant('cpu_info', stringMap, {}),
+    field('cpu_info', stringMap, cpuInfo),
     field('hostname', string, (host) => host.hostname),
     field('address', string, (host) => host.address),
     field('metrics', refTo('host_metrics'), (host) => hostMetricsUuid(host.uuid)),

@@ -1,13 +1,16 @@
-// PBD: how a host is attached to a storage repository: to each, as long as its folder is there.
+// PBD: how a host is attached to a storage repository. Each storage repository has one at most, which comes and goes
+// by SR.create, SR.forget and the calls of methods/pbd.ts.
 
-import type { StringMap } from '../../catalog/schema.ts'
-import { defineReadOnlyClass } from '../class.ts'
+import type { SrTable, StringMap } from '../../catalog/schema.ts'
+import type { SrChanges, SrRow } from '../../catalog/srs.ts'
+import { handleInvalid } from '../../catalog/refs.ts'
+import { defineClass } from '../class.ts'
 import type { ObjectContext } from '../context.ts'
 import { derivedUuid } from '../derived-uuid.ts'
 import { fieldsFor } from '../fields.ts'
 import { bool, refTo, string, stringMap } from '../values.ts'
 
-interface Row {
+interface Row extends Pick<SrTable, 'pbdOtherConfig'> {
   readonly uuid: string
   readonly hostUuid: string
   readonly srUuid: string
@@ -15,30 +18,61 @@ interface Row {
   readonly isAttached: boolean
 }
 
-const { field, constant } = fieldsFor<Row, Row, never>()
+const { field, map } = fieldsFor<Row, Pick<SrTable, 'pbdOtherConfig'>, SrChanges>()
 
 export const pbdUuid = (hostUuid: string, srUuid: string): string =>
   derivedUuid('PBD', hostUuid, srUuid)
 
-const list = async ({ catalog, hostUuid, transfer }: ObjectContext): Promise<Row[]> =>
-  (await catalog.srs.list()).map(({ uuid: srUuid, deviceConfig }) => ({
-    uuid: pbdUuid(hostUuid, srUuid),
-    hostUuid,
-    srUuid,
-    deviceConfig,
-    isAttached: transfer.storage.isAttached(srUuid),
-  }))
+/** None for a storage repository that has none. */
+export const pbdUuidsOf = (hostUuid: string, srs: readonly SrRow[]): string[] =>
+  srs.filter(({ hasPbd }) => hasPbd).map(({ uuid }) => pbdUuid(hostUuid, uuid))
 
-export const pbdClass = defineReadOnlyClass<Row>({
+/** The storage repository that the PBD belongs to; undefined where there is no such PBD. */
+export const srOfPbd = async (
+  { catalog, hostUuid }: Pick<ObjectContext, 'catalog' | 'hostUuid'>,
+  uuid: string,
+): Promise<SrRow | undefined> =>
+  (await catalog.srs.list()).find((sr) => sr.hasPbd && pbdUuid(hostUuid, sr.uuid) === uuid)
+
+const toRow = (
+  { hostUuid, transfer }: ObjectContext,
+  { uuid: srUuid, deviceConfig, pbdOtherConfig }: SrRow,
+): Row => ({
+  uuid: pbdUuid(hostUuid, srUuid),
+  hostUuid,
+  srUuid,
+  deviceConfig,
+  pbdOtherConfig,
+  isAttached: transfer.storage.isAttached(srUuid),
+})
+
+export const pbdClass = defineClass<Row, Pick<SrTable, 'pbdOtherConfig'>, SrChanges>({
   name: 'PBD',
-  find: async (context, uuid) => (await list(context)).find((pbd) => pbd.uuid === uuid),
-  list,
+  writeRole: 'pool-operator',
+  find: async (context, uuid) => {
+    const sr = await srOfPbd(context, uuid)
+    return sr && toRow(context, sr)
+  },
+  list: async (context) =>
+    (await context.catalog.srs.list())
+      .filter(({ hasPbd }) => hasPbd)
+      .map((sr) => toRow(context, sr)),
+  async update(context, uuid, change) {
+    const sr = await srOfPbd(context, uuid)
+    if (sr === undefined) throw handleInvalid('PBD', uuid)
+    await context.catalog.srs.update(sr.uuid, change)
+    context.catalog.changes.emit('PBD', uuid, 'mod')
+  },
   fields: [
     field('uuid', string, (pbd) => pbd.uuid),
     field('host', refTo('host'), (pbd) => pbd.hostUuid),
     field('SR', refTo('SR'), (pbd) => pbd.srUuid),
     field('device_config', stringMap, (pbd) => pbd.deviceConfig),
     field('currently_attached', bool, (pbd) => pbd.isAttached),
-    constant('other_config', stringMap, {}),
+    map(
+      'other_config',
+      (pbd) => pbd.pbdOtherConfig,
+      (pbdOtherConfig) => ({ pbdOtherConfig }),
+    ),
   ],
 })

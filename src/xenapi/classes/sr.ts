@@ -7,11 +7,11 @@ import { fieldsFor } from '../fields.ts'
 import type { SrUsage, ObjectContext } from '../context.ts'
 import { bool, int, mapOf, optionalRefTo, refTo, setOf, string } from '../values.ts'
 import { nameDescriptionType, nameLabelType } from './names.ts'
-import { pbdUuid } from './pbd.ts'
+import { pbdUuidsOf } from './pbd.ts'
 
 interface Row extends SrRow, SrUsage {
   readonly vdiUuids: readonly string[]
-  readonly pbdUuid: string
+  readonly pbdUuids: readonly string[]
   readonly problems: ReadonlyMap<string, string>
 }
 
@@ -23,7 +23,7 @@ const load = async (context: ObjectContext, srs: readonly SrRow[]): Promise<Row[
     srs.map(async (sr) => ({
       ...sr,
       ...(await context.storage.usage(sr.uuid)),
-      pbdUuid: pbdUuid(context.hostUuid, sr.uuid),
+      pbdUuids: pbdUuidsOf(context.hostUuid, [sr]),
       problems: context.transfer.storage.files.problems(sr.uuid),
       vdiUuids: (vdis.get(sr.uuid) ?? []).map((vdi) => vdi.uuid),
     })),
@@ -81,13 +81,18 @@ export const srClass = defineClass<Row, SrTable, SrChanges>({
     field('allowed_operations', setOf(string), operationsOf),
     constant('current_operations', mapOf(string, string), {}),
     field('VDIs', setOf(refTo('VDI')), (sr) => sr.vdiUuids),
-    field('PBDs', setOf(refTo('PBD')), (sr) => [sr.pbdUuid]),
+    field('PBDs', setOf(refTo('PBD')), (sr) => sr.pbdUuids),
     field('virtual_allocation', int, (sr) => sr.virtualAllocation),
     field('physical_utilisation', int, (sr) => sr.physicalUtilisation),
     field('physical_size', int, (sr) => sr.physicalSize),
     field('type', string, (sr) => sr.type),
     field('content_type', string, (sr) => sr.contentType),
-    field('shared', bool, (sr) => sr.shared),
+    field(
+      'shared',
+      bool,
+      (sr) => sr.shared,
+      (shared) => ({ shared }),
+    ),
     map(
       'other_config',
       (sr) => sr.otherConfig,

@@ -7,7 +7,17 @@ import type { ObjectContext } from '../context.ts'
 import { changedSmConfig, shownSmConfig } from '../image-format.ts'
 import type { VdiUse } from '../vdi-operations.ts'
 import { allowedOperations, currentOperations } from '../vdi-operations.ts'
-import { bool, datetime, int, mapOf, optionalRefTo, refTo, setOf, string } from '../values.ts'
+import {
+  bool,
+  datetime,
+  int,
+  mapOf,
+  oneOf,
+  optionalRefTo,
+  refTo,
+  setOf,
+  string,
+} from '../values.ts'
 import { nameDescriptionType, nameLabelType } from './names.ts'
 
 interface Row extends VdiRow {
@@ -115,8 +125,18 @@ export const vdiClass = defineClass<Row, VdiRow, VdiChanges>({
       (vdi) => vdi.tags,
       (tags) => ({ tags }),
     ),
-    constant('allow_caching', bool, false),
-    constant('on_boot', string, 'persist'),
+    field(
+      'allow_caching',
+      bool,
+      (vdi) => vdi.allowCaching,
+      (allowCaching) => ({ allowCaching }),
+    ),
+    field(
+      'on_boot',
+      oneOf<VdiRow['onBoot']>('on_boot', ['persist', 'reset']),
+      (vdi) => vdi.onBoot,
+      (onBoot) => ({ onBoot }),
+    ),
     constant('metadata_of_pool', optionalRefTo('pool'), null),
     constant('metadata_latest', bool, false),
     constant('is_tools_iso', bool, false),

@@ -13,7 +13,7 @@ import type { Call, SessionMethod } from '../method.ts'
 import { defineMethod, parameter } from '../method.ts'
 import { requireUuid } from '../refs.ts'
 import type { WireMap } from '../values.ts'
-import { float, setOf, stringUpTo, voidType, wire } from '../values.ts'
+import { float, setOf, stringUpTo, voidType, wire, WireInt } from '../values.ts'
 
 /** How long a call may wait at most, in seconds; clients ask again. */
 const MAXIMUM_WAIT = 600
@@ -38,7 +38,7 @@ const eventOf = (
   operation: 'add' | 'mod' | 'del',
   snapshot?: XenRecord,
 ): WireMap => ({
-  id: String(position),
+  id: new WireInt(position),
   timestamp: (time / 1000).toFixed(1),
   class: className.toLowerCase(),
   operation,
@@ -216,7 +216,7 @@ const getCurrentId = defineMethod({
   role: 'read-only',
   parameters: {},
   result: wire('int'),
-  run: async ({ context }) => String(context.events.position),
+  run: async ({ context }) => new WireInt(context.events.position),
 })
 
 export const eventMethods: readonly SessionMethod[] = [

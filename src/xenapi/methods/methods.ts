@@ -7,7 +7,7 @@ import type { Method } from '../method.ts'
 import { defineOpenMethod } from '../method.ts'
 import { setOf, string } from '../values.ts'
 import { eventMethods } from './event.ts'
-import { refusedMethods } from './refused.ts'
+import { pbdMethods } from './pbd.ts'
 import { sessionMethods } from './session.ts'
 import { srMethods } from './sr.ts'
 import { taskMethods } from './task.ts'
@@ -16,16 +16,19 @@ import { vdiCopyMethods } from './vdi-copies.ts'
 import { vdiDataDestroy } from './vdi-data-destroy.ts'
 import { vdiIntroduceMethods } from './vdi-introduce.ts'
 import { vdiMethods } from './vdi.ts'
+import { vdiUpkeepMethods } from './vdi-upkeep.ts'
 import { vdiChangedBlocksMethods } from './vdi-changed-blocks.ts'
 
 const ownMethods: readonly Method[] = [
   ...classes.flatMap(genericMethods),
   ...eventMethods,
+  ...pbdMethods,
   ...sessionMethods,
   ...srMethods,
   ...taskMethods,
   ...userMethods,
   ...vdiMethods,
+  ...vdiUpkeepMethods,
   ...vdiCopyMethods,
   ...vdiChangedBlocksMethods,
   vdiDataDestroy,
@@ -36,9 +39,7 @@ const listMethods = defineOpenMethod({
   name: 'system.listMethods',
   parameters: {},
   result: setOf(string),
-  run: async () => offered.map((method) => method.name).toSorted(),
+  run: async () => methods.map((method) => method.name).toSorted(),
 })
 
-const offered: readonly Method[] = [...ownMethods, listMethods]
-
-export const methods: readonly Method[] = [...offered, ...refusedMethods]
+export const methods: readonly Method[] = [...ownMethods, listMethods]

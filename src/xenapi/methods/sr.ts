@@ -1,14 +1,17 @@
-// SRs: made on a folder, looked through, forgotten and destroyed. Sizes are looked at whenever they are
+// SRs: made on a folder, introduced, looked through, forgotten and destroyed. Sizes are looked at whenever they are
 // asked for, so SR.update has nothing to do but to say whether there is such an SR.
 
+import { randomUUID } from 'node:crypto'
 import type { SrRow } from '../../catalog/srs.ts'
+import type { FoundSr } from '../../transfer/plugging.ts'
 import { nameDescriptionType, nameLabelType } from '../classes/names.ts'
 import { pbdUuid } from '../classes/pbd.ts'
 import type { XenApiContext } from '../context.ts'
 import type { SessionMethod } from '../method.ts'
 import { defineMethod, optional, parameter } from '../method.ts'
-import { requireObject } from '../refs.ts'
+import { requireChosenUuid, requireObject } from '../refs.ts'
 import { bool, int, refTo, setOf, string, stringMap, voidType } from '../values.ts'
+import { escapeXml } from '../xml-text.ts'
 
 const requireSr = async ({ catalog }: XenApiContext, uuid: string): Promise<SrRow> =>
   requireObject('SR', uuid, await catalog.srs.get(uuid))
@@ -19,6 +22,17 @@ const tellOfPbd = (
   srUuid: string,
   operation: 'add' | 'mod' | 'del',
 ): void => catalog.changes.emit('PBD', pbdUuid(hostUuid, srUuid), operation)
+
+/** As XenServer's drivers write it, with the folder of each. */
+const probeResult = (found: readonly FoundSr[]): string => {
+  const lines = found.flatMap(({ uuid, location }) => [
+    '\t<SR>',
+    `\t\t<UUID>${uuid}</UUID>`,
+    `\t\t<Location>${escapeXml(location)}</Location>`,
+    '\t</SR>',
+  ])
+  return ['<?xml version="1.0" ?>', '<SRlist>', ...lines, '</SRlist>', ''].join('\n')
+}
 
 export const srMethods: readonly SessionMethod[] = [
   defineMethod({
@@ -50,6 +64,50 @@ export const srMethods: readonly SessionMethod[] = [
       })
       tellOfPbd(context, uuid, 'add')
       return uuid
+    },
+  }),
+  defineMethod({
+    name: 'SR.introduce',
+    role: 'pool-operator',
+    isAsync: true,
+    parameters: {
+      uuid: parameter(string),
+      name_label: parameter(nameLabelType),
+      name_description: parameter(nameDescriptionType),
+      type: parameter(string),
+      content_type: parameter(string),
+      shared: optional(bool, false),
+      sm_config: optional(stringMap, {}),
+    },
+    result: refTo('SR'),
+    async run({ context }, args) {
+      const uuid = args.uuid === '' ? randomUUID() : requireChosenUuid(args.uuid)
+      await context.repositories.introduce({
+        uuid,
+        nameLabel: args.name_label,
+        nameDescription: args.name_description,
+        type: args.type,
+        contentType: args.content_type === '' ? 'user' : args.content_type,
+        shared: args.shared,
+        smConfig: args.sm_config,
+      })
+      return uuid
+    },
+  }),
+  defineMethod({
+    name: 'SR.probe',
+    role: 'pool-operator',
+    isAsync: true,
+    parameters: {
+      host: parameter(refTo('host')),
+      device_config: parameter(stringMap),
+      type: parameter(string),
+      sm_config: optional(stringMap, {}),
+    },
+    result: string,
+    async run({ context }, args) {
+      requireObject('host', args.host, await context.catalog.hosts.get(args.host))
+      return probeResult(await context.repositories.probe(args.type, args.device_config))
     },
   }),
   defineMethod({
@@ -86,8 +144,9 @@ export const srMethods: readonly SessionMethod[] = [
       parameters: { sr: parameter(refTo('SR')) },
       result: voidType,
       async run({ context }, { sr }) {
-        await context.repositories[deed](await requireSr(context, sr))
-        tellOfPbd(context, sr, 'del')
+        const row = await requireSr(context, sr)
+        await context.repositories[deed](row)
+        if (row.hasPbd) tellOfPbd(context, sr, 'del')
       },
     }),
   ),

@@ -1,11 +1,14 @@
 // VDI.introduce and VDI.forget: a file in the folder of an SR becomes a VDI, and is left alone again.
 
 import { toRef } from '../../catalog/refs.ts'
+import type { StringMap } from '../../catalog/schema.ts'
 import { AppError } from '../../errors.ts'
 import { nameDescriptionType, nameLabelType } from '../classes/names.ts'
+import type { XenApiContext } from '../context.ts'
+import { changedSmConfig } from '../image-format.ts'
 import type { SessionMethod } from '../method.ts'
 import { defineMethod, optional, parameter } from '../method.ts'
-import { refToUuid, requireObject } from '../refs.ts'
+import { requireChosenUuid, requireObject } from '../refs.ts'
 import {
   bool,
   datetime,
@@ -17,6 +20,21 @@ import {
   voidType,
 } from '../values.ts'
 import { vdiType } from './vdi.ts'
+
+/** The client's keys; one that contradicts the file takes the VDI back. */
+const keepSmConfig = async (
+  { catalog, repositories }: XenApiContext,
+  uuid: string,
+  smConfig: StringMap,
+): Promise<void> => {
+  if (Object.keys(smConfig).length === 0) return
+  try {
+    await catalog.vdis.update(uuid, (vdi) => ({ smConfig: changedSmConfig(smConfig, vdi) }))
+  } catch (error) {
+    await repositories.forgetVdi(uuid)
+    throw error
+  }
+}
 
 export const vdiIntroduceMethods: readonly SessionMethod[] = [
   defineMethod({
@@ -48,10 +66,7 @@ export const vdiIntroduceMethods: readonly SessionMethod[] = [
     async run({ context }, args) {
       const { catalog, repositories } = context
       const sr = requireObject('SR', args.SR, await catalog.srs.get(args.SR))
-      const uuid = refToUuid(args.uuid)
-      if (uuid === undefined) {
-        throw new AppError('INVALID_VALUE', ['uuid', args.uuid.slice(0, 64)])
-      }
+      const uuid = requireChosenUuid(args.uuid)
       if ((await catalog.vdis.get(uuid)) !== undefined) {
         throw new AppError('VALUE_NOT_SUPPORTED', ['uuid', uuid, 'there is a VDI with it already'])
       }
@@ -65,6 +80,7 @@ export const vdiIntroduceMethods: readonly SessionMethod[] = [
         otherConfig: args.other_config,
         xenstoreData: args.xenstore_data,
       })
+      await keepSmConfig(context, uuid, args.sm_config)
       return uuid
     },
   }),

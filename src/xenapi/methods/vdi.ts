@@ -14,7 +14,7 @@ import type { SessionMethod } from '../method.ts'
 import { defineMethod, parameter } from '../method.ts'
 import { recordOf, required, withDefault } from '../records.ts'
 import { requireObject } from '../refs.ts'
-import { bool, int, oneOf, refTo, setOf, string, stringMap, voidType, wire } from '../values.ts'
+import { bool, int, oneOf, refTo, setOf, string, stringMap, voidType } from '../values.ts'
 
 export const vdiType = oneOf('vdi_type', [
   'system',
@@ -50,7 +50,7 @@ const newVdi = recordOf('VDI', {
  */
 const requireSize = (asked: number, format: FormatName): number => {
   if (asked <= 0) {
-    const message = `A VDI has more than 0 bytes, not ${asked}`
+    const message = `VDI Invalid size: a VDI has more than 0 bytes, not ${asked}`
     throw new AppError('INVALID_VALUE', ['virtual_size', String(asked)], { message })
   }
   const size = alignUp(asked, SECTOR_SIZE)
@@ -115,15 +115,4 @@ export const vdiMethods: readonly SessionMethod[] = [
   resize('VDI.resize'),
   // No guest runs here: every VDI is at rest.
   resize('VDI.resize_online'),
-  defineMethod({
-    name: 'VDI.get_nbd_info',
-    role: 'vm-admin',
-    parameters: { self: parameter(refTo('VDI')) },
-    result: wire('vdi_nbd_server_info set'),
-    async run({ context }, { self }) {
-      requireObject('VDI', self, await context.catalog.vdis.get(self))
-      // No network of XenServer's carries NBD here.
-      return []
-    },
-  }),
 ]

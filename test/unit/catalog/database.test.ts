@@ -172,7 +172,38 @@ describe('a migration', () => {
       fileName: null,
       fileStamp: null,
     })
-    expect(await catalog.srs.get('s')).toMatchObject({ deviceConfig: {}, readOnly: false })
+    expect(await catalog.srs.get('s')).toMatchObject({
+      deviceConfig: {},
+      readOnly: false,
+      hasPbd: true,
+      isPlugged: true,
+      pbdOtherConfig: {},
+    })
+  })
+
+  it('0006 takes the mark read-only off snapshots, and off nothing else', async () => {
+    const path = await testCatalogPath()
+    const { catalog: old, srUuid } = await createStartedCatalog(path)
+    const fixed = { srUuid, virtualSize: 512, format: 'raw', readOnly: true } as const
+    const make = (more: object) => old.vdis.create({ ...fixed, ...more })
+    const disk = await make({})
+    const snapshot = await make({ isSnapshot: true })
+    await old.close()
+    const beside = openBeside(path)
+    beside.exec(`
+      alter table srs drop column has_pbd;
+      alter table srs drop column is_plugged;
+      alter table srs drop column pbd_other_config;
+      alter table vdis drop column on_boot;
+      alter table vdis drop column allow_caching;
+      delete from schema_migrations where name = '0006-plugging-and-boot';`)
+    const catalog = await createTestCatalog(path)
+    expect(await catalog.vdis.get(snapshot.uuid)).toMatchObject({ readOnly: false })
+    expect(await catalog.vdis.get(disk.uuid)).toMatchObject({
+      readOnly: true,
+      onBoot: 'persist',
+      allowCaching: false,
+    })
   })
 
   it('that fails midway leaves no trace', async () => {

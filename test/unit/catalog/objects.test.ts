@@ -33,6 +33,8 @@ describe('vdis', () => {
       type: 'user',
       sharable: false,
       readOnly: false,
+      onBoot: 'persist',
+      allowCaching: false,
       otherConfig: {},
       smConfig: {},
       xenstoreData: {},

@@ -23,6 +23,7 @@ const sm = {
   driver_filename: '',
   required_cluster_stack: [],
   supported_image_formats: ['vhd', 'raw', 'qcow2'],
+  other_config: {},
 }
 
 const withSm = { 'SM.get_all_records': () => ({ [`OpaqueRef:${sm.uuid}`]: sm }) }
@@ -54,7 +55,6 @@ describe('who is asking', () => {
     [[...root], `Syntax error: command name is missing\n${usage}`],
     [['vdi-create', 'name-label=a', ...root], `Required parameter not found: sr-uuid\n${usage}`],
     [['sm-list', 'colour=red', ...root], "Error: Unknown field 'colour'\n"],
-    [['sm-list', 'params=uuid,colour', ...root], "Error: Unknown field 'colour'\n"],
     [['sm-list', 'type:a=b', ...root], "Error: Field 'type' is not a set or map\n"],
     [
       ['sm-list', 'capabilities:has=b', ...root],
@@ -84,6 +84,9 @@ describe('what is shown', () => {
         '          name-label ( RO): Local, files',
         '    name-description ( RO): ',
         '                type ( RO): file',
+        '              vendor ( RO): diskport',
+        '           copyright ( RO): ',
+        '       configuration ( RO): ',
         '',
         '',
         '',
@@ -93,10 +96,20 @@ describe('what is shown', () => {
     })
   })
 
+  test('a name in params= that the class does not have is passed over', async () => {
+    const { open } = await startCliServer(withSm)
+    expect(await (await open('sm-list', 'params=colour,uuid', ...root)).shown()).toEqual({
+      out: `uuid ( RO)    : ${sm.uuid}\n\n\n`,
+      err: '',
+      code: 0,
+    })
+  })
+
   test('params=all shows sets and maps too', async () => {
     const { open } = await startCliServer(withSm)
     const { out } = await (await open('sm-list', 'params=all', ...root)).shown()
-    expect(out).toContain('supported-image-formats (SRO): vhd; raw; qcow2\n')
+    expect(out).toContain('supported-image-formats ( RO): vhd; raw; qcow2\n')
+    expect(out).toContain('capabilities ( RO) [DEPRECATED]: VDI_CREATE\n')
     expect(out).toContain('features (MRO): VDI_CREATE: 1; VDI_DELETE: 1\n')
   })
 
@@ -129,7 +142,7 @@ describe('what is shown', () => {
     })
     expect(await (await open('vdi-destroy', 'uuid=nobody', ...root)).shown()).toEqual({
       out: '',
-      err: 'There is no VDI with the uuid nobody\ntype: VDI\nuuid: nobody\n',
+      err: 'The uuid you supplied was invalid.\ntype: VDI\nuuid: nobody\n',
       code: 1,
     })
   })
@@ -316,7 +329,7 @@ describe('transfers', () => {
     client.send({ kind: 'ok' })
     expect(await client.shown()).toEqual({
       out: '',
-      err: 'the stream ends\nreason: the stream ends\n',
+      err: 'the stream ends\n',
       code: 1,
     })
     expect(destroyed(calls)).toBe(true)

@@ -247,7 +247,7 @@ describe('a failure after the upload has begun', () => {
     const client = await connect()
     client.send(put(`vdi=${await createVdi(size)}&format=qcow2`, failing))
     client.send('no QCOW2 image'.repeat(1000))
-    expect(await client.until(/IMPORT_ERROR/)).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/)
+    expect(await client.until(/IMPORT_ERROR/)).toMatch(/^HTTP\/1\.1 400 IMPORT_ERROR_GENERIC\r\n/)
   })
 
   test('a raw image that is longer than its VDI is refused by its length', async () => {

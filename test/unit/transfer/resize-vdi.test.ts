@@ -48,7 +48,7 @@ describe('a disk that grows', () => {
       })
     }
     await expect(resizeVdi(context, vdi, MiB)).rejects.toThrow(
-      `The VDI ${vdi} cannot be made smaller: it has 4194304 bytes (4 MiB), 1048576 bytes (1 MiB) were asked for`,
+      `VDI Invalid size: the VDI ${vdi} cannot be made smaller: it has 4194304 bytes (4 MiB), 1048576 bytes (1 MiB) were asked for`,
     )
     expect((await get(vdi)).virtualSize).toBe(diskSize)
   })

@@ -27,7 +27,7 @@ describe('a snapshot', () => {
     const { uuid: _uuid, createdAt: _createdAt, ...same } = row
     expect(await get(snapshot)).toMatchObject({
       ...same,
-      readOnly: true,
+      readOnly: false,
       isSnapshot: true,
       snapshotOfUuid: vdi,
       snapshotTime: expect.any(Date) as Date,

@@ -97,22 +97,7 @@ describe('SR', () => {
   })
 })
 
-describe('calls that diskport cannot make', () => {
-  it.each(['SR.introduce', 'SR.probe'])('%s says so, whatever it is called with', async (name) => {
-    const { call, dispatcher, session } = await createTestApi()
-    const refused = { code: 'NOT_IMPLEMENTED', params: [name] }
-    await expect(call(name)).rejects.toMatchObject(refused)
-    await expect(call(name, 'a', {}, ['b'], true)).rejects.toMatchObject(refused)
-    const listed = await dispatcher.call({ method: 'system.listMethods', params: [] })
-    expect(listed).not.toContain(name)
-    const task = await dispatcher.call({ method: `Async.${name}`, params: [session, 'a'] })
-    await dispatcher.idle()
-    expect(await call('task.get_record', task)).toMatchObject({
-      status: 'failure',
-      error_info: ['NOT_IMPLEMENTED', name],
-    })
-  })
-
+describe('VDI.get_nbd_info', () => {
   it('no NBD server is a fine answer', async () => {
     const api = await createTestApi()
     expect(await api.call('VDI.get_nbd_info', await createVdi(api))).toEqual([])

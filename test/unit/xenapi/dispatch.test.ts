@@ -9,6 +9,7 @@ import { voidType, wire } from '../../../src/xenapi/values.ts'
 import type { Wire } from '../../../src/xenapi/values.ts'
 import { ROOT_PASSWORD } from '../../support/catalogs.ts'
 import { createTestApi } from '../../support/xenapi.ts'
+import { WireInt } from '../../../src/xenapi/values.ts'
 
 describe('a call', () => {
   it('needs a method that there is', async () => {
@@ -75,7 +76,7 @@ describe('a call', () => {
     const vdi = await dispatcher.call({ method: 'VDI.create', params: [admin, record] })
     const reader = await loginAs('read-only')
     const read = { method: 'VDI.get_virtual_size', params: [reader, vdi] }
-    expect(await dispatcher.call(read)).toBe('512')
+    expect(await dispatcher.call(read)).toEqual(new WireInt(512))
     const write = { method: 'VDI.set_name_label', params: [reader, vdi, 'mine'] }
     await expect(dispatcher.call(write)).rejects.toMatchObject({ code: 'RBAC_PERMISSION_DENIED' })
   })

@@ -10,6 +10,7 @@ import type { WireMap } from '../../../src/xenapi/values.ts'
 import { within } from '../../support/wait.ts'
 import type { TestApi } from '../../support/xenapi.ts'
 import { createTestApi, createVdi } from '../../support/xenapi.ts'
+import { WireInt } from '../../../src/xenapi/values.ts'
 
 interface Batch {
   readonly token: string
@@ -62,7 +63,7 @@ describe('event.from', () => {
     ])
     expect(batch.events[2]).not.toHaveProperty('snapshot')
     expect(batch.events[0]).toMatchObject({
-      id: expect.stringMatching(/^\d+$/) as string,
+      id: expect.any(WireInt) as WireInt,
       timestamp: expect.stringMatching(/^\d+\.\d$/) as string,
     })
     expect(batch.valid_ref_counts).toEqual({ vdi: 2n })
@@ -244,7 +245,7 @@ describe('what is told', () => {
     await api.catalog.layers.commit(commit)
     const batch = await from(api, ['VDI', 'SR'], token)
     expect(told(batch)).toEqual([`mod vdi ${vdi}`, `mod sr OpaqueRef:${api.srUuid}`])
-    expect(batch.events[0]!.snapshot).toMatchObject({ physical_utilisation: '4096' })
+    expect(batch.events[0]!.snapshot).toMatchObject({ physical_utilisation: { value: 4096 } })
   })
 })
 

@@ -93,13 +93,13 @@ describe('every class', () => {
       default_SR: `OpaqueRef:${srUuid}`,
       suspend_image_SR: 'OpaqueRef:NULL',
       ha_enabled: false,
-      ha_host_failures_to_tolerate: '0',
+      ha_host_failures_to_tolerate: { value: 0 },
     })
     const sr = asMap(await call('SR.get_record', srUuid))
     expect(sr).toMatchObject({
-      physical_size: '107374182400',
-      physical_utilisation: '7340032',
-      virtual_allocation: '3221225472',
+      physical_size: { value: 107_374_182_400 },
+      physical_utilisation: { value: 7_340_032 },
+      virtual_allocation: { value: 3_221_225_472 },
       type: 'file',
       content_type: 'user',
       shared: false,
@@ -112,7 +112,7 @@ describe('every class', () => {
       product_brand: 'diskport',
       product_version: '1.2.3',
     })
-    expect(await call('host.get_API_version_major', hostUuid)).toBe('2')
+    expect(await call('host.get_API_version_major', hostUuid)).toMatchObject({ value: 2 })
   })
 })
 

@@ -39,7 +39,38 @@ describe('JSON-RPC 2.0', () => {
     })
   })
 
-  it('writes integers and dates as strings, floats and booleans as they are', async () => {
+  it('writes integers as numbers in answers, maps and events, so that sizes compare as numbers; XML-RPC has strings', async () => {
+    const api = await createTestApi()
+    const ask = async (method: string, ...params: unknown[]) => {
+      const request = { jsonrpc: '2.0', method, params: [api.session, ...params], id: 1 }
+      return ((await send(api, request)) as { result: Record<string, unknown> }).result
+    }
+    const vdis = await Promise.all(
+      [99_614_720, '104857600'].map((size) =>
+        ask('VDI.create', { SR: api.srUuid, virtual_size: size }),
+      ),
+    )
+    const [, larger] = vdis as unknown as string[]
+    expect(await ask('VDI.get_virtual_size', larger)).toBe(104_857_600)
+    const records = (await ask('VDI.get_all_records')) as Record<string, { virtual_size: number }>
+    expect(records[larger!]!.virtual_size).toBe(104_857_600)
+    const [sm] = Object.values(await ask('SM.get_all_records')) as { features: object }[]
+    expect(sm!.features).toMatchObject({ VDI_CREATE: 1 })
+    const batch = await ask('event.from', [`VDI/${larger}`], '', 0)
+    expect(batch['events']).toMatchObject([
+      { id: expect.any(Number) as number, snapshot: { virtual_size: 104_857_600 } },
+    ])
+    expect(await ask('event.get_current_id')).toEqual(expect.any(Number))
+    const found = await ask('VDI.get_all_records_where', 'field "virtual_size" = "104857600"')
+    expect(Object.keys(found)).toEqual([larger])
+
+    const value = (text: string): string => `<param><value>${text}</value></param>`
+    const params = `${value(api.session)}${value(larger!)}`
+    const call = `<methodCall><methodName>VDI.get_virtual_size</methodName><params>${params}</params></methodCall>`
+    expect(await api.xmlRpc(call)).toContain('<name>Value</name><value>104857600</value>')
+  })
+
+  it('writes dates as strings, and integers, floats and booleans as they are', async () => {
     const api = await createTestApi()
     const task = await api.call('task.create', 'x', '')
     const record = { SR: api.srUuid, virtual_size: 1024 }
@@ -56,7 +87,7 @@ describe('JSON-RPC 2.0', () => {
       progress: 0,
     })
     expect(await read('VDI.get_record', vdi)).toMatchObject({
-      virtual_size: '1024',
+      virtual_size: 1024,
       managed: true,
       snapshot_time: '19700101T00:00:00Z',
       tags: [],

@@ -91,7 +91,7 @@ describe('SR.create', () => {
       SR: sr,
       read_only: false,
       missing: false,
-      virtual_size: '4096',
+      virtual_size: { value: 4096 },
       sm_config: { 'at-rest-format': 'raw' },
     })
     expect((await catalog.srs.list()).find(({ path }) => path === folder)).toMatchObject({
@@ -286,14 +286,14 @@ describe('VDI.introduce and VDI.forget', () => {
       'OpaqueRef:NULL',
     ]
     expect(await introduce(api, sr, other, `${uuid}.raw`, ...full)).toBe(`OpaqueRef:${other}`)
-    expect(told()).toEqual(['VDI add', 'SR mod'])
+    expect(told()).toEqual(['VDI add', 'SR mod', 'VDI mod'])
     expect(await call('VDI.get_record', other)).toMatchObject({
       name_label: 'mine',
       name_description: 'described',
       read_only: true,
       other_config: { a: 'b' },
       xenstore_data: { x: 'y' },
-      virtual_size: '4096',
+      virtual_size: { value: 4096 },
     })
     await call('SR.scan', sr)
     expect(await call('SR.get_VDIs', sr)).toEqual([`OpaqueRef:${other}`])

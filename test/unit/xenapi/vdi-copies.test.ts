@@ -12,6 +12,7 @@ import { createTestSr } from '../../support/catalogs.ts'
 import { wrapWriting } from '../../support/content.ts'
 import type { TestApi } from '../../support/xenapi.ts'
 import { asMap, createTestApi, createVdi } from '../../support/xenapi.ts'
+import { WireInt } from '../../../src/xenapi/values.ts'
 
 const NULL_REF = 'OpaqueRef:NULL'
 const uuidOf = (ref: Wire): string => (ref as string).slice('OpaqueRef:'.length)
@@ -40,10 +41,10 @@ describe('VDI.snapshot and VDI.clone', () => {
     expect(await record(snapshot)).toMatchObject({
       name_label: 'disk',
       is_a_snapshot: true,
-      read_only: true,
+      read_only: false,
       snapshot_of: vdi,
       snapshots: [ofSnapshot],
-      virtual_size: String(GiB),
+      virtual_size: { value: GiB },
     })
     expect(await record(clone)).toMatchObject({
       is_a_snapshot: false,
@@ -85,11 +86,32 @@ describe('VDI.snapshot and VDI.clone', () => {
   })
 })
 
+describe('the record of a snapshot', () => {
+  it('makes a VDI that takes an upload: it does not say read_only', async () => {
+    const { call, vdi, record } = await start()
+    const snapshot = await record(await call('VDI.snapshot', vdi))
+    const made = await call('VDI.create', snapshot)
+    expect(await record(made)).toMatchObject({ read_only: false, is_a_snapshot: false })
+    expect((await record(made))['allowed_operations']).toContain('resize')
+  })
+
+  it('of a read-only disk does not say so either, and nothing writes into it', async () => {
+    const { call, vdi, record } = await start()
+    await call('VDI.set_read_only', vdi, true)
+    const snapshot = await call('VDI.snapshot', vdi)
+    expect(await record(snapshot)).toMatchObject({ read_only: false })
+    expect((await record(snapshot))['allowed_operations']).not.toContain('resize')
+    await expect(call('VDI.copy', vdi, NULL_REF, NULL_REF, snapshot)).rejects.toMatchObject({
+      code: 'VDI_READONLY',
+    })
+  })
+})
+
 describe('VDI.copy', () => {
   it('takes null references, also left out', async () => {
     const { call, vdi, otherSr, record } = await start()
     const copy = await call('VDI.copy', vdi, otherSr)
-    expect(await record(copy)).toMatchObject({ SR: otherSr, virtual_size: String(GiB) })
+    expect(await record(copy)).toMatchObject({ SR: otherSr, virtual_size: { value: GiB } })
     const again = await call('VDI.copy', vdi, NULL_REF, NULL_REF, copy)
     expect(again).toBe(copy)
     await expect(call('VDI.copy', vdi, NULL_REF)).rejects.toMatchObject({
@@ -140,7 +162,7 @@ describe('VDI.resize', () => {
   it.each(['VDI.resize', 'VDI.resize_online'])('%s makes it larger', async (method) => {
     const { call, vdi } = await start()
     await call(method, vdi, String(2 * GiB))
-    expect(await call('VDI.get_virtual_size', vdi)).toBe(String(2 * GiB))
+    expect(await call('VDI.get_virtual_size', vdi)).toEqual(new WireInt(2 * GiB))
     await expect(call(method, vdi, GiB)).rejects.toMatchObject({ code: 'INVALID_VALUE' })
   })
 })

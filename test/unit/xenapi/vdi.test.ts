@@ -2,10 +2,11 @@
 
 import { randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { GiB, KiB, MAXIMUM_DISK_SIZE, TiB } from '../../../src/units.ts'
+import { GiB, KiB, MiB, MAXIMUM_DISK_SIZE, TiB } from '../../../src/units.ts'
 import type { WireMap } from '../../../src/xenapi/values.ts'
 import { addLayer } from '../../support/catalogs.ts'
 import { asMap, createTestApi, createVdi, MAXIMUM_VHD_SIZE } from '../../support/xenapi.ts'
+import { WireInt } from '../../../src/xenapi/values.ts'
 
 describe('VDI.create', () => {
   it('needs only a storage repository and a size', async () => {
@@ -33,8 +34,8 @@ describe('VDI.create', () => {
       SR: `OpaqueRef:${srUuid}`,
       VBDs: [],
       crash_dumps: [],
-      virtual_size: '5368709120',
-      physical_utilisation: '0',
+      virtual_size: new WireInt(5 * GiB),
+      physical_utilisation: new WireInt(0),
       type: 'user',
       sharable: false,
       read_only: false,
@@ -84,7 +85,7 @@ describe('VDI.create', () => {
       location: null,
     })
     const record = asMap(await call('VDI.get_record', ref))
-    expect(record).toMatchObject({ ...chosen, tags: ['t'], physical_utilisation: '0' })
+    expect(record).toMatchObject({ ...chosen, tags: ['t'], physical_utilisation: { value: 0 } })
     expect(record['sm_config']).toEqual({ mine: 'yes', 'at-rest-format': 'qcow2' })
   })
 
@@ -96,12 +97,12 @@ describe('VDI.create', () => {
 
   it('rounds the size up to whole sectors', async () => {
     const api = await createTestApi()
-    const sizes: string[] = []
+    const sizes: unknown[] = []
     for (const size of [1, 512, 513, MAXIMUM_DISK_SIZE]) {
       const ref = await createVdi(api, { virtual_size: size })
-      sizes.push((await api.call('VDI.get_virtual_size', ref)) as string)
+      sizes.push(await api.call('VDI.get_virtual_size', ref))
     }
-    expect(sizes).toEqual(['512', '512', '1024', String(MAXIMUM_DISK_SIZE)])
+    expect(sizes.map(String)).toEqual(['512', '512', '1024', String(MAXIMUM_DISK_SIZE)])
   })
 
   it.each([
@@ -223,7 +224,7 @@ describe('VDI.destroy', () => {
     const api = await createTestApi()
     const ref = await createVdi(api)
     await addLayer(api.catalog, ref.slice('OpaqueRef:'.length))
-    expect(await api.call('VDI.get_physical_utilisation', ref)).toBe('3145728')
+    expect(await api.call('VDI.get_physical_utilisation', ref)).toEqual(new WireInt(3 * MiB))
     expect(await api.call('VDI.destroy', ref)).toBe('')
     expect(api.collected).toEqual([api.srUuid])
     await expect(api.call('VDI.destroy', ref)).rejects.toMatchObject({

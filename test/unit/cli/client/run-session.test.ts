@@ -74,6 +74,37 @@ const runXe = async (port: number, ...args: string[]) => {
 
 const exit = { kind: 'exit', code: 0 } as const
 
+describe('what the server says', () => {
+  test('control characters are shown as such, and cannot move the cursor', async () => {
+    const evil = 'a\x1b[2Jb\x07\x9b31m\x7f\u202e\r\nnext\tline'
+    const safe = 'a\\x1b[2Jb\\x07\\x9b31m\\x7f\\u202e\\x0d\nnext\tline'
+    const server = await startServer([
+      { kind: 'print', text: evil },
+      { kind: 'printStderr', text: `${evil}\n` },
+      { kind: 'error', code: evil, params: [evil] },
+      { kind: 'debug', text: evil },
+      exit,
+    ])
+    const { out, err } = await runXe(server.port, '--debug', 'vdi-list')
+    expect(out).toBe(`${safe}\n`)
+    expect(err).toBe(
+      `${safe}\nError code: ${safe}\nError parameters: ${safe}\ndebug from server: ${safe}\n`,
+    )
+  })
+
+  test('a bar may go back to the start of its line', async () => {
+    const server = await startServer([{ kind: 'printStderr', text: '\r[*] 50%\r' }, exit])
+    expect((await runXe(server.port, 'vdi-import')).err).toBe('\r[*] 50%\\x0d')
+  })
+
+  test('a file name that it asks for is not believed, nor printed as it is', async () => {
+    const load = { kind: 'load', fileName: '/etc/\x1b[8mpasswd' } as const
+    const server = await startServer([load, exit])
+    const { err } = await runXe(server.port, 'vdi-import')
+    expect(err).toContain('the file /etc/\\x1b[8mpasswd')
+  })
+})
+
 describe('what the server asks for', () => {
   test.each([
     { kind: 'httpGet', fileName: '/tmp/other', url: '/x' },

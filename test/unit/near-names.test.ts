@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { nearest } from '../../../src/xenapi/near-names.ts'
+import { nearest } from '../../src/near-names.ts'
 
 const known = ['vdi', 'base', 'format', 'session_id', 'task_id', 'sr_uuid', 'replace']
 

@@ -1,0 +1,58 @@
+// What administrators ask of a VDI beside its content: to be looked at again, to be unlocked; and how NBD reaches it.
+
+import { toRef } from '../../catalog/refs.ts'
+import { METADATA_ONLY } from '../../catalog/schema.ts'
+import type { VdiRow } from '../../catalog/vdis.ts'
+import { AppError } from '../../errors.ts'
+import type { XenApiContext } from '../context.ts'
+import type { SessionMethod } from '../method.ts'
+import { defineMethod, parameter } from '../method.ts'
+import { requireObject } from '../refs.ts'
+import { refTo, voidType, wire } from '../values.ts'
+
+const requireVdi = async ({ catalog }: XenApiContext, uuid: string): Promise<VdiRow> =>
+  requireObject('VDI', uuid, await catalog.vdis.get(uuid))
+
+export const vdiUpkeepMethods: readonly SessionMethod[] = [
+  defineMethod({
+    name: 'VDI.update',
+    role: 'vm-admin',
+    isAsync: true,
+    parameters: { vdi: parameter(refTo('VDI')) },
+    result: voidType,
+    async run({ context }, { vdi: uuid }) {
+      const vdi = await requireVdi(context, uuid)
+      if (vdi.type === METADATA_ONLY) return
+      // Opening follows files that others have changed, and says where one cannot be read.
+      const { disk } = await context.transfer.storage.openVdi(vdi)
+      await disk.close()
+    },
+  }),
+  defineMethod({
+    name: 'VDI.force_unlock',
+    role: 'vm-admin',
+    isAsync: true,
+    parameters: { vdi: parameter(refTo('VDI')) },
+    result: voidType,
+    async run({ context }, { vdi }) {
+      await requireVdi(context, vdi)
+      // As in XenServer: a transfer that holds a VDI is stopped by its task.
+      throw new AppError('MESSAGE_DEPRECATED', [])
+    },
+  }),
+  defineMethod({
+    name: 'VDI.get_nbd_info',
+    role: 'vm-admin',
+    parameters: { self: parameter(refTo('VDI')) },
+    result: wire('vdi_nbd_server_info set'),
+    async run({ context }, { self }) {
+      const { type } = await requireVdi(context, self)
+      if (type === METADATA_ONLY) {
+        const message = `The VDI ${self} keeps only what has changed, there is no content to read`
+        throw new AppError('VDI_INCOMPATIBLE_TYPE', [toRef(self), type], { message })
+      }
+      // No network of XenServer's carries NBD here.
+      return []
+    },
+  }),
+]
