@@ -21,6 +21,7 @@ import type { TransferContext } from './context.ts'
 import { requireData } from '../store/require-data.ts'
 import { findSr, findVdi, requireWritable, requireWritableSr } from './find.ts'
 import { writeContent, writeLayer } from './write-layer.ts'
+import { requireForm, requireNoForm } from './require-form.ts'
 import type { TaskHandle } from './with-task.ts'
 
 /** How much larger than the VDI an image may be if nothing but zeros lies there: rounding by the sender. */
@@ -34,8 +35,8 @@ export interface ImportRequest {
   /** The VDI to write into, or the storage repository to make one in. */
   readonly target:
     { readonly vdiUuid: string } | { readonly srUuid: string; readonly nameLabel: string }
-  /** As the client wrote it. */
-  readonly formatName: string
+  /** As the client wrote it; absent where it said nothing, which means raw. */
+  readonly formatName?: string
   /** Starts from an empty disk; else what the image does not hold stays as it is. */
   readonly replace: boolean
   /** Raw content comes in XenServer's own chunks; the other formats are plain all the same. */
@@ -80,7 +81,7 @@ export const importVdi = (
   upload: Upload,
 ): Promise<string | undefined> =>
   context.transfers.run(task.ref, async (signal) => {
-    const format = requireFormat(request.formatName)
+    const format = requireFormat(request.formatName ?? 'raw')
     const { target } = request
     const buffers = createBufferPool(pieceCount, pieceSize)
     const importing = { context, request, task, upload, format, buffers, signal }
@@ -192,7 +193,7 @@ const openStream = ({ upload, signal }: Importing): ForwardReader =>
   createForwardReader(upload.accept(), signal)
 
 /** Reads the header, and checks what can be checked of the image before anything is written. */
-const decode = (
+const decode = async (
   { format, request, context, upload, buffers, signal }: Importing,
   stream: ForwardReader,
   srUuid: string,
@@ -207,9 +208,15 @@ const decode = (
     ...(diskSize === undefined ? {} : { diskSize }),
     signal,
   }
-  return format.name === 'raw' && request.chunked
-    ? decodeChunks(stream, decoding)
-    : format.decode(stream, decoding)
+  const { formatName, chunked } = request
+  await requireForm(stream, { format: formatName === undefined ? undefined : format.name, chunked })
+  const decoded =
+    format.name === 'raw' && chunked
+      ? await decodeChunks(stream, decoding)
+      : await format.decode(stream, decoding)
+  if (formatName !== undefined) return decoded
+  const { virtualSize } = decoded
+  return { ...decoded, writes: () => requireNoForm(decoded.writes(), { virtualSize, chunked }) }
 }
 
 /** @throws AppError VDI_TOO_SMALL for an image that is larger by more than rounding */

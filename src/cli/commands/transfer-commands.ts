@@ -53,9 +53,16 @@ const transfer = async (
 ): Promise<void> => {
   const { params, session, client } = context
   const vdi = await refOf(context, 'VDI', params.required('uuid'))
-  const format = params.optional('format') ?? 'raw'
+  // Without one the server takes raw, and refuses what plainly is something else.
+  const format = params.optional('format')
   await trackTransfer(context, kind === 'httpGet' ? 'VDI export' : 'VDI import', (task) => {
-    const query = { session_id: session, task_id: task, vdi, format, ...(base && { base }) }
+    const query = {
+      session_id: session,
+      task_id: task,
+      vdi,
+      ...(format !== undefined && { format }),
+      ...(base !== undefined && { base }),
+    }
     const url = `${path}?${new URLSearchParams(query).toString()}`
     client.send({ kind, fileName, url } satisfies Message)
   })
