@@ -100,12 +100,3 @@ export const toAppError = (error: unknown): AppError => {
 /** An error of the operating system, with its `code` such as ENOENT. */
 export const isNodeError = (error: unknown): error is NodeJS.ErrnoException =>
   error instanceof Error && typeof (error as NodeJS.ErrnoException).code === 'string'
-
-/** A format name that diskport does not know: XenAPI's INTERNAL_ERROR, but the client's mistake. */
-export class UnknownFormatError extends AppError {
-  constructor(name: string, known: readonly string[]) {
-    super('INTERNAL_ERROR', [`Unknown format ${name}`], {
-      message: `Unknown format ${name}: ${known.join(', ')} are known`,
-    })
-  }
-}

@@ -37,14 +37,14 @@ const image = (name: string, driver: string, extension: string, test: Test): Kno
 /** @param command writes to its standard output what was compressed */
 const compressed = (tool: string, command: string, test: Test): KnownForm => ({
   name: `compressed with ${tool}`,
-  advice: `decompress it first (${command} | curl -T - …)`,
+  advice: `decompress it first (${command} | curl -T - URL)`,
   test,
 })
 
 /** @param command writes an entry to its standard output */
 const archive = (name: string, command: string, test: Test): KnownForm => ({
   name,
-  advice: `extract the disk first (${command} | curl -T - …)`,
+  advice: `extract the disk first (${command} | curl -T - URL)`,
   test,
 })
 

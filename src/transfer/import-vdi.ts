@@ -21,7 +21,8 @@ import type { TransferContext } from './context.ts'
 import { requireData } from '../store/require-data.ts'
 import { findSr, findVdi, requireWritable, requireWritableSr } from './find.ts'
 import { writeContent, writeLayer } from './write-layer.ts'
-import { requireForm, requireNoForm } from './require-form.ts'
+import type { FormCheck } from './require-form.ts'
+import { createFormCheck, requireNoForm } from './require-form.ts'
 import type { TaskHandle } from './with-task.ts'
 
 /** How much larger than the VDI an image may be if nothing but zeros lies there: rounding by the sender. */
@@ -71,7 +72,7 @@ export interface Upload {
 /**
  * Runs an import as one transfer. On a throw the VDI is as it was and nothing is left behind.
  * @returns the uuid of the VDI; undefined where an upload without a byte made none
- * @throws AppError HANDLE_INVALID, UnknownFormatError, OTHER_OPERATION_IN_PROGRESS, VDI_READONLY, VDI_INCOMPATIBLE_TYPE,
+ * @throws AppError HANDLE_INVALID, VALUE_NOT_SUPPORTED, OTHER_OPERATION_IN_PROGRESS, VDI_READONLY, VDI_INCOMPATIBLE_TYPE,
  *   SR_OPERATION_NOT_SUPPORTED, SR_NOT_ATTACHED, VDI_TOO_SMALL, IMPORT_ERROR_GENERIC, VDI_IO_ERROR, SR_FULL, TOO_BUSY, TASK_CANCELLED
  */
 export const importVdi = (
@@ -81,14 +82,20 @@ export const importVdi = (
   upload: Upload,
 ): Promise<string | undefined> =>
   context.transfers.run(task.ref, async (signal) => {
-    const format = requireFormat(request.formatName ?? 'raw')
-    const { target } = request
+    const { target, formatName, chunked } = request
+    const format = requireFormat(formatName ?? 'raw')
+    const form = createFormCheck({
+      format: formatName === undefined ? undefined : format.name,
+      chunked,
+    })
     const buffers = createBufferPool(pieceCount, pieceSize)
-    const importing = { context, request, task, upload, format, buffers, signal }
+    const importing = { context, request, task, upload, format, form, buffers, signal }
     try {
       return await ('vdiUuid' in target
         ? importInto(importing, target.vdiUuid)
         : importNew(importing, target.srUuid, target.nameLabel))
+    } catch (error) {
+      throw form.explain(error)
     } finally {
       buffers.close()
     }
@@ -100,6 +107,7 @@ interface Importing {
   readonly task: TaskHandle
   readonly upload: Upload
   readonly format: ImageFormat
+  readonly form: FormCheck
   readonly buffers: BufferPool
   readonly signal: AbortSignal
 }
@@ -194,7 +202,7 @@ const openStream = ({ upload, signal }: Importing): ForwardReader =>
 
 /** Reads the header, and checks what can be checked of the image before anything is written. */
 const decode = async (
-  { format, request, context, upload, buffers, signal }: Importing,
+  { format, form, request, context, upload, buffers, signal }: Importing,
   stream: ForwardReader,
   srUuid: string,
   diskSize?: number,
@@ -209,7 +217,7 @@ const decode = async (
     signal,
   }
   const { formatName, chunked } = request
-  await requireForm(stream, { format: formatName === undefined ? undefined : format.name, chunked })
+  await form.requireForm(stream)
   const decoded =
     format.name === 'raw' && chunked
       ? await decodeChunks(stream, decoding)

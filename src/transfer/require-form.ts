@@ -2,7 +2,7 @@
 // made of it. Never takes one format for another: what is said is done, or refused by name.
 
 import type { DiskWrite } from '../disk/disk.ts'
-import { imageError } from '../errors.ts'
+import { AppError, imageError } from '../errors.ts'
 import type { FormatName } from '../formats/format.ts'
 import { MAGIC } from '../formats/qcow2/constants.ts'
 import { CHUNK_HEADER_LENGTH } from '../formats/raw/decode-chunks.ts'
@@ -26,28 +26,55 @@ export interface Claim {
   readonly chunked: boolean
 }
 
-/**
- * Looks at the first bytes, which stay to be read.
- * @throws AppError IMPORT_ERROR_GENERIC that names the form and what to do: any known form where no format was
- *   given; what cannot be of the one that was. `raw` takes everything, and what a fixed VHD is shows at its end only.
- */
-export const requireForm = async (stream: ForwardReader, claim: Claim): Promise<void> => {
-  const { format, chunked } = claim
-  if (format === 'vhd' || format === 'qcow2') await requireNoMistake(stream, format)
-  else if (chunked) await requireChunks(stream, format)
-  else if (format === undefined) refuseForm(recogniseForm(await stream.peek(FORM_LENGTH)))
+export interface FormCheck {
+  /**
+   * Looks at the first bytes, which stay to be read.
+   * @throws AppError IMPORT_ERROR_GENERIC that names the form and what to do: any known form where no format was
+   *   given; what cannot be of the one that was. `raw` takes everything.
+   */
+  requireForm(stream: ForwardReader): Promise<void>
+
+  /** The error, or, where what failed looked like another form from the start, one that names it. */
+  explain(error: unknown): unknown
 }
 
-const requireNoMistake = async (stream: ForwardReader, format: 'vhd' | 'qcow2'): Promise<void> => {
-  const start = await stream.peek(FORM_LENGTH)
-  const mistake = describeMistake(start, format)
-  // In a fixed VHD the guest's bytes come first, whatever they look like: only what has no sector is certain.
-  if (format === 'vhd' && start.length === FORM_LENGTH) return
-  if (mistake !== undefined) throw imageError(`Cannot decode ${format}`, mistake)
-  if (format === 'qcow2' && !isQcow2(start)) {
-    const found = `this is no qcow2 image, it starts with ${firstBytes(start)}`
-    throw imageError('Cannot decode qcow2', `${found}: for a raw disk say format=raw`)
+export const createFormCheck = ({ format, chunked }: Claim): FormCheck => {
+  // In a fixed VHD the guest's bytes come first, whatever they look like: only a failure shows that it is none.
+  let doubt: string | undefined
+  return {
+    async requireForm(stream) {
+      if (format === 'vhd') {
+        const start = await stream.peek(FORM_LENGTH)
+        if (isContainer(recogniseForm(start))) doubt = describeMistake(start, 'vhd')
+        if (start.length < SECTOR_SIZE) refuse('Cannot decode vhd', doubt)
+      } else if (format === 'qcow2') {
+        requireQcow2(await stream.peek(FORM_LENGTH))
+      } else if (chunked) await requireChunks(stream, format)
+      else if (format === undefined) refuseForm(recogniseForm(await stream.peek(FORM_LENGTH)))
+    },
+    explain(error) {
+      const isOfForm =
+        error instanceof AppError &&
+        (error.code === 'IMPORT_ERROR_GENERIC' || error.code === 'VDI_TOO_SMALL')
+      return isOfForm && doubt !== undefined ? imageError('Cannot decode vhd', doubt) : error
+    },
   }
+}
+
+/** Whether a disk does not usually begin so: not with a boot sector, nor as an encrypted one. */
+const isContainer = (form: Form | undefined): boolean =>
+  form !== undefined && (form.format ?? form.advice) !== undefined
+
+const refuse = (what: string, found: string | undefined): void => {
+  if (found !== undefined) throw imageError(what, found)
+}
+
+const requireQcow2 = (start: Uint8Array): void => {
+  const what = 'Cannot decode qcow2'
+  refuse(what, describeMistake(start, 'qcow2'))
+  if (isQcow2(start)) return
+  const found = `this is no qcow2 image, it starts with ${firstBytes(start)}`
+  throw imageError(what, `${found}: for a raw disk say format=raw`)
 }
 
 /** As far as it goes: what is shorter than the signature may be the beginning of one. */

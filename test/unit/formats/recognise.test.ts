@@ -58,7 +58,7 @@ describe('what an upload is, by its first bytes', () => {
     [
       'gzip',
       startOf('\x1f\x8b\x08\0'),
-      /^compressed with gzip: decompress it first \(gzip -dc disk.gz \| curl -T - …\), or say format=raw/,
+      /^compressed with gzip: decompress it first \(gzip -dc disk.gz \| curl -T - URL\), or say format=raw/,
     ],
     ['xz', startOf('\xfd7zXZ\0\0\x04'), /^compressed with xz: /],
     ['zstd', startOf('\x28\xb5\x2f\xfd\x04'), /^compressed with zstd: /],
@@ -130,7 +130,7 @@ describe('a wrong format', () => {
     [
       'qcow2',
       startOf('\x1f\x8b\x08'),
-      'this is compressed with gzip: decompress it first (gzip -dc disk.gz | curl -T - …)',
+      'this is compressed with gzip: decompress it first (gzip -dc disk.gz | curl -T - URL)',
     ],
     ['qcow2', startOf('\x55\xaa', 510), 'this is a raw disk, with a boot sector: say format=raw'],
     ['qcow2', startOf('?'), undefined],
