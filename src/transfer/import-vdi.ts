@@ -21,6 +21,7 @@ import type { TransferContext } from './context.ts'
 import { requireData } from '../store/require-data.ts'
 import { findSr, findVdi, requireWritable, requireWritableSr } from './find.ts'
 import { writeContent, writeLayer } from './write-layer.ts'
+import { requireBase } from './require-base.ts'
 import type { FormCheck } from './require-form.ts'
 import { createFormCheck, requireNoForm } from './require-form.ts'
 import type { TaskHandle } from './with-task.ts'
@@ -135,6 +136,7 @@ const importInto = async (importing: Importing, vdiUuid: string): Promise<string
     if (await stream.atEnd()) return vdiUuid
     const decoded = await decode(importing, stream, vdi.srUuid, vdi.virtualSize)
     requireFits(decoded.virtualSize, vdi)
+    await requireBase(context, vdi, { format: format.name, replace: request.replace, decoded })
     const holdsAll = format.name === 'raw' && !decoded.isDelta
     const isWhole = holdsAll && decoded.virtualSize >= vdi.virtualSize
     const keepsContent = !request.replace && !isWhole

@@ -2,6 +2,7 @@
 // model shows afterwards. A step chooses by index modulo, so that any part of a list of steps can run.
 
 import fc from 'fast-check'
+import { expect } from 'vitest'
 import type { Disk } from '../../src/disk/disk.ts'
 import { rangeWithin } from '../../src/disk/disk.ts'
 import type { ExtentKind } from '../../src/disk/extents.ts'
@@ -264,9 +265,17 @@ const exportDelta = stepOf(
       const alike = targets.filter(({ bytes }) => Buffer.compare(bytes, base.bytes) === 0)
       const target = pick(alike.length > 0 ? alike : targets, into)
       const place = { vdiUuid: uuidOf(target) }
+      const holdsNothing = async (vdi: ModelVdi): Promise<boolean> =>
+        (await context.catalog.vdis.get(uuidOf(vdi)))!.layerUuid === null
       const imported = { target: place, formatName, replace: false, chunked: false }
+      const act = () => importVdi(context, imported, noTask, upload(image, chunk))
+      const isMarked = formatName === 'vhd' || options.delta === 'compact'
+      if (isMarked && (await holdsNothing(target)) && !(await holdsNothing(base))) {
+        await expect(act()).rejects.toThrow('import its base first')
+        return undefined
+      }
       return {
-        act: () => importVdi(context, imported, noTask, upload(image, chunk)),
+        act,
         after: changed(vdis, target.name, { bytes: overlaid(target.bytes, held) }),
       }
     },

@@ -3,12 +3,10 @@
 
 import { clipWrites } from '../../disk/clip-writes.ts'
 import type { DiskWrite } from '../../disk/disk.ts'
-import type { AppError } from '../../errors.ts'
 import { imageError } from '../../errors.ts'
 import type { ForwardReader } from '../../image/forward-reader.ts'
 import { alignDown, formatBytes, MiB, SECTOR_SIZE } from '../../units.ts'
 import type { DecodeContext, DecodedImage } from '../format.ts'
-import { describeMistake } from '../recognise.ts'
 import { requireVirtualSize } from '../virtual-size.ts'
 import { diskTypes, FOOTER_SIZE, MAXIMUM_VHD_SIZE } from './constants.ts'
 import { closingFooterSize, firstBytes, tryParseFooter, virtualSizeOf } from './footer.ts'
@@ -36,8 +34,8 @@ export const decodeFixed = async (
     }
   }
   if (diskSize === undefined) {
-    throw notVhd(
-      first,
+    throw imageError(
+      what,
       `the stream starts with ${firstBytes(first)}, no footer: it can only be a fixed VHD, which needs a Content-Length or a VDI that tells its size`,
     )
   }
@@ -53,8 +51,8 @@ export const decodeFixed = async (
 const announcedSize = (streamLength: number, first: Uint8Array): number => {
   const size = streamLength - closingFooterSize(streamLength)
   if (size % SECTOR_SIZE !== 0 || size < SECTOR_SIZE) {
-    throw notVhd(
-      first,
+    throw imageError(
+      what,
       `this is no VHD: it starts with ${firstBytes(first)}, no footer, and ${streamLength} bytes are not a fixed disk and a footer`,
     )
   }
@@ -140,12 +138,8 @@ const requireFixedFooter = (bytes: Uint8Array, size: number, first: Uint8Array):
   )
 }
 
-const notFixed = (footer: Uint8Array, first: Uint8Array): AppError =>
-  notVhd(
-    first,
+const notFixed = (footer: Uint8Array, first: Uint8Array): Error =>
+  imageError(
+    what,
     `this is no VHD: it starts with ${firstBytes(first)} and its last 512 bytes with ${firstBytes(footer)}, neither is a footer; for a raw disk say format=raw`,
   )
-
-/** Names what it is instead; `found` where that cannot be told. */
-const notVhd = (first: Uint8Array, found: string): AppError =>
-  imageError(what, describeMistake(first, 'vhd') ?? found)
