@@ -17,6 +17,7 @@ import { createBufferPool } from '../image/buffer-pool.ts'
 import type { ForwardReader } from '../image/forward-reader.ts'
 import { createForwardReader } from '../image/forward-reader.ts'
 import { formatBytes, MiB } from '../units.ts'
+import { requireDefaultAllows } from './at-rest-format.ts'
 import type { TransferContext } from './context.ts'
 import { requireData } from '../store/require-data.ts'
 import { findSr, findVdi, requireWritable, requireWritableSr } from './find.ts'
@@ -170,6 +171,7 @@ const importNew = async (
       `Cannot make a VDI from this ${format.name}: ${found}`,
     ])
   }
+  requireDefaultAllows(decoded.virtualSize, sr)
   const vdi = {
     uuid: randomUUID(),
     srUuid,
@@ -232,8 +234,8 @@ const decode = async (
 /** @throws AppError VDI_TOO_SMALL for an image that is larger by more than rounding */
 const requireFits = (virtualSize: number, vdi: VdiRow): void => {
   if (virtualSize <= vdi.virtualSize + maximumRounding) return
-  const found = `The image holds a disk of ${formatBytes(virtualSize)}`
-  const message = `${found}, the VDI ${vdi.uuid} has ${formatBytes(vdi.virtualSize)}`
+  const found = `The image holds a disk of ${formatBytes(virtualSize, vdi.virtualSize)}`
+  const message = `${found}, the VDI ${vdi.uuid} has ${formatBytes(vdi.virtualSize, virtualSize)}`
   throw new AppError('VDI_TOO_SMALL', [vdi.uuid, String(virtualSize)], { message })
 }
 

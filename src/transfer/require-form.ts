@@ -2,7 +2,7 @@
 // made of it. Never takes one format for another: what is said is done, or refused by name.
 
 import type { DiskWrite } from '../disk/disk.ts'
-import { AppError, imageError } from '../errors.ts'
+import { AppError, imageError, incompleteUpload, PastEndError } from '../errors.ts'
 import type { FormatName } from '../formats/format.ts'
 import { MAGIC } from '../formats/qcow2/constants.ts'
 import { CHUNK_HEADER_LENGTH } from '../formats/raw/decode-chunks.ts'
@@ -34,7 +34,10 @@ export interface FormCheck {
    */
   requireForm(stream: ForwardReader): Promise<void>
 
-  /** The error, or, where what failed looked like another form from the start, one that names it. */
+  /**
+   * The error, or one that says what the upload is or lacks: where what failed looked like another form from the
+   * start, and where its tables name what did not come.
+   */
   explain(error: unknown): unknown
 }
 
@@ -56,7 +59,8 @@ export const createFormCheck = ({ format, chunked }: Claim): FormCheck => {
       const isOfForm =
         error instanceof AppError &&
         (error.code === 'IMPORT_ERROR_GENERIC' || error.code === 'VDI_TOO_SMALL')
-      return isOfForm && doubt !== undefined ? imageError('Cannot decode vhd', doubt) : error
+      if (isOfForm && doubt !== undefined) return imageError('Cannot decode vhd', doubt)
+      return error instanceof PastEndError ? incompleteUpload(error.message) : error
     },
   }
 }

@@ -134,7 +134,7 @@ const requireFixedFooter = (bytes: Uint8Array, size: number, first: Uint8Array):
   if (footer.currentSize === size || virtualSizeOf(footer, what) === size) return
   throw imageError(
     what,
-    `the closing footer is of a disk of ${formatBytes(footer.currentSize)}, ${formatBytes(size)} came before it`,
+    `the closing footer is of a disk of ${formatBytes(footer.currentSize, size)}, ${formatBytes(size, footer.currentSize)} came before it`,
   )
 }
 

@@ -2,6 +2,7 @@
 
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
+import type { ImageFormat } from '../../../src/formats/format.ts'
 import { qcow2 } from '../../../src/formats/qcow2/qcow2.ts'
 import { vhd } from '../../../src/formats/vhd/vhd.ts'
 import { MiB } from '../../../src/units.ts'
@@ -19,7 +20,7 @@ const pattern = (): Buffer => {
 const identity = { uuid: '0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0', timestamp: new Date(1e12) }
 
 const imageOf = async (
-  format: typeof vhd | typeof qcow2,
+  format: ImageFormat,
   options: { subformat?: 'fixed' } = {},
 ): Promise<Buffer> =>
   Buffer.from(
@@ -155,6 +156,50 @@ describe('without a format', () => {
     expect(await send(`vdi=${vdi}`, body)).toMatch(/^HTTP\/1\.1 200 /)
     expectSameBytes((await read(vdi)).subarray(0, body.length), body)
     expect(await send(`sr_uuid=${srUuid}`, body)).toMatch(/^HTTP\/1\.1 200 /)
+  })
+})
+
+describe('an image that was cut', () => {
+  test.each([
+    ['vhd', () => imageOf(vhd)],
+    ['qcow2', () => imageOf(qcow2)],
+  ] as const)('%s: VDI_IO_ERROR, whatever tells where the body ends', async (format, makeBody) => {
+    const { connect, createVdi, createTask, ended, catalog } = await start()
+    const image = await makeBody()
+    for (const length of [400, 1500, 66_000, image.length >> 1, image.length - 70_000]) {
+      const cut = image.subarray(0, length)
+      const framings: [string, Buffer][] = [
+        [`content-length: ${length}\r\n`, cut],
+        [`content-length: ${image.length}\r\n`, cut],
+        ['content-length: 1125899906842624\r\n', cut],
+        [
+          'transfer-encoding: chunked\r\n',
+          Buffer.concat([
+            Buffer.from(`${length.toString(16)}\r\n`),
+            cut,
+            Buffer.from('\r\n0\r\n\r\n'),
+          ]),
+        ],
+        ['', cut],
+      ]
+      for (const [headers, body] of framings) {
+        const [vdi, task] = [await createVdi(size), await createTask()]
+        const client = await connect()
+        client.send(put(`vdi=${vdi}&task_id=${task}&format=${format}`, headers))
+        client.socket.end(body)
+        const { status, errorInfo } = await ended(task)
+        expect([length, headers, status, errorInfo[0]]).toEqual([
+          length,
+          headers,
+          'failure',
+          'VDI_IO_ERROR',
+        ])
+        expect(errorInfo[1]).toMatch(
+          /the upload is incomplete: send all of the image$|^Cannot read the upload: the connection (broke|ended) after \d+/,
+        )
+        expect((await catalog.vdis.get(vdi))!.layerUuid).toBeNull()
+      }
+    }
   })
 })
 
