@@ -5,7 +5,7 @@ export const tarHeader = (name: string, { magic = 'ustar\x0000' } = {}): Buffer 
   const header = Buffer.alloc(512)
   header.write(name)
   header.write('0000644\0' + '0000000\0'.repeat(2), 100)
-  header.write('00000001000\0' + '00000000000\0', 124)
+  header.write('00000001000\x0000000000000\0', 124)
   header.write(' '.repeat(8), 148)
   header.write('0', 156)
   header.write(magic, 257)

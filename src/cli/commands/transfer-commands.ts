@@ -9,6 +9,8 @@ import { refOf } from './command.ts'
 
 const formats = `format is one of ${formatNames.join(', ')}; raw unless told.`
 
+const importFormats = `${formats} Without it, a file that plainly is no raw disk is refused.`
+
 export const transferCommands: readonly Command[] = [
   {
     name: 'vdi-export',
@@ -29,7 +31,7 @@ export const transferCommands: readonly Command[] = [
   },
   {
     name: 'vdi-import',
-    help: `Imports a file into a VDI, whose other blocks stay as they are; filename=- is the standard input. ${formats} --progress shows how far it is.`,
+    help: `Imports a file into a VDI, whose other blocks stay as they are; filename=- is the standard input. ${importFormats} --progress shows how far it is.`,
     required: ['uuid', 'filename'],
     optional: ['format', 'progress'],
     isCommon: true,
