@@ -1,7 +1,7 @@
 // AppError → HTTP: the one table of statuses, and the short text (or JSON) that a person reads.
 
 import type { ErrorCode } from '../src/errors.ts'
-import { AppError, UnknownFormatError } from '../src/errors.ts'
+import { AppError } from '../src/errors.ts'
 import type { Logger } from '../src/log.ts'
 import { PreconditionFailedError } from './preconditions.ts'
 
@@ -79,9 +79,10 @@ export const errorReply = (
     headers['etag'] = error.etag
   }
   if (status === 503) headers['retry-after'] = String(retryAfter)
-  const text = params.length === 0 ? code : `${code} [${params.join(', ')}]`
-  // Where the only parameter is the sentence itself, it is not said twice.
-  const said = params.length === 1 && params[0] === message ? code : text
+  // A sentence among the parameters ends the message: it is not said twice.
+  const isSaid = (param: string): boolean => param.includes(' ') && message.endsWith(param)
+  const names = params.filter((param) => param !== message && !isSaid(param))
+  const said = names.length === 0 ? code : `${code} [${names.join(', ')}]`
   const body = asJson ? JSON.stringify({ code, params, message }) : `${said}: ${message}`
   return { status, reason: code, headers, body: `${body}\n` }
 }
@@ -121,7 +122,6 @@ export class UnsatisfiableRangeError extends AppError {
 }
 
 const statusOf = (error: AppError, ioErrorStatus: number): number => {
-  if (error instanceof UnknownFormatError) return 404
   if (error instanceof LengthRequiredError) return 411
   if (error instanceof UnsatisfiableRangeError) return 416
   if (error instanceof MethodNotAllowedError) return 405

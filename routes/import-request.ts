@@ -70,17 +70,20 @@ export const hasTask = (request: RequestFacts): boolean =>
 export const isSurprise = ({ code }: AppError): boolean =>
   code === 'VDI_TOO_SMALL' || code === 'OTHER_OPERATION_IN_PROGRESS' || code === 'TOO_BUSY'
 
-const readRequest = (parameters: Parameters, { headers }: RequestFacts): ImportRequest => ({
-  target: readTarget(parameters),
-  formatName: parameters('format') ?? 'raw',
-  replace: readFlag(parameters, 'replace'),
-  chunked: readFlag(parameters, 'chunked'),
-  ...(hasConditions(headers) && {
-    requireConditions: (vdi: VdiRow | undefined) => {
-      checkPreconditions('PUT', headers, vdi && contentValidators(vdi))
-    },
-  }),
-})
+const readRequest = (parameters: Parameters, { headers }: RequestFacts): ImportRequest => {
+  const formatName = parameters('format')
+  return {
+    target: readTarget(parameters),
+    ...(formatName !== undefined && { formatName }),
+    replace: readFlag(parameters, 'replace'),
+    chunked: readFlag(parameters, 'chunked'),
+    ...(hasConditions(headers) && {
+      requireConditions: (vdi: VdiRow | undefined) => {
+        checkPreconditions('PUT', headers, vdi && contentValidators(vdi))
+      },
+    }),
+  }
+}
 
 const readTarget = (parameters: Parameters): ImportRequest['target'] => {
   if (parameters('vdi') !== undefined) {

@@ -85,9 +85,27 @@ export class AppError extends Error {
 export const imageError = (what: string, found: string): AppError =>
   new AppError('IMPORT_ERROR_GENERIC', [`${what}: ${found}`])
 
-/** Bytes that should have been there and were not: a cut stream, a short file. */
+/**
+ * An image that names bytes after its end: cut short, or damaged. An import calls it an incomplete upload, as where a
+ * stream of unknown length ends before these bytes.
+ */
+export class PastEndError extends AppError {
+  /** @param what, found as for imageError */
+  constructor(what: string, found: string) {
+    super('IMPORT_ERROR_GENERIC', [`${what}: ${found}`])
+  }
+}
+
+/**
+ * An upload that ended before what it holds did. The code is XenAPI's only one for it; the sentence says that the
+ * upload is at fault, and not the storage.
+ */
+export const incompleteUpload = (found: string): AppError =>
+  new AppError('VDI_IO_ERROR', [`${found}; the upload is incomplete: send all of the image`])
+
+/** As incompleteUpload, of a stream. @param what, found as for imageError */
 export const cutShort = (what: string, found: string): AppError =>
-  new AppError('VDI_IO_ERROR', [`${what}: ${found}`])
+  incompleteUpload(`${what}: ${found}`)
 
 /** Any thrown value as an AppError: what is not one already becomes INTERNAL_ERROR. */
 export const toAppError = (error: unknown): AppError => {
@@ -103,12 +121,3 @@ export const toAppError = (error: unknown): AppError => {
 /** An error of the operating system, with its `code` such as ENOENT. */
 export const isNodeError = (error: unknown): error is NodeJS.ErrnoException =>
   error instanceof Error && typeof (error as NodeJS.ErrnoException).code === 'string'
-
-/** A format name that diskport does not know: XenAPI's INTERNAL_ERROR, but the client's mistake. */
-export class UnknownFormatError extends AppError {
-  constructor(name: string, known: readonly string[]) {
-    super('INTERNAL_ERROR', [`Unknown format ${name}`], {
-      message: `Unknown format ${name}: ${known.join(', ')} are known`,
-    })
-  }
-}

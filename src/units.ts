@@ -20,8 +20,22 @@ export const alignUp = (value: number, unit: number): number => alignDown(value 
 /** How many units of `unit` bytes cover `value` bytes. */
 export const unitsFor = (value: number, unit: number): number => Math.ceil(value / unit)
 
-/** A size for people, in bytes and, from 1 KiB up, in the largest unit that fits: `4096 bytes (4 KiB)`. */
-export const formatBytes = (bytes: number): string => {
+/**
+ * A size for people, in bytes and, from 1 KiB up, in the largest unit that fits: `4096 bytes (4 KiB)`.
+ * @param beside another size in the same sentence: no unit is said where rounding would make the two look alike
+ */
+export const formatBytes = (bytes: number, beside = bytes): string => {
+  const { value, name } = inUnits(bytes)
+  if (name === undefined) return `${bytes} bytes`
+  if (Number.isInteger(value)) return `${bytes} bytes (${value} ${name})`
+  const rounded = `${value.toFixed(1)} ${name}`
+  const other = inUnits(beside)
+  const isAlike = beside !== bytes && `${other.value.toFixed(1)} ${other.name}` === rounded
+  return isAlike ? `${bytes} bytes` : `${bytes} bytes (${rounded})`
+}
+
+/** `name` is undefined below 1 KiB. */
+const inUnits = (bytes: number): { value: number; name: string | undefined } => {
   const names = ['KiB', 'MiB', 'GiB', 'TiB']
   let value = bytes
   let name: string | undefined
@@ -29,6 +43,5 @@ export const formatBytes = (bytes: number): string => {
     value /= 1024
     name = names.shift()
   }
-  const rounded = Number.isInteger(value) ? String(value) : value.toFixed(1)
-  return name === undefined ? `${bytes} bytes` : `${bytes} bytes (${rounded} ${name})`
+  return { value, name }
 }

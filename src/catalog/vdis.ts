@@ -157,7 +157,7 @@ const inOrder = (db: Queries) =>
   db.selectFrom('vdis').selectAll().orderBy('createdAt').orderBy('uuid')
 
 const wouldShrink = ({ uuid, virtualSize }: VdiRow, asked: number): AppError => {
-  const found = `it has ${formatBytes(virtualSize)}, ${formatBytes(asked)} were asked for`
+  const found = `it has ${formatBytes(virtualSize, asked)}, ${formatBytes(asked, virtualSize)} were asked for`
   const message = `VDI Invalid size: the VDI ${uuid} cannot be made smaller: ${found}`
   return new AppError('INVALID_VALUE', ['size', String(asked)], { message })
 }

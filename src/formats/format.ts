@@ -85,6 +85,8 @@ export interface DecodedImage {
   readonly virtualSize: number
   /** True where unallocated blocks mean "as it was" by the image's own word: VHD differencing, QCOW2 with a backing name. */
   readonly isDelta: boolean
+  /** What a delta calls that on which it lies: a uuid, or any name. The image's word; opened by nobody. */
+  readonly baseName?: string
   /**
    * What the image holds, in the order of its file, each guest byte at most once, all inside `virtualSize`.
    * Ends after the last byte that belongs to the image; what follows in the stream is not read.

@@ -1,6 +1,6 @@
 // All formats by name: the one place where a new one is added.
 
-import { UnknownFormatError } from '../errors.ts'
+import { AppError } from '../errors.ts'
 import type { FormatName, ImageFormat } from './format.ts'
 import { formatNames } from './format.ts'
 import { qcow2 } from './qcow2/qcow2.ts'
@@ -11,10 +11,14 @@ export const formats: Readonly<Record<FormatName, ImageFormat>> = { raw, vhd, qc
 
 /**
  * The format of this name in any case, as clients write it.
- * @throws UnknownFormatError
+ * @throws AppError VALUE_NOT_SUPPORTED that lists those there are
  */
 export const requireFormat = (name: string): ImageFormat => {
   const known = formatNames.find((format) => format === name.toLowerCase())
-  if (known === undefined) throw new UnknownFormatError(name, formatNames)
+  if (known === undefined) {
+    const found = `must be one of ${formatNames.join(', ')}`
+    const advice = 'qemu-img convert turns other formats into these and back'
+    throw new AppError('VALUE_NOT_SUPPORTED', ['format', name.slice(0, 64), `${found}; ${advice}`])
+  }
   return formats[known]
 }

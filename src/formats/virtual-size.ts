@@ -12,7 +12,7 @@ export const requireVirtualSize = (what: string, size: number, maximum: number):
   if (size > maximum) {
     throw imageError(
       what,
-      `the virtual size is ${formatBytes(size)}, the limit is ${formatBytes(maximum)}`,
+      `the virtual size is ${formatBytes(size, maximum)}, the limit is ${formatBytes(maximum, size)}`,
     )
   }
   if (size % SECTOR_SIZE !== 0) {

@@ -6,7 +6,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { open } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { rangeWithin, throwIfAborted } from '../disk/disk.ts'
-import { AppError, cutShort, isNodeError } from '../errors.ts'
+import { AppError, isNodeError } from '../errors.ts'
 import { fileExtents } from './file-holes.ts'
 import type { Image, WritableImage } from './image.ts'
 import { createWriteBehind } from './write-behind.ts'
@@ -120,10 +120,8 @@ const createFileIo = (handle: { readonly fd: number; close(): Promise<void> }) =
         for (let done = 0; done < target.length;) {
           const count = await readPart(handle.fd, target, done, offset + done)
           if (count === 0) {
-            throw cutShort(
-              'Cannot read a file',
-              `it ends at ${offset + done}, ${target.length} bytes expected at ${offset}`,
-            )
+            const found = `it ends at ${offset + done}, ${target.length} bytes expected at ${offset}`
+            throw new AppError('VDI_IO_ERROR', [`Cannot read a file: ${found}`])
           }
           done += count
         }

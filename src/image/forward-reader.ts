@@ -13,6 +13,11 @@ export interface ForwardReader {
   read(target: Uint8Array, what: string): Promise<void>
   /** Fills `target` as far as the stream goes; the number of bytes, less than asked only at its end. */
   readUpTo(target: Uint8Array): Promise<number>
+  /**
+   * The next `length` bytes, which stay to be read; fewer only where the stream ends before. To be looked at at once:
+   * they are not the caller's.
+   */
+  peek(length: number): Promise<Uint8Array>
   /** Passes over `length` bytes; throws like read. */
   skip(length: number, what: string): Promise<void>
   /** True where no byte follows. Waits for the next chunk to know. */
@@ -62,6 +67,19 @@ class StreamReader implements ForwardReader {
     return filled
   }
 
+  async peek(length: number): Promise<Uint8Array> {
+    await this.#more()
+    while (this.#waiting < length && !this.#ended) {
+      const next = await this.#nextChunk()
+      if (next === undefined) this.#ended = true
+      else {
+        this.#chunk = Buffer.concat([this.#chunk.subarray(this.#start), next])
+        this.#start = 0
+      }
+    }
+    return this.#chunk.subarray(this.#start, this.#start + length)
+  }
+
   async skip(length: number, what: string): Promise<void> {
     const start = this.offset
     const target = start + length
@@ -79,6 +97,11 @@ class StreamReader implements ForwardReader {
     const start = this.offset
     while (await this.#more()) this.#consume(this.#chunk.length)
     return this.offset - start
+  }
+
+  /** How many bytes of the current chunk are left. */
+  get #waiting(): number {
+    return this.#chunk.length - this.#start
   }
 
   /** Moves to `end` within the chunk; the number of bytes passed. */
@@ -115,7 +138,7 @@ class StreamReader implements ForwardReader {
     } catch (error) {
       throwIfAborted(this.#signal)
       if (error instanceof AppError) throw error
-      const found = `the connection broke after ${this.offset} bytes`
+      const found = `the connection broke after ${this.offset + this.#waiting} bytes`
       throw new AppError('VDI_IO_ERROR', [`Cannot read the upload: ${found}`], { cause: error })
     }
   }

@@ -161,7 +161,7 @@ const openOrClose = async (
 const requireRoom = async ({ store }: MergePorts, bytes: number): Promise<void> => {
   const { size, used } = await store.usage()
   if (size - used >= bytes) return
-  const found = `they take ${formatBytes(bytes)}, ${formatBytes(size - used)} are free`
+  const found = `they take ${formatBytes(bytes, size - used)}, ${formatBytes(size - used, bytes)} are free`
   throw new AppError('SR_FULL', [], { message: `Cannot merge layers: ${found}` })
 }
 

@@ -1,7 +1,7 @@
 // The format that a VDI lies in: what a storage repository holds, and how large a disk each format
 // can be. Asked before anything is made.
 
-import { toRef } from '../catalog/refs.ts'
+import { NULL_REF, toRef } from '../catalog/refs.ts'
 import type { SrRow } from '../catalog/srs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import { AppError } from '../errors.ts'
@@ -37,9 +37,29 @@ export const formatFor = (
  * @throws AppError VDI_TOO_LARGE [VDI, maximum]
  */
 export const requireSizeAllowed = (size: number, format: FormatName, ref: string): void => {
-  const maximum = Math.min(MAXIMUM_DISK_SIZE, formats[format].maximumSize)
+  const maximum = maximumOf(format)
   if (size <= maximum) return
-  const found = `a VDI in ${format} has at most ${formatBytes(maximum)}, not ${formatBytes(size)}`
-  const message = `VDI Invalid size: ${found}`
+  const message = `VDI Invalid size: a VDI in ${format} has ${limitOn(size, maximum)}`
   throw new AppError('VDI_TOO_LARGE', [ref, String(maximum)], { message })
 }
+
+/**
+ * The same for a new VDI whose maker cannot say a format: an image that is uploaded says only its own.
+ * @throws AppError VDI_TOO_LARGE that names the default format of the storage repository, and the way around it
+ */
+export const requireDefaultAllows = (size: number, sr: SrRow): void => {
+  const { uuid, defaultFormat, supportedFormats } = sr
+  const maximum = maximumOf(defaultFormat)
+  if (size <= maximum) return
+  const found = `New VDIs in the SR ${uuid} are ${defaultFormat} by default, with ${limitOn(size, maximum)}`
+  const larger = supportedFormats.find((format) => size <= maximumOf(format))
+  const advice = `make a VDI with sm_config:image-format=${larger} first, and import into it`
+  const message = larger === undefined ? found : `${found}: ${advice}`
+  throw new AppError('VDI_TOO_LARGE', [NULL_REF, String(maximum)], { message })
+}
+
+const maximumOf = (format: FormatName): number =>
+  Math.min(MAXIMUM_DISK_SIZE, formats[format].maximumSize)
+
+const limitOn = (size: number, maximum: number): string =>
+  `at most ${formatBytes(maximum, size)}, not ${formatBytes(size, maximum)}`

@@ -130,7 +130,7 @@ const copyInto = async (copying: Copying, intoUuid: string): Promise<string> => 
 const requireTakes = (into: VdiRow, { uuid, virtualSize }: VdiRow): void => {
   requireWritable(into)
   if (into.virtualSize >= virtualSize) return
-  const found = `The VDI ${uuid} has ${formatBytes(virtualSize)}`
-  const message = `${found}, the VDI ${into.uuid} has ${formatBytes(into.virtualSize)}`
+  const found = `The VDI ${uuid} has ${formatBytes(virtualSize, into.virtualSize)}`
+  const message = `${found}, the VDI ${into.uuid} has ${formatBytes(into.virtualSize, virtualSize)}`
   throw new AppError('VDI_TOO_SMALL', [into.uuid, String(virtualSize)], { message })
 }

@@ -58,7 +58,7 @@ export type Deliver = (ready: ReadyExport) => Promise<void>
 
 /**
  * Runs an export as one transfer. What it throws before it calls `deliver` is a refusal.
- * @throws AppError HANDLE_INVALID, UnknownFormatError, VALUE_NOT_SUPPORTED, VDI_TOO_LARGE, TOO_BUSY, or what `deliver` throws
+ * @throws AppError HANDLE_INVALID, VALUE_NOT_SUPPORTED, VDI_TOO_LARGE, TOO_BUSY, or what `deliver` throws
  */
 export const exportVdi = (
   context: TransferContext,

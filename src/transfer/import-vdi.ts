@@ -17,10 +17,14 @@ import { createBufferPool } from '../image/buffer-pool.ts'
 import type { ForwardReader } from '../image/forward-reader.ts'
 import { createForwardReader } from '../image/forward-reader.ts'
 import { formatBytes, MiB } from '../units.ts'
+import { requireDefaultAllows } from './at-rest-format.ts'
 import type { TransferContext } from './context.ts'
 import { requireData } from '../store/require-data.ts'
 import { findSr, findVdi, requireWritable, requireWritableSr } from './find.ts'
 import { writeContent, writeLayer } from './write-layer.ts'
+import { requireBase } from './require-base.ts'
+import type { FormCheck } from './require-form.ts'
+import { createFormCheck, requireNoForm } from './require-form.ts'
 import type { TaskHandle } from './with-task.ts'
 
 /** How much larger than the VDI an image may be if nothing but zeros lies there: rounding by the sender. */
@@ -34,8 +38,8 @@ export interface ImportRequest {
   /** The VDI to write into, or the storage repository to make one in. */
   readonly target:
     { readonly vdiUuid: string } | { readonly srUuid: string; readonly nameLabel: string }
-  /** As the client wrote it. */
-  readonly formatName: string
+  /** As the client wrote it; absent where it said nothing, which means raw. */
+  readonly formatName?: string
   /** Starts from an empty disk; else what the image does not hold stays as it is. */
   readonly replace: boolean
   /** Raw content comes in XenServer's own chunks; the other formats are plain all the same. */
@@ -70,7 +74,7 @@ export interface Upload {
 /**
  * Runs an import as one transfer. On a throw the VDI is as it was and nothing is left behind.
  * @returns the uuid of the VDI; undefined where an upload without a byte made none
- * @throws AppError HANDLE_INVALID, UnknownFormatError, OTHER_OPERATION_IN_PROGRESS, VDI_READONLY, VDI_INCOMPATIBLE_TYPE,
+ * @throws AppError HANDLE_INVALID, VALUE_NOT_SUPPORTED, OTHER_OPERATION_IN_PROGRESS, VDI_READONLY, VDI_INCOMPATIBLE_TYPE,
  *   SR_OPERATION_NOT_SUPPORTED, SR_NOT_ATTACHED, VDI_TOO_SMALL, IMPORT_ERROR_GENERIC, VDI_IO_ERROR, SR_FULL, TOO_BUSY, TASK_CANCELLED
  */
 export const importVdi = (
@@ -80,14 +84,20 @@ export const importVdi = (
   upload: Upload,
 ): Promise<string | undefined> =>
   context.transfers.run(task.ref, async (signal) => {
-    const format = requireFormat(request.formatName)
-    const { target } = request
+    const { target, formatName, chunked } = request
+    const format = requireFormat(formatName ?? 'raw')
+    const form = createFormCheck({
+      format: formatName === undefined ? undefined : format.name,
+      chunked,
+    })
     const buffers = createBufferPool(pieceCount, pieceSize)
-    const importing = { context, request, task, upload, format, buffers, signal }
+    const importing = { context, request, task, upload, format, form, buffers, signal }
     try {
       return await ('vdiUuid' in target
         ? importInto(importing, target.vdiUuid)
         : importNew(importing, target.srUuid, target.nameLabel))
+    } catch (error) {
+      throw form.explain(error)
     } finally {
       buffers.close()
     }
@@ -99,6 +109,7 @@ interface Importing {
   readonly task: TaskHandle
   readonly upload: Upload
   readonly format: ImageFormat
+  readonly form: FormCheck
   readonly buffers: BufferPool
   readonly signal: AbortSignal
 }
@@ -126,6 +137,7 @@ const importInto = async (importing: Importing, vdiUuid: string): Promise<string
     if (await stream.atEnd()) return vdiUuid
     const decoded = await decode(importing, stream, vdi.srUuid, vdi.virtualSize)
     requireFits(decoded.virtualSize, vdi)
+    await requireBase(context, vdi, { format: format.name, replace: request.replace, decoded })
     const holdsAll = format.name === 'raw' && !decoded.isDelta
     const isWhole = holdsAll && decoded.virtualSize >= vdi.virtualSize
     const keepsContent = !request.replace && !isWhole
@@ -159,6 +171,7 @@ const importNew = async (
       `Cannot make a VDI from this ${format.name}: ${found}`,
     ])
   }
+  requireDefaultAllows(decoded.virtualSize, sr)
   const vdi = {
     uuid: randomUUID(),
     srUuid,
@@ -192,8 +205,8 @@ const openStream = ({ upload, signal }: Importing): ForwardReader =>
   createForwardReader(upload.accept(), signal)
 
 /** Reads the header, and checks what can be checked of the image before anything is written. */
-const decode = (
-  { format, request, context, upload, buffers, signal }: Importing,
+const decode = async (
+  { format, form, request, context, upload, buffers, signal }: Importing,
   stream: ForwardReader,
   srUuid: string,
   diskSize?: number,
@@ -207,16 +220,22 @@ const decode = (
     ...(diskSize === undefined ? {} : { diskSize }),
     signal,
   }
-  return format.name === 'raw' && request.chunked
-    ? decodeChunks(stream, decoding)
-    : format.decode(stream, decoding)
+  const { formatName, chunked } = request
+  await form.requireForm(stream)
+  const decoded =
+    format.name === 'raw' && chunked
+      ? await decodeChunks(stream, decoding)
+      : await format.decode(stream, decoding)
+  if (formatName !== undefined) return decoded
+  const { virtualSize } = decoded
+  return { ...decoded, writes: () => requireNoForm(decoded.writes(), { virtualSize, chunked }) }
 }
 
 /** @throws AppError VDI_TOO_SMALL for an image that is larger by more than rounding */
 const requireFits = (virtualSize: number, vdi: VdiRow): void => {
   if (virtualSize <= vdi.virtualSize + maximumRounding) return
-  const found = `The image holds a disk of ${formatBytes(virtualSize)}`
-  const message = `${found}, the VDI ${vdi.uuid} has ${formatBytes(vdi.virtualSize)}`
+  const found = `The image holds a disk of ${formatBytes(virtualSize, vdi.virtualSize)}`
+  const message = `${found}, the VDI ${vdi.uuid} has ${formatBytes(vdi.virtualSize, virtualSize)}`
   throw new AppError('VDI_TOO_SMALL', [vdi.uuid, String(virtualSize)], { message })
 }
 

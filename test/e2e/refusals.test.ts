@@ -69,17 +69,29 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('refusals', async () =
       await expectStatus(stale, 401)
     })
 
-    test('an unknown VDI or format is 404, and the body says which', async () => {
+    test('an unknown VDI is 404, and the body says which', async () => {
       const noVdi = await curl(...asRoot, exportUrl(server, unknownUuid, 'vhd'))
       await expectStatus(noVdi, 404)
       expect(await noVdi.text()).toMatch(
         new RegExp(`^(UUID|HANDLE)_INVALID \\[.*${unknownUuid}\\]: .*\\S`),
       )
-      const { uuid } = await uploadSource()
-      const noFormat = await curl(...asRoot, exportUrl(server, uuid, 'vmdk9'))
-      await expectStatus(noFormat, 404)
-      expect(await noFormat.text()).toContain('vmdk9')
     })
+
+    test.each(['vmdk', 'vhdx', 'x'.repeat(2000)])(
+      'an unknown format is 400 and the formats are listed, on export and import: %.8s',
+      async (format) => {
+        const { uuid, source } = await uploadSource()
+        const expected = /^VALUE_NOT_SUPPORTED \[format, .*\]: .*must be one of raw, vhd, qcow2/
+        for (const answer of [
+          await curl(...asRoot, exportUrl(server, uuid, format)),
+          await upload(server, uuid, source, format, ...patient),
+          await curl(...asRoot, '-T', source, importUrl(server, { sr_uuid: 'default', format })),
+        ]) {
+          await expectStatus(answer, 400)
+          expect(await answer.text()).toMatch(expected)
+        }
+      },
+    )
 
     test('an error is JSON when that is asked for', async () => {
       const url = exportUrl(server, unknownUuid, 'vhd')
@@ -119,7 +131,7 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('refusals', async () =
         [404, asRoot, importUrl(server, { vdi: unknownUuid, format: 'raw' })],
         [404, asRoot, importUrl(server, { sr_uuid: unknownUuid, format: 'raw' })],
         [404, asRoot, importUrl(server, { sr_id: 'OpaqueRef:gone', format: 'raw' })],
-        [404, asRoot, importUrl(server, { vdi: uuid, format: 'vmdk9' })],
+        [400, asRoot, importUrl(server, { vdi: uuid, format: 'vmdk9' })],
         [400, asRoot, importUrl(server, { format: 'raw' })],
       ] as const
       for (const [status, user, url] of cases) {

@@ -110,7 +110,7 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('tasks', async () => {
       [
         'GET',
         (task: string) => exportUrl(server, uuid, 'vmdk9', { task_id: task }),
-        /^INTERNAL_ERROR$/,
+        /^VALUE_NOT_SUPPORTED$/,
       ],
       ['GET', (task: string) => exportUrl(server, nobody, 'vhd', { task_id: task }), notThere],
       [

@@ -70,6 +70,29 @@ describe.skipIf(!hasTool('qemu-img'))('a stranger with xe', () => {
     expect(shown).toMatch(/^virtual-size \( RO\) +: 1073741824$/)
   })
 
+  test('an import in a format that is not known lists those that are', async () => {
+    const raw = await createRawSource(await createTestFolder(), 'source.raw', { size: 1 << 20 })
+    const vdi = await createVdi()
+    const answer = await xe('vdi-import', `uuid=${vdi}`, `filename=${raw}`, 'format=vmdk')
+    expect(answer).toMatchObject({ code: 1, out: '' })
+    expect(answer.err).toMatch(/^The value "vmdk" of format: must be one of raw, vhd, qcow2/)
+  })
+
+  test('without format= an image is refused by name, a raw disk imported', async () => {
+    const raw = await createRawSource(await createTestFolder(), 'source.raw', { size: 25 << 20 })
+    const vdi = await createVdi()
+    for (const format of ['qcow2', 'vhd'] as const) {
+      const image = await convertSource(raw, format)
+      const answer = await xe('vdi-import', `uuid=${vdi}`, `filename=${image}`)
+      expect(answer).toMatchObject({ code: 1, out: '' })
+      expect(answer.err).toContain(`say format=${format}, or format=raw to store it as it is`)
+    }
+    expect(await xe('vdi-import', `uuid=${vdi}`, `filename=${raw}`)).toMatchObject({ code: 0 })
+    const target = join(await createTestFolder(), 'out.raw')
+    expect(await xe('vdi-export', `uuid=${vdi}`, `filename=${target}`)).toMatchObject({ code: 0 })
+    await expectSameGuest([target, 'raw'], [raw, 'raw'])
+  })
+
   test('the reason of a failure is shown, and no half file stays', async () => {
     const folder = await createTestFolder()
     const vdi = await createVdi()
@@ -82,7 +105,7 @@ describe.skipIf(!hasTool('qemu-img'))('a stranger with xe', () => {
     const target = join(folder, 'out')
     const unknown = await xe('vdi-export', `uuid=${vdi}`, `filename=${target}`, 'format=vmdk9')
     expect(unknown).toMatchObject({ code: 1 })
-    expect(unknown.err).toContain('Unknown format vmdk9')
+    expect(unknown.err).toMatch(/^The value "vmdk9" of format: must be one of raw, vhd, qcow2/)
     await expect(stat(target)).rejects.toThrow('ENOENT')
 
     const there = await xe('vdi-export', `uuid=${vdi}`, `filename=${garbage}`)

@@ -6,6 +6,7 @@ import type { Disk } from '../../src/disk/disk.ts'
 import { rangeWithin } from '../../src/disk/disk.ts'
 import type { ExtentKind } from '../../src/disk/extents.ts'
 import { clip, coalesce } from '../../src/disk/extents.ts'
+import { AppError } from '../../src/errors.ts'
 import type { FormatName, PlanOptions } from '../../src/formats/format.ts'
 import { formatNames } from '../../src/formats/format.ts'
 import { formats } from '../../src/formats/registry.ts'
@@ -151,6 +152,12 @@ const bytesDisk = async (bytes: Uint8Array, kinds: readonly ExtentKind[]): Promi
   }
 }
 
+const expectNoBase = async (importing: Promise<unknown>): Promise<void> => {
+  const [{ status, reason }] = (await Promise.allSettled([importing])) as [PromiseRejectedResult]
+  const isRefused = reason instanceof AppError && reason.message.includes('import its base first')
+  if (!isRefused) throw new Error(`A delta onto nothing is ${status}`, { cause: reason })
+}
+
 const upload = (bytes: Uint8Array, chunk: number, isAnnounced = true) => ({
   ...(isAnnounced ? { length: bytes.length } : {}),
   accept: () => cutInChunks(bytes, [chunk, 13, 64 * KiB]),
@@ -264,9 +271,17 @@ const exportDelta = stepOf(
       const alike = targets.filter(({ bytes }) => Buffer.compare(bytes, base.bytes) === 0)
       const target = pick(alike.length > 0 ? alike : targets, into)
       const place = { vdiUuid: uuidOf(target) }
+      const holdsNothing = async (vdi: ModelVdi): Promise<boolean> =>
+        (await context.catalog.vdis.get(uuidOf(vdi)))!.layerUuid === null
       const imported = { target: place, formatName, replace: false, chunked: false }
+      const act = () => importVdi(context, imported, noTask, upload(image, chunk))
+      const isMarked = formatName === 'vhd' || options.delta === 'compact'
+      if (isMarked && (await holdsNothing(target)) && !(await holdsNothing(base))) {
+        await expectNoBase(act())
+        return undefined
+      }
       return {
-        act: () => importVdi(context, imported, noTask, upload(image, chunk)),
+        act,
         after: changed(vdis, target.name, { bytes: overlaid(target.bytes, held) }),
       }
     },

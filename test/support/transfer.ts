@@ -47,7 +47,7 @@ export const upload = (
   server: TestServer,
   vdi: string,
   path: string,
-  format: FormatName,
+  format: string,
   ...args: string[]
 ): Promise<CurlResult> => curl(...asRoot, '-T', path, ...args, importUrl(server, { vdi, format }))
 

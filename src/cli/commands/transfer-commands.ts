@@ -12,6 +12,8 @@ const standardOutput: readonly string[] = ['', '-', '/dev/stdout']
 
 const formats = `format is one of ${formatNames.join(', ')}; raw unless told.`
 
+const importFormats = `${formats} Without it, a file that plainly is no raw disk is refused.`
+
 export const transferCommands: readonly Command[] = [
   {
     name: 'vdi-export',
@@ -32,7 +34,7 @@ export const transferCommands: readonly Command[] = [
   },
   {
     name: 'vdi-import',
-    help: `Imports a file into a VDI, whose other blocks stay as they are; filename=/dev/stdin is the standard input. replace=true empties the VDI first. ${formats} --progress shows how far it is.`,
+    help: `Imports a file into a VDI, whose other blocks stay as they are; filename=/dev/stdin is the standard input. replace=true empties the VDI first. ${importFormats} --progress shows how far it is.`,
     required: ['uuid', 'filename'],
     optional: ['format', 'replace', 'progress'],
     isCommon: true,
@@ -63,9 +65,11 @@ const transfer = async (
 ): Promise<void> => {
   const { params, session, client } = context
   const vdi = await refOf(context, 'VDI', params.required('uuid'))
-  const format = params.optional('format') ?? 'raw'
+  // Without one the server takes raw, and refuses what plainly is something else.
+  const format = params.optional('format')
   await trackTransfer(context, kind === 'httpGet' ? 'VDI export' : 'VDI import', (task) => {
-    const query = { session_id: session, task_id: task, vdi, format, ...more }
+    const named = format === undefined ? {} : { format }
+    const query = { session_id: session, task_id: task, vdi, ...named, ...more }
     const url = `${path}?${new URLSearchParams(query).toString()}`
     client.send({ kind, fileName, url } satisfies Message)
   })

@@ -4,7 +4,8 @@
 import type { ForwardReader } from '../../image/forward-reader.ts'
 import type { DecodeContext, DecodedImage } from '../format.ts'
 import { ClusterDecoder } from './cluster-decoder.ts'
-import type { Header } from './header.ts'
+import { HEADER_LENGTH } from './constants.ts'
+import { readHeaderFields } from './header-fields.ts'
 import { parseHeader, PREFIX_LENGTH, readClusterSize } from './header.ts'
 
 const what = 'Cannot decode qcow2'
@@ -14,22 +15,28 @@ export const decodeQcow2 = async (
   stream: ForwardReader,
   context: DecodeContext,
 ): Promise<DecodedImage> => {
-  const header = await readHeader(stream, context.streamLength)
+  const cluster = await readFirstCluster(stream)
+  const header = parseHeader(cluster, context.streamLength, what)
   return {
     virtualSize: header.virtualSize,
     isDelta: header.hasBackingName,
+    ...(header.hasBackingName && { baseName: readBackingName(cluster) }),
     writes: () => new ClusterDecoder(stream, header, context, what).writes(),
   }
 }
 
-const readHeader = async (
-  stream: ForwardReader,
-  streamLength: number | undefined,
-): Promise<Header> => {
+const readFirstCluster = async (stream: ForwardReader): Promise<Uint8Array> => {
   const prefix = new Uint8Array(PREFIX_LENGTH)
   await stream.read(prefix, `${what}: header`)
   const cluster = new Uint8Array(readClusterSize(prefix, what))
   cluster.set(prefix)
   await stream.read(cluster.subarray(PREFIX_LENGTH), `${what}: first cluster`)
-  return parseHeader(cluster, streamLength, what)
+  return cluster
+}
+
+/** @param cluster the first one, whose header has been checked */
+const readBackingName = (cluster: Uint8Array): string => {
+  const fields = readHeaderFields(cluster, HEADER_LENGTH.version2, what)
+  const { backing_file_offset: offset, backing_file_size: length } = fields
+  return Buffer.from(cluster.subarray(offset, offset + length)).toString('utf8')
 }

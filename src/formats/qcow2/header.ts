@@ -1,7 +1,7 @@
 // First cluster of a QCOW2 image → what reading needs of it. Every limit of the header is checked
 // here, before anything is allocated by it; nothing else of the image is read.
 
-import { imageError } from '../../errors.ts'
+import { imageError, PastEndError } from '../../errors.ts'
 import { hex, viewOf } from '../../image/binary.ts'
 import { formatBytes, MAXIMUM_DISK_SIZE, unitsFor } from '../../units.ts'
 import { requireVirtualSize } from '../virtual-size.ts'
@@ -163,16 +163,18 @@ const requireTables = (header: Header, fields: HeaderFields, what: string): void
   const { clusterSize, l1Entries, refcountTableLength } = header
   const l1Length = fields.l1_size * TABLE_ENTRY_SIZE
   if (l1Length > LIMITS.l1Bytes) {
-    const limit = formatBytes(LIMITS.l1Bytes)
-    throw imageError(what, `the L1 table has ${formatBytes(l1Length)}, the limit is ${limit}`)
+    const limit = formatBytes(LIMITS.l1Bytes, l1Length)
+    const found = `the L1 table has ${formatBytes(l1Length, LIMITS.l1Bytes)}`
+    throw imageError(what, `${found}, the limit is ${limit}`)
   }
   if (fields.l1_size < l1Entries) {
     const needs = `a virtual size of ${formatBytes(fields.size)} needs ${l1Entries}`
     throw imageError(what, `the L1 table has ${fields.l1_size} entries, ${needs}`)
   }
   if (refcountTableLength > LIMITS.refcountTableBytes) {
-    const found = `the refcount table has ${formatBytes(refcountTableLength)}`
-    throw imageError(what, `${found}, the limit is ${formatBytes(LIMITS.refcountTableBytes)}`)
+    const maximum = LIMITS.refcountTableBytes
+    const found = `the refcount table has ${formatBytes(refcountTableLength, maximum)}`
+    throw imageError(what, `${found}, the limit is ${formatBytes(maximum, refcountTableLength)}`)
   }
   const first: Table = { name: 'the header', offset: 0, length: clusterSize }
   const l1: Table = { name: 'the L1 table', offset: header.l1Offset, length: l1Length }
@@ -196,7 +198,7 @@ const requireInside = ({ name, offset, length }: Table, header: Header, what: st
   }
   if (offset + length > imageSize) {
     const found = `offset ${hex(offset)}, ${length} bytes, size ${hex(imageSize)}`
-    throw imageError(what, `${name} leaves the image: ${found}`)
+    throw new PastEndError(what, `${name} leaves the image: ${found}`)
   }
 }
 

@@ -2,7 +2,7 @@
 // is read as runs, so that neither time nor memory is spent on each of its clusters further on.
 
 import type { ExtentKind } from '../../disk/extents.ts'
-import { imageError } from '../../errors.ts'
+import { imageError, PastEndError } from '../../errors.ts'
 import { hex, joinUint32 } from '../../image/binary.ts'
 import { TABLE_ENTRY_SIZE } from './constants.ts'
 import type { Header } from './header.ts'
@@ -50,7 +50,7 @@ export const readL1Entry = (
   }
   if (offset > 0 && offset + clusterSize > imageSize) {
     const found = `offset ${hex(offset)}, size ${hex(imageSize)}`
-    throw imageError(what, `L2 table ${entry} points past the end of the image: ${found}`)
+    throw new PastEndError(what, `L2 table ${entry} points past the end of the image: ${found}`)
   }
   return offset
 }
@@ -141,17 +141,16 @@ const requireEntry = (high: number, low: number, cluster: number, rules: TableRu
 }
 
 const pastTheEnd = (cluster: number, offset: number, rules: TableRules): Error =>
-  entryError(
-    cluster,
-    rules,
-    `points past the end of the image: offset ${hex(offset)}, size ${hex(rules.imageSize)}`,
+  new PastEndError(
+    rules.what,
+    `${entryName(cluster, rules)} points past the end of the image: offset ${hex(offset)}, size ${hex(rules.imageSize)}`,
   )
 
 const entryError = (cluster: number, rules: TableRules, found: string): Error =>
-  imageError(
-    rules.what,
-    `the L2 entry of guest offset ${hex(cluster * rules.clusterSize)} ${found}`,
-  )
+  imageError(rules.what, `${entryName(cluster, rules)} ${found}`)
+
+const entryName = (cluster: number, { clusterSize }: TableRules): string =>
+  `the L2 entry of guest offset ${hex(cluster * clusterSize)}`
 
 const hexEntry = (high: number, low: number): string => hex((BigInt(high) << 32n) | BigInt(low))
 

@@ -14,7 +14,8 @@ import type { DecodeContext, DecodedImage } from '../format.ts'
 
 const what = 'Cannot decode raw chunks'
 
-const headerLength = 12
+/** Of each chunk. */
+export const CHUNK_HEADER_LENGTH = 12
 
 /**
  * See ImageFormat.decode. The virtual size is that of the VDI; what no chunk covers stays as it was. Chunks come in
@@ -47,7 +48,7 @@ async function* readChunks(
   diskSize: number,
 ): AsyncGenerator<DiskWrite, void, undefined> {
   const written = createRangeSet()
-  const header = new Uint8Array(headerLength)
+  const header = new Uint8Array(CHUNK_HEADER_LENGTH)
   const view = viewOf(header)
   for (let index = 0; ; index += 1) {
     await stream.read(header, `${what}: the header of chunk ${index}`)

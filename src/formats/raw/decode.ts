@@ -8,6 +8,7 @@ import type { BufferPool } from '../../image/buffer-pool.ts'
 import type { ForwardReader } from '../../image/forward-reader.ts'
 import { alignUp, formatBytes, MAXIMUM_DISK_SIZE, MiB, SECTOR_SIZE } from '../../units.ts'
 import type { DecodeContext, DecodedImage } from '../format.ts'
+import { recogniseEnd } from '../recognise.ts'
 import { requireVirtualSize } from '../virtual-size.ts'
 
 const what = 'Cannot decode raw'
@@ -79,9 +80,18 @@ const requirePaddingOnly = async (
     const count = await stream.readUpTo(bytes)
     padding += count
     if (!isZero(bytes.subarray(0, count)) || padding > maximumPadding) {
-      throw imageError(what, `the stream goes on after the VDI's ${formatBytes(diskSize)}`)
+      const isFirst = padding === count
+      throw tooLong(isFirst ? bytes.subarray(0, Math.min(count, SECTOR_SIZE)) : undefined, diskSize)
     }
     if (count < bytes.length) break
   }
   release()
+}
+
+/** @param next what follows at once */
+const tooLong = (next: Uint8Array | undefined, diskSize: number): AppError => {
+  const form = next && recogniseEnd(next, diskSize + next.length)
+  return form === undefined
+    ? imageError(what, `the stream goes on after the VDI's ${formatBytes(diskSize)}`)
+    : imageError(what, `this is ${form.name}: say format=${form.format}`)
 }

@@ -1,7 +1,7 @@
 // The block allocation table: for each block of the disk the sector of the file where its bitmap
 // and data lie. Held as 4 bytes an entry; nothing here makes an object for a block.
 
-import { imageError } from '../../errors.ts'
+import { imageError, PastEndError } from '../../errors.ts'
 import { hex, viewOf } from '../../image/binary.ts'
 import { alignUp, KiB, SECTOR_SIZE } from '../../units.ts'
 import { UNUSED_ENTRY } from './constants.ts'
@@ -111,7 +111,7 @@ export const checkTable = (check: TableCheck): void => {
   }
   const last = blocks.at(-1)
   if (last !== undefined && offsetOf(entries, last) + layout.storedSize > end) {
-    throw imageError(
+    throw new PastEndError(
       what,
       `block ${last} of ${layout.storedSize} bytes at ${hexOffset(entries, last)} leaves the image, whose content ends at ${hex(end)}`,
     )

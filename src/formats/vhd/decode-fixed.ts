@@ -134,12 +134,12 @@ const requireFixedFooter = (bytes: Uint8Array, size: number, first: Uint8Array):
   if (footer.currentSize === size || virtualSizeOf(footer, what) === size) return
   throw imageError(
     what,
-    `the closing footer is of a disk of ${formatBytes(footer.currentSize)}, ${formatBytes(size)} came before it`,
+    `the closing footer is of a disk of ${formatBytes(footer.currentSize, size)}, ${formatBytes(size, footer.currentSize)} came before it`,
   )
 }
 
 const notFixed = (footer: Uint8Array, first: Uint8Array): Error =>
   imageError(
     what,
-    `this is no VHD: it starts with ${firstBytes(first)} and its last 512 bytes with ${firstBytes(footer)}, neither is a footer`,
+    `this is no VHD: it starts with ${firstBytes(first)} and its last 512 bytes with ${firstBytes(footer)}, neither is a footer; for a raw disk say format=raw`,
   )

@@ -67,6 +67,7 @@ const decodeDynamic = async (
   return {
     virtualSize,
     isDelta,
+    ...(isDelta && { baseName: header.parentUuid }),
     async *writes() {
       yield* readBlocks(stream, plan, isDelta, context)
       await requireClosingFooter(stream, footer, streamLength, what)

@@ -131,6 +131,13 @@ export const virtualSizeOf = (footer: Footer, what: string): number => {
   return size
 }
 
+/** Whether these 512 bytes close a fixed VHD of `size` bytes, by either of the two sizes that a footer tells. */
+export const closesFixedDisk = (bytes: Uint8Array, size: number): boolean => {
+  const footer = bytes.length === FOOTER_SIZE ? tryParseFooter(bytes) : undefined
+  if (footer?.diskType !== diskTypes.fixed) return false
+  return [footer.currentSize, sectorsOf(footer) * SECTOR_SIZE].includes(size)
+}
+
 // A disk of the maximum geometry does not fit it: then current_size is meant after all.
 const geometryDecides = (footer: Footer): boolean =>
   geometryCreators.has(footer.creator) && sectorsOf(footer) !== sectorsOf(maximumGeometry)

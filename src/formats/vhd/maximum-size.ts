@@ -4,11 +4,15 @@ import { AppError } from '../../errors.ts'
 import { formatBytes, GiB } from '../../units.ts'
 import { MAXIMUM_VHD_SIZE } from './constants.ts'
 
-/** @throws AppError VDI_TOO_LARGE above 2040 GiB */
-export const requireVhdSize = (size: number, uuid: string): void => {
+/**
+ * @param advice what to do where that can be told
+ * @throws AppError VDI_TOO_LARGE above 2040 GiB
+ */
+export const requireVhdSize = (size: number, uuid: string, advice?: string): void => {
   if (size <= MAXIMUM_VHD_SIZE) return
   const limit = `${MAXIMUM_VHD_SIZE / GiB} GiB (${MAXIMUM_VHD_SIZE} bytes)`
+  const found = `The disk ${uuid} of ${formatBytes(size)} does not fit a VHD`
   throw new AppError('VDI_TOO_LARGE', [uuid, String(MAXIMUM_VHD_SIZE)], {
-    message: `The disk ${uuid} of ${formatBytes(size)} does not fit a VHD, which holds at most ${limit}: use qcow2 or raw`,
+    message: `${found}, which holds at most ${limit}${advice === undefined ? '' : `: ${advice}`}`,
   })
 }

@@ -1,6 +1,6 @@
 // What lies in a dynamic or differencing file beside its blocks, for open and decode to check alike.
 
-import { imageError } from '../../errors.ts'
+import { imageError, PastEndError } from '../../errors.ts'
 import { hex } from '../../image/binary.ts'
 import type { NamedRegion } from './block-table.ts'
 import { tableSize } from './block-table.ts'
@@ -23,7 +23,7 @@ export const requireInside = (
   if (offset === undefined)
     throw imageError(what, `the ${name}'s offset is all ones: there is none`)
   if (offset < FOOTER_SIZE || offset + length > end) {
-    throw imageError(
+    throw new PastEndError(
       what,
       `the ${name} of ${length} bytes at ${hex(offset)} must lie from ${hex(FOOTER_SIZE)} to ${hex(end)}`,
     )

@@ -62,7 +62,7 @@ const openFixed = (image: Image, size: number, end: number): Disk => {
   if (size > end) {
     throw imageError(
       what,
-      `the fixed disk of ${formatBytes(size)} does not fit the ${formatBytes(end)} before the footer`,
+      `the fixed disk of ${formatBytes(size, end)} does not fit the ${formatBytes(end, size)} before the footer`,
     )
   }
   return {

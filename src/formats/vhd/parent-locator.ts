@@ -2,7 +2,7 @@
 // path is. They are written so that others find it; in an image that is read no path is followed.
 
 import { strict as assert } from 'node:assert'
-import { imageError } from '../../errors.ts'
+import { imageError, PastEndError } from '../../errors.ts'
 import { hex } from '../../image/binary.ts'
 import { SECTOR_SIZE } from '../../units.ts'
 import { MAXIMUM_LOCATOR_SIZE } from './constants.ts'
@@ -71,7 +71,7 @@ export const checkLocators = (
     }
     if (length > 0 && offset + length > end) {
       const found = `${name} of ${length} bytes at ${hex(offset)} leaves the image, which ends at ${hex(end)}`
-      throw imageError(what, found)
+      throw new PastEndError(what, found)
     }
   }
 }

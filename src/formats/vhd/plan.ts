@@ -37,7 +37,7 @@ export const planVhd = async (
   identity: ImageIdentity,
   { subformat = 'dynamic', delta = 'compatible' }: PlanOptions = {},
 ): Promise<Image> => {
-  requireVhdSize(disk.size, identity.uuid)
+  requireVhdSize(disk.size, identity.uuid, 'use qcow2 or raw')
   if (delta === 'compact') {
     const reason = 'a VHD delta is always whole blocks of 2 MiB, ask for qcow2'
     throw new AppError('VALUE_NOT_SUPPORTED', ['delta', delta, reason])

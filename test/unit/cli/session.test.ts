@@ -323,7 +323,8 @@ describe('transfers', () => {
     expect(await client.receive()).toMatchObject({
       kind: 'httpPut',
       fileName: '/x',
-      url: expect.stringMatching(/^\/import_raw_vdi\?.*&format=raw$/) as unknown,
+      // The server must know whether a format was given.
+      url: expect.stringMatching(/^\/import_raw_vdi\?(?!.*format=)/) as unknown,
     })
     move({ status: 'failure', error_info: ['VDI_IO_ERROR', 'the stream ends'] })
     client.send({ kind: 'ok' })

@@ -32,9 +32,36 @@ describe('forward reader', () => {
     ).rejects.toMatchObject({
       code: 'VDI_IO_ERROR',
       message:
-        'Cannot decode x: the table: the stream ends after 10000 bytes, expected 2000 bytes at 9000',
+        'Cannot decode x: the table: the stream ends after 10000 bytes, expected 2000 bytes at 9000; the upload is incomplete: send all of the image',
     })
     await expect(readerOf([10]).skip(10_001, 'x')).rejects.toMatchObject({ code: 'VDI_IO_ERROR' })
+  })
+
+  test.each([[[1]], [[7, 1, 300]], [[10_000]]])(
+    'what is looked at stays to be read, in chunks of %j',
+    async (lengths) => {
+      const reader = readerOf(lengths)
+      expectSameBytes(await reader.peek(512), bytes.subarray(0, 512))
+      expectSameBytes(await reader.peek(10), bytes.subarray(0, 10))
+      expect(reader.offset).toBe(0)
+      const head = new Uint8Array(600)
+      await reader.read(head, 'the head')
+      expectSameBytes(head, bytes.subarray(0, 600))
+      expectSameBytes(await reader.peek(20_000), bytes.subarray(600))
+      expect(await reader.drain()).toBe(9400)
+      expect(await reader.peek(1)).toHaveLength(0)
+    },
+  )
+
+  test('a source that breaks while it is looked at says how much came', async () => {
+    async function* breaking(): AsyncGenerator<Uint8Array> {
+      yield bytes.subarray(0, 100)
+      throw new Error('ECONNRESET')
+    }
+    await expect(createForwardReader(breaking()).peek(512)).rejects.toMatchObject({
+      code: 'VDI_IO_ERROR',
+      message: 'Cannot read the upload: the connection broke after 100 bytes',
+    })
   })
 
   test('drain passes over the rest', async () => {

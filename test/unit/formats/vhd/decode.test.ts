@@ -285,7 +285,7 @@ describe('the closing footer', () => {
     const missing = drain(await decode(bytes.subarray(0, footerOffset)))
     await expect(missing).rejects.toMatchObject({
       code: 'VDI_IO_ERROR',
-      message: `Cannot decode vhd: the stream ends after ${footerOffset} bytes, expected the footer at ${footerOffset}`,
+      message: `Cannot decode vhd: the stream ends after ${footerOffset} bytes, expected the footer at ${footerOffset}; the upload is incomplete: send all of the image`,
     })
   })
 
@@ -419,7 +419,7 @@ describe('a fixed stream', () => {
     await expect(drain(await decodeWhole(other))).rejects.toMatchObject({
       code: 'IMPORT_ERROR_GENERIC',
       message:
-        'Cannot decode vhd: the closing footer is of a disk of 9437696 bytes (9.0 MiB), 9437184 bytes (9 MiB) came before it',
+        'Cannot decode vhd: the closing footer is of a disk of 9437696 bytes, 9437184 bytes (9 MiB) came before it',
     })
     const dynamic = buildFixedVhd({ size })
     dynamic.set(buildFooter({ size, diskType: 3 }), size)

@@ -1,0 +1,27 @@
+// The first header of a tar archive, so that one is recognised. Never reads an archive.
+
+/** POSIX, "ustar Interchange Format"; archives from before it have the checksum too. */
+const nameLength = 100
+const checksumAt = 148
+const checksumLength = 8
+const headerLength = 512
+
+/** @param start the first bytes, one character each */
+export const isTar = (start: string): boolean => {
+  if (start.length < headerLength || start.startsWith('\0')) return false
+  const field = start.slice(checksumAt, checksumAt + checksumLength)
+  const digits = /^ *([0-7]{1,7})[ \0]/.exec(field)?.[1]
+  if (digits === undefined) return false
+  let sum = 0
+  for (let at = 0; at < headerLength; at += 1) {
+    const isChecksum = at >= checksumAt && at < checksumAt + checksumLength
+    sum += isChecksum ? 0x20 : start.charCodeAt(at)
+  }
+  return sum === Number.parseInt(digits, 8)
+}
+
+/** Without the folders that lead to it. @param start of an archive */
+export const nameOfFirstEntry = (start: string): string => {
+  const [path = ''] = start.slice(0, nameLength).split('\0')
+  return path.slice(path.lastIndexOf('/') + 1)
+}
