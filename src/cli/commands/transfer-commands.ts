@@ -29,13 +29,17 @@ export const transferCommands: readonly Command[] = [
   },
   {
     name: 'vdi-import',
-    help: `Imports a file into a VDI, whose other blocks stay as they are; filename=- is the standard input. ${formats} --progress shows how far it is.`,
+    help: `Imports a file into a VDI, whose other blocks stay as they are; filename=- is the standard input. ${formats} A raw image from a pipe must reach the end of the VDI, unless short=true. --progress shows how far it is.`,
     required: ['uuid', 'filename'],
-    optional: ['format', 'progress'],
+    optional: ['format', 'short', 'progress'],
     isCommon: true,
     async run(context) {
       const fileName = context.params.required('filename')
-      await transfer(context, '/import_raw_vdi', { kind: 'httpPut', fileName })
+      await transfer(context, '/import_raw_vdi', {
+        kind: 'httpPut',
+        fileName,
+        ...(context.params.flag('short') ? { short: 'true' } : {}),
+      })
     },
   },
 ]
@@ -44,18 +48,19 @@ interface Transfer {
   readonly kind: 'httpGet' | 'httpPut'
   readonly fileName: string
   readonly base?: string
+  readonly short?: string
 }
 
 const transfer = async (
   context: CommandContext,
   path: string,
-  { kind, fileName, base }: Transfer,
+  { kind, fileName, ...more }: Transfer,
 ): Promise<void> => {
   const { params, session, client } = context
   const vdi = await refOf(context, 'VDI', params.required('uuid'))
   const format = params.optional('format') ?? 'raw'
   await trackTransfer(context, kind === 'httpGet' ? 'VDI export' : 'VDI import', (task) => {
-    const query = { session_id: session, task_id: task, vdi, format, ...(base && { base }) }
+    const query = { session_id: session, task_id: task, vdi, format, ...more }
     const url = `${path}?${new URLSearchParams(query).toString()}`
     client.send({ kind, fileName, url } satisfies Message)
   })
