@@ -2,7 +2,6 @@
 // becomes a disk as it comes, so that whatever would make it mean something else is refused by name, for both
 // ways into an import.
 
-import { AppError } from '../src/errors.ts'
 import { RefusedHeaderError } from './error-response.ts'
 
 /** The value of a header by its name in lower case; lines of the same name joined by commas. */
@@ -100,7 +99,7 @@ const refusal = (
   value: string | undefined,
   advice: string,
   headers: Readonly<Record<string, string>> = {},
-): AppError => {
+): RefusedHeaderError => {
   const shown = (value ?? '').slice(0, shownLength)
   return new RefusedHeaderError(status, name, shown, `${name}: ${shown}: ${advice}`, headers)
 }
