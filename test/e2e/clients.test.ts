@@ -1,6 +1,6 @@
 // Other clients than curl, and the ways in which bodies come: chunked, empty, of unknown length.
 
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -99,7 +99,8 @@ describe.skipIf(!hasTool('python3'))('http.client of Python', () => {
     const raw = await createRawSource(await createTestFolder())
     for (const format of formatNames) {
       // Nothing but the sender tells how large raw in chunks is.
-      const size = format === 'raw' && how === 'chunked' ? { size: '32MiB' } : {}
+      const isUntold = format === 'raw' && how === 'chunked'
+      const size = isUntold ? { size: String((await stat(raw)).size) } : {}
       const query = { sr_uuid: 'default', format, ...size }
       const { pathname, search } = new URL(importUrl(server, query))
       const image = await convertSource(raw, format)
@@ -148,8 +149,8 @@ describe.skipIf(!hasTool('python3'))('urllib of Python', () => {
 
 describe('bodies', () => {
   test.each(formatNames)('chunked %s from a pipe into a VDI', async (format) => {
-    const { uuid } = await createVdi(await login(server), 32 << 20)
     const raw = await createRawSource(await createTestFolder())
+    const { uuid } = await createVdi(await login(server), (await stat(raw)).size)
     const image = await convertSource(raw, format)
     const url = importUrl(server, { vdi: uuid, format })
     const pipe = `cat '${image}' | curl -sSf -u 'root:${rootPassword}' -T - '${url}'`
