@@ -3,7 +3,7 @@
 
 import { refToUuid, toRef } from '../src/catalog/refs.ts'
 import { AppError } from '../src/errors.ts'
-import type { ImportRequest, Upload } from '../src/transfer/import-vdi.ts'
+import type { ImportRequest, Upload } from '../src/transfer/import-request.ts'
 import type { ErrorReply } from './error-response.ts'
 import type { VdiRow } from '../src/catalog/vdis.ts'
 import { contentValidators } from '../src/transfer/export-vdi.ts'

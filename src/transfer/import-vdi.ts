@@ -27,6 +27,7 @@ import {
 } from './check-import.ts'
 import type { TransferContext } from './context.ts'
 import { requireData } from '../store/require-data.ts'
+import type { ImportRequest, Upload } from './import-request.ts'
 import { findSr, findVdi, requireWritable, requireWritableSr } from './find.ts'
 import type { UploadSpools } from './upload-spools.ts'
 import { createUploadSpools } from './upload-spools.ts'
@@ -36,49 +37,6 @@ import { writeContent, writeLayer } from './write-layer.ts'
 /** Bytes read at a time, and how many such pieces may be on their way to the storage. */
 const pieceSize = MiB
 const pieceCount = 6
-
-export interface ImportRequest {
-  /** The VDI to write into, or the storage repository to make one in. */
-  readonly target:
-    { readonly vdiUuid: string } | { readonly srUuid: string; readonly nameLabel: string }
-  /** As the client wrote it. */
-  readonly formatName: string
-  /** Starts from an empty disk; else what the image does not hold stays as it is. */
-  readonly replace: boolean
-  /** Raw content comes in XenServer's own chunks; the other formats are plain all the same. */
-  readonly chunked: boolean
-  /**
-   * The client's conditions on what is there: called before a byte is read.
-   * @param present undefined: the VDI is yet to be made
-   * @throws AppError where they do not hold; nothing is changed then
-   */
-  readonly requireConditions?: (present: VdiRow | undefined) => void
-  /** Of the VDI, in bytes, a multiple of 512, > 0: that of a new one, or what the client takes the present one to have. */
-  readonly size?: number
-  /** A raw image without a length may end before the VDI does; what it does not reach stays as it is. */
-  readonly short?: boolean
-}
-
-/** The body of the upload. */
-export interface Upload {
-  /** In bytes, where it is announced. */
-  readonly length?: number
-  /**
-   * Where neither a length nor chunks of HTTP tell when the body is whole, but only the end of the connection:
-   * an orderly `close`, or a `cut`, which may be one in the middle of the content too. The image then ends where
-   * it says so itself; a raw one that is cut must have exactly the size of its VDI, one that is closed no less.
-   */
-  readonly endsWith?: 'close' | 'cut'
-  /** A body without a byte may be a question whether the import would be taken: Orchestra asks so before each. */
-  readonly mayAsk?: boolean
-  /** Called once, when nothing is left that could be refused before the first byte: the bytes. */
-  accept(): AsyncIterable<Uint8Array>
-  /**
-   * Called once when all bytes have been read, before the commit.
-   * @throws AppError where they are not what the client meant to send
-   */
-  verify?(): void
-}
 
 /**
  * Runs an import as one transfer. On a throw the VDI is as it was and nothing is left behind.
