@@ -13,7 +13,7 @@ export interface UploadSpools {
   close(): Promise<void>
 }
 
-export const createUploadSpools = ({ storage }: TransferContext): UploadSpools => {
+export const createUploadSpools = ({ storage }: Pick<TransferContext, 'storage'>): UploadSpools => {
   const opened: Spool[] = []
   return {
     async open(srUuid) {
