@@ -50,8 +50,11 @@ const requireNoContentCoding = (value: string | undefined): void => {
   const codings = elementsOf(value).filter((coding) => coding !== 'identity')
   if (codings.length === 0) return
   const decoder = codings.length === 1 ? decoders[codings[0]!] : undefined
-  const way = decoder === undefined ? 'decode it first' : `${decoder} FILE | curl -T - URL`
-  const advice = `the body would be stored as it is coded; send the image itself: ${way}`
+  const way =
+    decoder === undefined
+      ? 'decode it before you send it'
+      : `send the image itself: ${decoder} FILE | curl -T - URL`
+  const advice = `the body would be stored as it is coded; ${way}`
   // RFC 9110, section 15.5.16: what would have been taken.
   throw refusal(415, 'Content-Encoding', value, advice, { 'accept-encoding': 'identity' })
 }
@@ -66,7 +69,7 @@ const requireNoForm = (value: string | undefined): void => {
   }
   if (types.includes('application/x-www-form-urlencoded')) {
     const advice =
-      'it says that the body is a form, as curl -d and Python’s urllib do unasked; use curl -T FILE, or send Content-Type: application/octet-stream'
+      "it says that the body is a form, as curl -d and Python's urllib do unasked; use curl -T FILE, or send Content-Type: application/octet-stream"
     throw refusal(415, 'Content-Type', value, advice, headers)
   }
 }
@@ -101,5 +104,11 @@ const refusal = (
   headers: Readonly<Record<string, string>> = {},
 ): RefusedHeaderError => {
   const shown = (value ?? '').slice(0, shownLength)
-  return new RefusedHeaderError(status, name, shown, `${name}: ${shown}: ${advice}`, headers)
+  return new RefusedHeaderError(
+    status,
+    name,
+    shown,
+    `The header "${name}: ${shown}" is refused: ${advice}`,
+    headers,
+  )
 }

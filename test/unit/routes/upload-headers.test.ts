@@ -23,7 +23,7 @@ const refused = [
   [415, 'Content-Encoding: GZIP', /gzip -dc/],
   [415, 'Content-Encoding: br', /brotli -dc/],
   [415, 'Content-Encoding: zstd', /zstd -dc/],
-  [415, 'Content-Encoding: x-what', /x-what: .*decode it first/],
+  [415, 'Content-Encoding: x-what', /x-what" .*decode it before/],
   [415, 'Content-Encoding: identity, gzip', /identity, gzip/],
   [415, 'Content-Type: multipart/form-data; boundary=x', /curl -T FILE/],
   [415, 'Content-Type: multipart/byteranges; boundary=x', /multipart\/byteranges/],
@@ -53,7 +53,9 @@ describe.each(doors)('%s', (_, framing, version) => {
     const answer = await client.until(/INVALID_VALUE.*\n/)
     const [name = '', value = ''] = header.split(': ')
     expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
-    expect(answer).toContain(`INVALID_VALUE [${name}, ${value}]: ${name}: ${value}: `)
+    expect(answer).toContain(
+      `INVALID_VALUE [${name}, ${value}]: The header "${name}: ${value}" is refused: `,
+    )
     expect(answer).toMatch(advice)
     expect(answer.includes('accept-encoding: identity\r\n')).toBe(name === 'Content-Encoding')
     expect(await ended(task)).toMatchObject({
@@ -94,7 +96,7 @@ describe('a transfer coding other than chunked', () => {
     client.send(put(`vdi=${vdi}&task_id=${task}`, `Transfer-Encoding: ${coding}\r\n${more}`))
     const answer = await client.until(/only chunked is known.*\n/)
     expect(answer).toMatch(/^HTTP\/1\.1 501 /)
-    expect(answer).toContain(`Transfer-Encoding: ${coding}: `)
+    expect(answer).toContain(`"Transfer-Encoding: ${coding}" is refused`)
     expect(await ended(task)).toMatchObject({ status: 'failure' })
     expectSameBytes(await read(vdi), Buffer.alloc(size))
   })
