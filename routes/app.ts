@@ -2,7 +2,7 @@
 
 import { getRequestListener } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
-import type { RequestListener } from 'node:http'
+import type { IncomingMessage, RequestListener } from 'node:http'
 import { Hono } from 'hono'
 import { AppError, toAppError } from '../src/errors.ts'
 import type { Logger } from '../src/log.ts'
@@ -12,6 +12,8 @@ import { createExportRoute } from './export-raw-vdi.ts'
 import { createImportRoute } from './import-raw-vdi.ts'
 import { requireSingleHeaders } from './repeated-headers.ts'
 import { answer } from './upload.ts'
+import { importPath } from './import-request.ts'
+import { requireKnownExpectation } from './upload-headers.ts'
 import { createExtentsRoute } from './vdi-extents.ts'
 
 /** The listener for Node's HTTP server. */
@@ -19,9 +21,9 @@ export const createListener = (app: Hono<NodeEnvironment>): RequestListener => {
   const listener = getRequestListener(
     async (request, env) => {
       const { incoming, outgoing } = env as NodeEnvironment['Bindings']
-      const ambiguous = errorOf(() => requireSingleHeaders(incoming))
-      if (ambiguous !== undefined) {
-        answer(incoming, outgoing, errorReply(ambiguous, incoming.headers.accept))
+      const refusal = errorOf(() => requireCommonHeaders(incoming))
+      if (refusal !== undefined) {
+        answer(incoming, outgoing, errorReply(refusal, incoming.headers.accept))
         return RESPONSE_ALREADY_SENT
       }
       const response = await app.fetch(request, { incoming, outgoing })
@@ -32,6 +34,14 @@ export const createListener = (app: Hono<NodeEnvironment>): RequestListener => {
     { hostname: 'localhost' },
   )
   return (incoming, outgoing) => void listener(incoming, outgoing)
+}
+
+/** What every route wants of a head. An expectation that is not known an import refuses itself: it tells its task. */
+const requireCommonHeaders = (incoming: IncomingMessage): void => {
+  requireSingleHeaders(incoming)
+  if (incoming.url?.startsWith(importPath) !== true) {
+    requireKnownExpectation(incoming.headers.expect)
+  }
 }
 
 const errorOf = (check: () => void): AppError | undefined => {

@@ -78,6 +78,7 @@ export const errorReply = (
   if (error instanceof PreconditionFailedError && error.etag !== undefined) {
     headers['etag'] = error.etag
   }
+  if (error instanceof RefusedHeaderError) Object.assign(headers, error.headers)
   if (status === 503) headers['retry-after'] = String(retryAfter)
   // A sentence among the parameters ends the message: it is not said twice.
   const isSaid = (param: string): boolean => param.includes(' ') && message.endsWith(param)
@@ -109,6 +110,25 @@ export class MethodNotAllowedError extends AppError {
   }
 }
 
+/** A header that would change what the body means, or how it is framed, in a way that is not known. */
+export class RefusedHeaderError extends AppError {
+  readonly status: 400 | 415 | 417 | 501
+  /** For the answer: what would have been taken. */
+  readonly headers: Readonly<Record<string, string>>
+
+  constructor(
+    status: 400 | 415 | 417 | 501,
+    name: string,
+    value: string,
+    message: string,
+    headers: Readonly<Record<string, string>>,
+  ) {
+    super('INVALID_VALUE', [name, value], { message })
+    this.status = status
+    this.headers = headers
+  }
+}
+
 /** A range that begins after the last byte: 416, with the size that there is. */
 export class UnsatisfiableRangeError extends AppError {
   readonly size: number
@@ -126,6 +146,7 @@ const statusOf = (error: AppError, ioErrorStatus: number): number => {
   if (error instanceof UnsatisfiableRangeError) return 416
   if (error instanceof MethodNotAllowedError) return 405
   if (error instanceof PreconditionFailedError) return 412
+  if (error instanceof RefusedHeaderError) return error.status
   return error.code === 'VDI_IO_ERROR' ? ioErrorStatus : statuses[error.code]
 }
 

@@ -7,7 +7,7 @@ import type { Socket } from 'node:net'
 import { toAppError } from '../src/errors.ts'
 import type { RawRoute } from '../src/net/front.ts'
 import type { RequestHead } from '../src/net/request-head.ts'
-import type { Upload } from '../src/transfer/import-vdi.ts'
+import type { Upload } from '../src/transfer/import-request.ts'
 import type { RouteContext } from './environment.ts'
 import type { ErrorReply } from './error-response.ts'
 import { errorReply, logRefusal } from './error-response.ts'
@@ -17,14 +17,17 @@ import { closesBehind, requireNoRequest } from './next-request.ts'
 import { importParameters, warningOf } from './parameter-names.ts'
 import { readFlag, readParameters } from './params.ts'
 import { exactly, readBody, untilCut } from './read-body.ts'
-import { drain, linger, unknownLength } from './upload.ts'
+import { drain, linger, mayBeQuestion, unknownLength } from './upload.ts'
+import { isPlainTransfer, requirePlainBody } from './upload-headers.ts'
 
 /** A route for the socket front. */
 export const createSocketImport = (context: RouteContext): RawRoute => ({
   method: 'PUT',
   path: importPath,
   takes(head) {
-    if (head.headers['transfer-encoding'] !== undefined) return false
+    const coding = head.headers['transfer-encoding']
+    // Node answers a coding that it does not know without a word, and leaves the task as it is.
+    if (coding !== undefined) return !isPlainTransfer(coding)
     const length = lengthOf(head)
     // What is not a number node refuses.
     if (Number.isNaN(length)) return false
@@ -91,10 +94,13 @@ const createAnswer = (socket: Socket, warning: Readonly<Record<string, string>>)
   },
 })
 
+/** @throws AppError INVALID_VALUE for what requirePlainBody refuses */
 const readUpload = (head: RequestHead, socket: Socket, accept: () => void): Upload => {
+  requirePlainBody((name) => head.headers[name])
   const length = lengthOf(head)
   const check = createDigestCheck(head.headers)
   const whole = (body: AsyncIterable<Uint8Array>) => (check === undefined ? body : check.pass(body))
+  const mayAsk = mayBeQuestion(length, head.httpVersion)
   const body = (): AsyncIterable<Uint8Array> => {
     accept()
     return readBody(socket)
@@ -106,9 +112,9 @@ const readUpload = (head: RequestHead, socket: Socket, accept: () => void): Uplo
     return { endsWith: 'close', accept: () => whole(own()), ...verifying }
   }
   if (length === unknownLength) {
-    return { endsWith: 'cut', accept: () => whole(untilCut(body())), ...verifying }
+    return { endsWith: 'cut', accept: () => whole(untilCut(body())), mayAsk, ...verifying }
   }
-  return { length, accept: () => whole(exactly(length, body())), ...verifying }
+  return { length, accept: () => whole(exactly(length, body())), mayAsk, ...verifying }
 }
 
 const headOf = (

@@ -6,7 +6,7 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Context } from 'hono'
 import { Hono } from 'hono'
 import { AppError, toAppError } from '../src/errors.ts'
-import type { Upload } from '../src/transfer/import-vdi.ts'
+import type { Upload } from '../src/transfer/import-request.ts'
 import type { NodeEnvironment, RouteContext } from './environment.ts'
 import type { ErrorReply } from './error-response.ts'
 import { errorReply, LengthRequiredError, logRefusal } from './error-response.ts'
@@ -15,7 +15,8 @@ import { createDigestCheck, requireNoDigest } from './digests.ts'
 import { importParameters, warningOf } from './parameter-names.ts'
 import { readBody, untilCut } from './read-body.ts'
 import { refuseOtherMethods } from './refuse-method.ts'
-import { answer, drain, linger, setHeaders, unknownLength } from './upload.ts'
+import { requirePlainBody } from './upload-headers.ts'
+import { answer, drain, linger, mayBeQuestion, setHeaders, unknownLength } from './upload.ts'
 
 export const createImportRoute = (context: RouteContext): Hono<NodeEnvironment> => {
   const app = new Hono<NodeEnvironment>()
@@ -40,8 +41,10 @@ const handleImport = async (
     const reply = errorReply(reason, incoming.headers.accept, 400)
     logRefusal(context.transfer.log, reply, reason, 'an import was refused')
     const isTaken = upload.accepted || (upload.isComing && isSurprise(reason))
-    if (isTaken && hasTask(incoming) && reason.code !== 'TASK_CANCELLED') {
-      // Clients of tasks ask the task for the reason, but only if the upload itself ended well for them.
+    // Clients of tasks ask the task for the reason, but only if the upload itself ended well for them. They
+    // announce a length; whoever sends chunks is told the truth at once.
+    const isWatched = hasTask(incoming) && incoming.headers['transfer-encoding'] === undefined
+    if (isTaken && isWatched && reason.code !== 'TASK_CANCELLED') {
       if (isUnknown(incoming) && !outgoing.headersSent) writeEarlyHead(outgoing)
       await drain(incoming)
       finish(incoming, outgoing, { ...reply, status: 200 })
@@ -64,13 +67,14 @@ const finish = (incoming: IncomingMessage, outgoing: ServerResponse, reply: Erro
 /**
  * @param upload what is known of it: whether its first byte has been asked for, and whether it comes without being
  *   asked for, because the client waits neither for 100 Continue nor for the head
- * @throws AppError INVALID_VALUE for a length that is no number
+ * @throws AppError INVALID_VALUE for a length that is no number, and for what requirePlainBody refuses
  */
 const readUpload = (
   incoming: IncomingMessage,
   outgoing: ServerResponse,
   upload: { accepted: boolean; isComing: boolean },
 ): Upload => {
+  requirePlainBody((name) => incoming.headersDistinct[name]?.join(', '))
   const { expect = '', 'content-length': announced, 'transfer-encoding': coding } = incoming.headers
   const length = readLength(announced)
   const isCut = isUnknown(incoming)
@@ -84,12 +88,14 @@ const readUpload = (
     if (!hasBody) throw new LengthRequiredError()
     upload.accepted = true
     if (isEarly) writeEarlyHead(outgoing)
-    else if (/100-continue/i.test(expect)) outgoing.writeContinue()
+    else if (expect !== '') outgoing.writeContinue()
     const body = isCut ? untilCut(readBody(incoming)) : readBody(incoming)
     return check === undefined ? body : check.pass(body)
   }
-  if (isCut) return { accept, endsWith: 'cut', ...(check && { verify: check.verify }) }
-  if (length !== undefined) return { accept, length, ...(check && { verify: check.verify }) }
+  const mayAsk = mayBeQuestion(length, incoming.httpVersion)
+  if (isCut) return { accept, endsWith: 'cut', mayAsk, ...(check && { verify: check.verify }) }
+  if (length !== undefined)
+    return { accept, length, mayAsk, ...(check && { verify: check.verify }) }
   const verify = (): void => {
     requireNoDigest('Trailer', Object.keys(incoming.trailers))
     check?.verify()

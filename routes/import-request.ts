@@ -3,7 +3,7 @@
 
 import { refToUuid, toRef } from '../src/catalog/refs.ts'
 import { AppError } from '../src/errors.ts'
-import type { ImportRequest, Upload } from '../src/transfer/import-vdi.ts'
+import type { ImportRequest, Upload } from '../src/transfer/import-request.ts'
 import type { ErrorReply } from './error-response.ts'
 import type { VdiRow } from '../src/catalog/vdis.ts'
 import { contentValidators } from '../src/transfer/export-vdi.ts'
@@ -13,7 +13,14 @@ import { withAuditLine } from '../src/xenapi/audit.ts'
 import type { RouteContext } from './environment.ts'
 import type { Parameters, RequestFacts } from './params.ts'
 import { checkPreconditions, hasConditions } from './preconditions.ts'
-import { readCredentials, readFlag, readParameters, readReference, readTask } from './params.ts'
+import {
+  readCredentials,
+  readFlag,
+  readParameters,
+  readReference,
+  readSize,
+  readTask,
+} from './params.ts'
 
 export const importPath = '/import_raw_vdi'
 
@@ -23,14 +30,14 @@ const permission = 'http/put_import_raw_vdi'
  * Runs the import that the request asks for. A task that the client named has ended when this returns or throws,
  * unless nobody knows who is asking.
  * @param readUpload what the headers say of the body; a throw is an outcome too
- * @returns the uuid of the VDI; undefined where an upload without a byte made none
+ * @returns the uuid of the VDI
  * @throws AppError whatever the outcome is; before `accept` of the upload: nothing has been read
  */
 export const runImport = async (
   { transfer, authenticate, requirePermission }: RouteContext,
   request: RequestFacts,
   readUpload: () => Upload,
-): Promise<string | undefined> => {
+): Promise<string> => {
   const parameters = readParameters(request)
   const identity = await authenticate(readCredentials(request, parameters), request.socket)
   const object = refToUuid(parameters('vdi') ?? '')
@@ -41,22 +48,19 @@ export const runImport = async (
     (task) => {
       // Inside: the refusal fails the task, too.
       requirePermission(identity, permission)
-      const run = async (): Promise<string | undefined> =>
+      const run = async (): Promise<string> =>
         importVdi(transfer, readRequest(parameters, request), task, readUpload())
       return withAuditLine(transfer.log, line, run, (uuid) => uuid)
     },
-    (uuid) => (uuid === undefined ? '' : `<value>${toRef(uuid)}</value>`),
+    (uuid) => `<value>${toRef(uuid)}</value>`,
   )
 }
 
 /** @param uuid as runImport returned it */
-export const importReply = (uuid: string | undefined): ErrorReply => ({
+export const importReply = (uuid: string): ErrorReply => ({
   status: 200,
-  headers: {
-    'content-type': 'text/plain; charset=utf-8',
-    ...(uuid === undefined ? {} : { 'vdi-uuid': uuid }),
-  },
-  body: uuid === undefined ? '' : `${uuid}\n`,
+  headers: { 'content-type': 'text/plain; charset=utf-8', 'vdi-uuid': uuid },
+  body: `${uuid}\n`,
 })
 
 /** Whether the client looks at a task for the outcome. */
@@ -72,11 +76,14 @@ export const isSurprise = ({ code }: AppError): boolean =>
 
 const readRequest = (parameters: Parameters, { headers }: RequestFacts): ImportRequest => {
   const formatName = parameters('format')
+  const size = readSize(parameters, 'size')
   return {
     target: readTarget(parameters),
     ...(formatName !== undefined && { formatName }),
     replace: readFlag(parameters, 'replace'),
     chunked: readFlag(parameters, 'chunked'),
+    short: readFlag(parameters, 'short'),
+    ...(size === undefined ? {} : { size }),
     ...(hasConditions(headers) && {
       requireConditions: (vdi: VdiRow | undefined) => {
         checkPreconditions('PUT', headers, vdi && contentValidators(vdi))

@@ -23,6 +23,8 @@ export const importParameters = [
   'format',
   'replace',
   'chunked',
+  'size',
+  'short',
   ...session,
 ] as const
 

@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net'
 import { refToUuid, toRef } from '../src/catalog/refs.ts'
 import { AppError } from '../src/errors.ts'
+import { alignUp, parseSize, SECTOR_SIZE } from '../src/units.ts'
 import type { Credentials } from '../src/xenapi/authenticate.ts'
 import type { ParameterName } from './parameter-names.ts'
 import { mayBeEmpty } from './parameter-names.ts'
@@ -100,6 +101,19 @@ export const readChoice = <T extends string>(
     throw new AppError('INVALID_VALUE', [name, value], { message })
   }
   return choice
+}
+
+/**
+ * A size in bytes, or with a unit such as 10GiB, as that of a disk: in whole sectors. undefined where it is absent.
+ * @throws AppError INVALID_VALUE for anything else, and for 0
+ */
+export const readSize = (parameters: Parameters, name: ParameterName): number | undefined => {
+  const value = parameters(name)
+  if (value === undefined) return undefined
+  const size = alignUp(parseSize(value) ?? 0, SECTOR_SIZE)
+  if (size > 0) return size
+  const message = `${name} is "${value}", must be a number of bytes above 0, or one with a unit such as 10GiB`
+  throw new AppError('INVALID_VALUE', [name, value], { message })
 }
 
 /** `session_id` and HTTP Basic, whatever the request carries of them. */

@@ -10,6 +10,10 @@ import { silenceLimit, stopReading } from './read-body.ts'
 /** 1 PiB: what Orchestra announces when it does not know. It cuts the connection after the last byte. */
 export const unknownLength = 2 ** 50
 
+/** Whether an upload without a byte may be Orchestra's question whether it would be taken; xe asks none. */
+export const mayBeQuestion = (length: number | undefined, httpVersion: string): boolean =>
+  (length === 0 || length === unknownLength) && httpVersion !== '1.0'
+
 /** What is read and thrown away after an early answer, so that the client sees it before the connection closes. */
 const lingerBytes = 64 * MiB
 const lingerTime = 10_000

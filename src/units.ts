@@ -45,3 +45,15 @@ const inUnits = (bytes: number): { value: number; name: string | undefined } => 
   }
   return { value, name }
 }
+
+const sizeText = /^(\d+) *(b|bytes|[kmgt](?:i?b)?|)$/i
+const powers: Readonly<Record<string, number>> = { '': 0, b: 0, k: 1, m: 2, g: 3, t: 4 }
+
+/** The bytes of a size as people write it: `4096`, `10GiB`, `10g`. undefined for anything else, and beyond 2^53. */
+export const parseSize = (text: string): number | undefined => {
+  const match = sizeText.exec(text)
+  if (match === null) return undefined
+  const [, count, unit = ''] = match
+  const size = Number(count) * 1024 ** powers[unit.slice(0, 1).toLowerCase()]!
+  return Number.isSafeInteger(size) ? size : undefined
+}

@@ -1,5 +1,6 @@
 // The body of a request of xe: a command and its parameters, one a line.
 
+import { parseSize } from '../units.ts'
 import { CliError, usageHint } from './cli-error.ts'
 
 export interface CommandLine {
@@ -84,8 +85,6 @@ export const keyIn = (map: string, name: string): string | undefined => {
   return name.slice(map.length + 1) || undefined
 }
 
-const units: Readonly<Record<string, number>> = { '': 0, b: 0, k: 1, m: 2, g: 3, t: 4 }
-
 export const createParams = ({ params }: Pick<CommandLine, 'params'>): Params => {
   const optional = (wanted: string): string | undefined => {
     const found = params.filter(([name]) => name === wanted)
@@ -109,10 +108,8 @@ export const createParams = ({ params }: Pick<CommandLine, 'params'>): Params =>
     },
     size(name) {
       const text = required(name)
-      const match = /^(\d+) *(b|bytes|[kmgt](?:i?b)?|)$/i.exec(text)
-      const power = units[match?.[2]?.[0]?.toLowerCase() ?? ''] ?? 0
-      const size = Number(match?.[1]) * 1024 ** power
-      if (match !== null && Number.isSafeInteger(size)) return size
+      const size = parseSize(text)
+      if (size !== undefined) return size
       const expected = 'expecting an integer (possibly with suffix KiB, MiB, GiB, TiB)'
       throw new CliError(`Error: Failed to parse field '${name}': ${expected}, got '${text}'`)
     },

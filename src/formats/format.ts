@@ -71,12 +71,14 @@ export interface PlanOptions {
 export interface DecodeContext {
   /** Where the bytes of data writes come from. */
   readonly buffers: BufferPool
-  /** Opens a place for bytes that must wait; the decoder closes it. Called at most once. */
+  /** Opens a place for bytes that must wait; the decoder closes it, unless its writes are never asked for. Called at most once. */
   readonly openSpool: () => Promise<Spool>
   /** Length of the stream in bytes, where it is known. */
   readonly streamLength?: number
   /** Virtual size of the VDI that the image goes to, where there is one. Raw takes its size from it. */
   readonly diskSize?: number
+  /** A raw stream of unknown length may end anywhere: whoever sends it says so. */
+  readonly mayBeShort?: boolean
   readonly signal?: AbortSignal
 }
 

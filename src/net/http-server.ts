@@ -41,6 +41,8 @@ export const createHttpServer = (
       : createHttpsServer({ handshakeTimeout: headTimeout, ...options, ...tls }, listener)
   // Without this Node says `100 Continue` itself, before anybody has looked at the request.
   server.on('checkContinue', listener)
+  // And this with a bare 417: those that answer know which request it is, and whose task.
+  server.on('checkExpectation', listener)
   return server
 }
 

@@ -17,72 +17,44 @@ import { createBufferPool } from '../image/buffer-pool.ts'
 import type { ForwardReader } from '../image/forward-reader.ts'
 import { createForwardReader } from '../image/forward-reader.ts'
 import { formatBytes, MiB } from '../units.ts'
+import type { Announcement } from './check-import.ts'
+import {
+  checkImportInto,
+  checkImportNew,
+  nothingCame,
+  requireFits,
+  requireFitsSize,
+} from './check-import.ts'
 import { requireDefaultAllows } from './at-rest-format.ts'
 import type { TransferContext } from './context.ts'
 import { requireData } from '../store/require-data.ts'
+import type { ImportRequest, Upload } from './import-request.ts'
 import { findSr, findVdi, requireWritable, requireWritableSr } from './find.ts'
-import { writeContent, writeLayer } from './write-layer.ts'
 import { requireBase } from './require-base.ts'
 import type { FormCheck } from './require-form.ts'
 import { createFormCheck, requireNoForm } from './require-form.ts'
+import type { UploadSpools } from './upload-spools.ts'
+import { createUploadSpools } from './upload-spools.ts'
 import type { TaskHandle } from './with-task.ts'
-
-/** How much larger than the VDI an image may be if nothing but zeros lies there: rounding by the sender. */
-const maximumRounding = 2 * MiB
+import { writeContent, writeLayer } from './write-layer.ts'
 
 /** Bytes read at a time, and how many such pieces may be on their way to the storage. */
 const pieceSize = MiB
 const pieceCount = 6
 
-export interface ImportRequest {
-  /** The VDI to write into, or the storage repository to make one in. */
-  readonly target:
-    { readonly vdiUuid: string } | { readonly srUuid: string; readonly nameLabel: string }
-  /** As the client wrote it; absent where it said nothing, which means raw. */
-  readonly formatName?: string
-  /** Starts from an empty disk; else what the image does not hold stays as it is. */
-  readonly replace: boolean
-  /** Raw content comes in XenServer's own chunks; the other formats are plain all the same. */
-  readonly chunked: boolean
-  /**
-   * The client's conditions on what is there: called before a byte is read.
-   * @param present undefined: the VDI is yet to be made
-   * @throws AppError where they do not hold; nothing is changed then
-   */
-  readonly requireConditions?: (present: VdiRow | undefined) => void
-}
-
-/** The body of the upload. */
-export interface Upload {
-  /** In bytes, where it is announced. */
-  readonly length?: number
-  /**
-   * Where neither a length nor chunks of HTTP tell when the body is whole, but only the end of the connection:
-   * an orderly `close`, or a `cut`, which may be one in the middle of the content too. The image then ends where
-   * it says so itself; a raw one that is cut must have exactly the size of its VDI.
-   */
-  readonly endsWith?: 'close' | 'cut'
-  /** Called once, when nothing is left that could be refused before the first byte: the bytes. */
-  accept(): AsyncIterable<Uint8Array>
-  /**
-   * Called once when all bytes have been read, before the commit.
-   * @throws AppError where they are not what the client meant to send
-   */
-  verify?(): void
-}
-
 /**
  * Runs an import as one transfer. On a throw the VDI is as it was and nothing is left behind.
- * @returns the uuid of the VDI; undefined where an upload without a byte made none
+ * @returns the uuid of the VDI
  * @throws AppError HANDLE_INVALID, VALUE_NOT_SUPPORTED, OTHER_OPERATION_IN_PROGRESS, VDI_READONLY, VDI_INCOMPATIBLE_TYPE,
- *   SR_OPERATION_NOT_SUPPORTED, SR_NOT_ATTACHED, VDI_TOO_SMALL, IMPORT_ERROR_GENERIC, VDI_IO_ERROR, SR_FULL, TOO_BUSY, TASK_CANCELLED
+ *   SR_OPERATION_NOT_SUPPORTED, SR_NOT_ATTACHED, INVALID_VALUE, VDI_TOO_SMALL, VDI_TOO_LARGE, IMPORT_ERROR_GENERIC, VDI_IO_ERROR,
+ *   SR_FULL, TOO_BUSY, TASK_CANCELLED
  */
 export const importVdi = (
   context: TransferContext,
   request: ImportRequest,
   task: TaskHandle,
   upload: Upload,
-): Promise<string | undefined> =>
+): Promise<string> =>
   context.transfers.run(task.ref, async (signal) => {
     const { target, formatName, chunked } = request
     const format = requireFormat(formatName ?? 'raw')
@@ -91,7 +63,8 @@ export const importVdi = (
       chunked,
     })
     const buffers = createBufferPool(pieceCount, pieceSize)
-    const importing = { context, request, task, upload, format, form, buffers, signal }
+    const spools = createUploadSpools(context)
+    const importing = { context, request, task, upload, format, form, buffers, spools, signal }
     try {
       return await ('vdiUuid' in target
         ? importInto(importing, target.vdiUuid)
@@ -100,6 +73,7 @@ export const importVdi = (
       throw form.explain(error)
     } finally {
       buffers.close()
+      await spools.close()
     }
   })
 
@@ -111,10 +85,29 @@ interface Importing {
   readonly format: ImageFormat
   readonly form: FormCheck
   readonly buffers: BufferPool
+  readonly spools: UploadSpools
   readonly signal: AbortSignal
 }
 
-/** Writes into a VDI that is there. An upload without a byte is a probe: it changes nothing and takes no lease. */
+const announcementOf = ({ format, request, upload }: Importing): Announcement => ({
+  format: format.name,
+  chunked: request.chunked,
+  short: request.short ?? false,
+  length: upload.length,
+  size: request.size,
+})
+
+/**
+ * What an upload without a byte into `vdiUuid` comes to: where it may be a question, the answer is yes. It changes
+ * nothing and takes no lease. Whoever names a task, wants all replaced or tells a digest has no question.
+ */
+const answerEmpty = ({ upload, task, request }: Importing, vdiUuid: string): string => {
+  const isTold = task.ref !== undefined || request.replace || upload.verify !== undefined
+  if (upload.mayAsk === true && !isTold) return vdiUuid
+  throw nothingCame()
+}
+
+/** Writes into a VDI that is there. */
 const importInto = async (importing: Importing, vdiUuid: string): Promise<string> => {
   const { context, request, task, upload, format } = importing
   const asked = await findVdi(context, vdiUuid)
@@ -122,24 +115,24 @@ const importInto = async (importing: Importing, vdiUuid: string): Promise<string
   requireData(asked)
   requireWritable(asked)
   await requireConditions(importing, asked)
-  // The length of a raw image is its header.
-  if (format.name === 'raw' && !request.chunked) requireFits(upload.length ?? 0, asked)
-  if (upload.length === 0) return vdiUuid
+  checkImportInto(announcementOf(importing), asked)
+  if (upload.length === 0) return answerEmpty(importing, vdiUuid)
   // Whoever cuts may have come only to ask: the VDI is taken when the first byte is there.
   const probe = upload.endsWith === 'cut' ? openStream(importing) : undefined
-  if (await probe?.atEnd()) return vdiUuid
+  if (await probe?.atEnd()) return answerEmpty(importing, vdiUuid)
   const release = context.leases.take(vdiUuid, task.ref ?? 'another import')
   try {
     // Only now: what the last holder of the lease committed is what this import goes on top of.
     const vdi = await findVdi(context, vdiUuid)
     await requireConditions(importing, vdi)
     const stream = probe ?? openStream(importing)
-    if (await stream.atEnd()) return vdiUuid
+    if (await stream.atEnd()) throw nothingCame()
     const decoded = await decode(importing, stream, vdi.srUuid, vdi.virtualSize)
     requireFits(decoded.virtualSize, vdi)
     await requireBase(context, vdi, { format: format.name, replace: request.replace, decoded })
     const holdsAll = format.name === 'raw' && !decoded.isDelta
-    const isWhole = holdsAll && decoded.virtualSize >= vdi.virtualSize
+    const reachesEnd = upload.length !== undefined || request.short !== true
+    const isWhole = holdsAll && reachesEnd && decoded.virtualSize >= vdi.virtualSize
     const keepsContent = !request.replace && !isWhole
     const write = writerOf(importing, stream, decoded)
     await writeContent(context, vdi, { keepsContent }, write)
@@ -149,23 +142,25 @@ const importInto = async (importing: Importing, vdiUuid: string): Promise<string
   }
 }
 
-/** Makes a VDI of the image's size, which appears together with its content. */
+/** Makes a VDI of the image's size or of the one asked for, which appears together with its content. */
 const importNew = async (
   importing: Importing,
   srName: string,
   nameLabel: string,
-): Promise<string | undefined> => {
-  const { context, upload, format } = importing
+): Promise<string> => {
+  const { context, request, upload, format } = importing
   const sr = await findSr(context, srName)
   const srUuid = sr.uuid
   await requireWritableSr(context, srUuid)
-  importing.request.requireConditions?.(undefined)
-  if (upload.length === 0) return undefined
-  requireSizeKnown(importing)
+  request.requireConditions?.(undefined)
+  checkImportNew(announcementOf(importing), sr)
+  if (upload.length === 0) throw nothingCame()
   const stream = openStream(importing)
-  if (await stream.atEnd()) return undefined
-  const decoded = await decode(importing, stream, srUuid)
-  if (decoded.isDelta) {
+  if (await stream.atEnd()) throw nothingCame()
+  const decoded = await decode(importing, stream, srUuid, request.size)
+  requireFitsSize(decoded.virtualSize, request.size)
+  // What raw chunks leave out holds nothing: on a new VDI they are the whole disk.
+  if (decoded.isDelta && format.name !== 'raw') {
     const found = 'it is a delta: import it into the VDI that holds what it was taken from'
     throw new AppError('IMPORT_ERROR_GENERIC', [
       `Cannot make a VDI from this ${format.name}: ${found}`,
@@ -176,7 +171,7 @@ const importNew = async (
     uuid: randomUUID(),
     srUuid,
     nameLabel,
-    virtualSize: decoded.virtualSize,
+    virtualSize: request.size ?? decoded.virtualSize,
     format: sr.defaultFormat,
   }
   const commit = (sealed: SealedLayer) => context.catalog.layers.commitNew(sealed, vdi)
@@ -193,29 +188,23 @@ const requireConditions = async ({ context, request }: Importing, asked: VdiRow)
   request.requireConditions(vdi)
 }
 
-/** @throws AppError VALUE_NOT_SUPPORTED where neither the upload nor a VDI tells how large a raw image is */
-const requireSizeKnown = ({ format, request, upload }: Importing): void => {
-  if (format.name !== 'raw' || (upload.length !== undefined && !request.chunked)) return
-  const found = request.chunked ? 'in chunks' : 'of unknown length'
-  const reason = `a raw image ${found} needs a VDI that tells its size, or a Content-Length`
-  throw new AppError('VALUE_NOT_SUPPORTED', ['format', 'raw', reason])
-}
-
 const openStream = ({ upload, signal }: Importing): ForwardReader =>
   createForwardReader(upload.accept(), signal)
 
 /** Reads the header, and checks what can be checked of the image before anything is written. */
 const decode = async (
-  { format, form, request, context, upload, buffers, signal }: Importing,
+  { format, form, request, upload, buffers, spools, signal }: Importing,
   stream: ForwardReader,
   srUuid: string,
   diskSize?: number,
 ): Promise<DecodedImage> => {
-  const isCutRaw = format.name === 'raw' && upload.endsWith === 'cut'
-  const streamLength = upload.length ?? (isCutRaw ? diskSize : undefined)
+  const mayBeShort = request.short === true
+  const isExact = format.name === 'raw' && upload.endsWith === 'cut' && !mayBeShort
+  const streamLength = upload.length ?? (isExact ? diskSize : undefined)
   const decoding = {
     buffers,
-    openSpool: () => context.storage.store(srUuid).openSpool(),
+    openSpool: () => spools.open(srUuid),
+    mayBeShort,
     ...(streamLength === undefined ? {} : { streamLength }),
     ...(diskSize === undefined ? {} : { diskSize }),
     signal,
@@ -229,14 +218,6 @@ const decode = async (
   if (formatName !== undefined) return decoded
   const { virtualSize } = decoded
   return { ...decoded, writes: () => requireNoForm(decoded.writes(), { virtualSize, chunked }) }
-}
-
-/** @throws AppError VDI_TOO_SMALL for an image that is larger by more than rounding */
-const requireFits = (virtualSize: number, vdi: VdiRow): void => {
-  if (virtualSize <= vdi.virtualSize + maximumRounding) return
-  const found = `The image holds a disk of ${formatBytes(virtualSize, vdi.virtualSize)}`
-  const message = `${found}, the VDI ${vdi.uuid} has ${formatBytes(vdi.virtualSize, virtualSize)}`
-  throw new AppError('VDI_TOO_SMALL', [vdi.uuid, String(virtualSize)], { message })
 }
 
 /** What brings the decoded writes into a layer. What was announced must arrive too: a cut upload is never committed. */

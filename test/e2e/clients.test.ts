@@ -1,6 +1,6 @@
 // Other clients than curl, and the ways in which bodies come: chunked, empty, of unknown length.
 
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -8,6 +8,7 @@ import { formatNames } from '../../src/formats/format.ts'
 import { curl } from '../support/curl.ts'
 import { expectSameBytes } from '../support/disks.ts'
 import { createVdi, login, type TaskRecord } from '../support/json-rpc.ts'
+import { listStaging } from '../support/layers.ts'
 import { rootPassword, shareServer } from '../support/server.ts'
 import { convertSource, createRawSource, expectSameGuest } from '../support/sources.ts'
 import { createTestFolder, hasTool, run } from '../support/tools.ts'
@@ -97,8 +98,11 @@ describe.skipIf(!hasTool('python3'))('http.client of Python', () => {
   ])('uploads %s', async (_, how) => {
     const raw = await createRawSource(await createTestFolder())
     for (const format of formatNames) {
-      if (format === 'raw' && how === 'chunked') continue
-      const { pathname, search } = new URL(importUrl(server, { sr_uuid: 'default', format }))
+      // Nothing but the sender tells how large raw in chunks is.
+      const isUntold = format === 'raw' && how === 'chunked'
+      const size = isUntold ? { size: String((await stat(raw)).size) } : {}
+      const query = { sr_uuid: 'default', format, ...size }
+      const { pathname, search } = new URL(importUrl(server, query))
       const image = await convertSource(raw, format)
       const args = [
         server.host,
@@ -117,10 +121,36 @@ describe.skipIf(!hasTool('python3'))('http.client of Python', () => {
   })
 })
 
+const pythonRequest = `
+import base64, sys, urllib.error, urllib.request
+url, path, auth, *kind = sys.argv[1:]
+request = urllib.request.Request(url, data=open(path, 'rb').read(), method='PUT')
+request.add_header('Authorization', 'Basic ' + base64.b64encode(auth.encode()).decode())
+if kind:
+    request.add_header('Content-Type', kind[0])
+try:
+    print(urllib.request.urlopen(request).status)
+except urllib.error.HTTPError as error:
+    print(error.code, error.read().decode())
+`
+
+describe.skipIf(!hasTool('python3'))('urllib of Python', () => {
+  test('calls its bodies forms unasked: 415 says which header to set, and with it 200', async () => {
+    const { uuid, source } = await uploadSource()
+    const put = async (...kind: string[]): Promise<string> => {
+      const url = importUrl(server, { vdi: uuid })
+      const args = [url, source, `root:${rootPassword}`, ...kind]
+      return (await run('python3', ['-c', pythonRequest, ...args])).stdout
+    }
+    expect(await put()).toMatch(/^415 .*send Content-Type: application\/octet-stream/)
+    expect(await put('application/octet-stream')).toBe('200\n')
+  })
+})
+
 describe('bodies', () => {
   test.each(formatNames)('chunked %s from a pipe into a VDI', async (format) => {
-    const { uuid } = await createVdi(await login(server), 32 << 20)
     const raw = await createRawSource(await createTestFolder())
+    const { uuid } = await createVdi(await login(server), (await stat(raw)).size)
     const image = await convertSource(raw, format)
     const url = importUrl(server, { vdi: uuid, format })
     const pipe = `cat '${image}' | curl -sSf -u 'root:${rootPassword}' -T - '${url}'`
@@ -134,29 +164,73 @@ describe('bodies', () => {
     const url = importUrl(server, { sr_uuid: 'default', format: 'raw' })
     const answer = await curl(...asRoot, '-H', 'Transfer-Encoding: chunked', '-T', source, url)
     await expectStatus(answer, 400)
-    expect(await answer.text()).toMatch(/length/i)
+    expect(await answer.text()).toMatch(/without a Content-Length does not. Say size=/)
   })
 
-  test('an empty PUT is answered with 200 and changes nothing', async () => {
+  test('an empty PUT into a VDI is Orchestra’s question: 200, and nothing changes', async () => {
     const { uuid, source } = await uploadSource()
     const etag = (await curl(...asRoot, '--head', exportUrl(server, uuid, 'raw'))).headers.get(
       'etag',
     )
-    const vdis = Object.keys(await (await login(server))<object>('VDI.get_all_records')).length
     for (const format of formatNames) {
-      for (const target of [{ vdi: uuid }, { sr_uuid: 'default' }]) {
-        const url = importUrl(server, { ...target, format })
-        const answer = await curl(...asRoot, '-X', 'PUT', '-H', 'Content-Length: 0', url)
-        await expectStatus(answer, 200)
-      }
+      const url = importUrl(server, { vdi: uuid, format })
+      await expectStatus(await curl(...asRoot, '-X', 'PUT', '-H', 'Content-Length: 0', url), 200)
     }
     const head = await curl(...asRoot, '--head', exportUrl(server, uuid, 'raw'))
     expect(head.headers.get('etag')).toBe(etag)
-    expect(Object.keys(await (await login(server))<object>('VDI.get_all_records'))).toHaveLength(
-      vdis,
-    )
     const { bodyFile } = await download(server, uuid, 'raw')
     await expectSameGuest([bodyFile, 'raw'], [source, 'raw'])
+  })
+
+  test('an empty file makes no VDI and replaces nothing: 400', async () => {
+    const { uuid, source } = await uploadSource()
+    const rpc = await login(server)
+    const before = Object.keys(await rpc<object>('VDI.get_all_records')).length
+    for (const format of formatNames) {
+      for (const target of [{ vdi: uuid, replace: 'true' }, { sr_uuid: 'default' }]) {
+        const answer = await curl(
+          ...asRoot,
+          '-T',
+          '/dev/null',
+          importUrl(server, { ...target, format, ...(format === 'raw' && { size: '1MiB' }) }),
+        )
+        await expectStatus(answer, 400)
+      }
+    }
+    expect(Object.keys(await rpc<object>('VDI.get_all_records'))).toHaveLength(before)
+    const { bodyFile } = await download(server, uuid, 'raw')
+    await expectSameGuest([bodyFile, 'raw'], [source, 'raw'])
+  })
+
+  test('curl that resumes, codes or sends a form is refused, and told what to call instead', async () => {
+    const { uuid, source } = await uploadSource()
+    const url = importUrl(server, { vdi: uuid })
+    for (const [status, expected, args] of [
+      [400, 'cannot be resumed', ['-C', '2097152', '-T', source]],
+      [400, 'cannot be resumed', ['-r', '0-511', '-T', source]],
+      [415, 'gzip -dc FILE | curl -T -', ['-H', 'Content-Encoding: gzip', '-T', source]],
+      [415, 'curl -T FILE', ['-X', 'PUT', '-F', `disk=@${source}`]],
+      [415, 'curl -T FILE', ['-X', 'PUT', '--data-binary', `@${source}`]],
+      [501, 'only chunked', ['-H', 'Transfer-Encoding: gzip, chunked', '-T', source]],
+      [417, 'Expect', ['-H', 'Expect: a miracle', '-T', source]],
+    ] as const) {
+      const answer = await curl(...asRoot, ...args, url)
+      await expectStatus(answer, status)
+      expect(await answer.text()).toContain(expected)
+    }
+    const { bodyFile } = await download(server, uuid, 'raw')
+    await expectSameGuest([bodyFile, 'raw'], [source, 'raw'])
+  })
+
+  test('a fixed VHD from a pipe makes a VDI, once its footer has come', async () => {
+    const raw = await createRawSource(await createTestFolder())
+    const image = await convertSource(raw, 'vhd', '-o', 'subformat=fixed,force_size=on')
+    const url = importUrl(server, { sr_uuid: 'default', format: 'vhd' })
+    const pipe = `cat '${image}' | curl -sSf -u 'root:${rootPassword}' -T - '${url}'`
+    const { stdout } = await run('bash', ['-o', 'pipefail', '-c', pipe])
+    const { bodyFile } = await download(server, stdout.trim(), 'raw')
+    await expectSameGuest([bodyFile, 'raw'], [raw, 'raw'])
+    expect(await listStaging(server.dataFolder)).toEqual([])
   })
 
   test.each(['vhd', 'qcow2'] as const)(

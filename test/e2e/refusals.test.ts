@@ -156,7 +156,7 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('refusals', async () =
     test('a second import into one VDI while the first is under way', async () => {
       const { uuid, source } = await uploadSource()
       const url = importUrl(server, { vdi: uuid, format: 'raw' })
-      const first = await openUpload(url)
+      const first = await openUpload(url, 1 << 20)
       const second = await curl(...asRoot, ...patient, '-T', source, url)
       await expectStatus(second, 409)
       expect(second.uploaded).toBe(0)

@@ -63,6 +63,34 @@ describe.skipIf(!hasTool('qemu-img'))('a stranger with xe', () => {
     expect(stdout).toBe('')
   })
 
+  test('an import that brings nothing, or ends early, is exit 1, and the VDI stays', async () => {
+    const folder = await createTestFolder()
+    const raw = await createRawSource(folder, 'source.raw', { size: 25 << 20 })
+    const vdi = await createVdi()
+    await ask('vdi-import', `uuid=${vdi}`, `filename=${raw}`)
+    const empty = join(folder, 'empty')
+    await writeFile(empty, '')
+    const nothing = await xe('vdi-import', `uuid=${vdi}`, `filename=${empty}`)
+    expect(nothing).toMatchObject({ code: 1, out: '' })
+    expect(nothing.err).toMatch(/no byte came/)
+
+    const call = [process.execPath, xeProgram, ...options].map((word) => `'${word}'`).join(' ')
+    const pipe = async (from: string, ...more: string[]): Promise<string> => {
+      const line = `${from} | ${call} vdi-import uuid=${vdi} filename=- ${more.join(' ')} 2>&1`
+      return (await run('bash', ['-c', `${line}; echo "exit $?"`])).stdout
+    }
+    expect(await pipe('true')).toMatch(/no byte came[^]*exit 1\n$/)
+    // The producer dies in the middle; what it wrote differs from what lies there.
+    const dying = `(head -c 9000000 /dev/urandom; kill -9 $BASHPID)`
+    expect(await pipe(dying)).toMatch(/ended after 9000000 of 26214400 bytes[^]*exit 1\n$/)
+    const back = join(folder, 'back.raw')
+    await ask('vdi-export', `uuid=${vdi}`, `filename=${back}`)
+    await expectSameGuest([back, 'raw'], [raw, 'raw'])
+
+    expect(await pipe(`head -c 9000000 '${raw}'`, 'short=true')).toBe('exit 0\n')
+    expect(await pipe(`cat '${raw}'`)).toBe('exit 0\n')
+  })
+
   test('sm-list shows the formats', async () => {
     const { out } = await xe('sm-list', 'params=all')
     expect(out).toMatch(/^ +supported-image-formats \( RO\): .*\bqcow2\b/m)

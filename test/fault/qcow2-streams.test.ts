@@ -121,6 +121,7 @@ describe('qcow2 streams that end early', () => {
       buffers: createBufferPool(2, 4096),
       openSpool: async () => ({
         append: async () => Promise.reject(new Error('ENOSPC')),
+        appendZeros: () => 0,
         read: async () => {},
         close: async () => {
           closed += 1

@@ -11,7 +11,9 @@ import type { Image } from '../../src/image/image.ts'
 import { createMemoryImage } from '../../src/image/memory-image.ts'
 import { GiB, KiB, MiB } from '../../src/units.ts'
 import { testIdentity } from '../laws/format-laws.ts'
+import type { Spool } from '../../src/image/spool.ts'
 import { createPatternDisk, cutInChunks, readAll } from '../support/disks.ts'
+import { createCountingSpool } from '../support/qcow2-decode.ts'
 import { buildFixedVhd, buildVhd, sealFooter, sealHeader } from '../support/vhd-images.ts'
 
 const made = buildVhd({
@@ -50,9 +52,24 @@ const openAndRead = async (image: Image): Promise<void> => {
 }
 
 const decodeAll = async (bytes: Uint8Array, streamLength?: number, diskSize?: number) => {
+  // Only a fixed disk whose size nobody tells waits in it.
+  const spool = createCountingSpool()
+  try {
+    return await decodeWith(spool.open, bytes, streamLength, diskSize)
+  } finally {
+    expect(spool.counts.closed).toBeGreaterThanOrEqual(spool.counts.opened)
+  }
+}
+
+const decodeWith = async (
+  openSpool: () => Promise<Spool>,
+  bytes: Uint8Array,
+  streamLength?: number,
+  diskSize?: number,
+) => {
   const decoded = await vhd.decode(createForwardReader(cutInChunks(bytes, [9999])), {
     buffers: createBufferPool(2, 64 * KiB),
-    openSpool: () => Promise.reject(new Error('A VHD needs no spool')),
+    openSpool,
     ...(streamLength === undefined ? {} : { streamLength }),
     ...(diskSize === undefined ? {} : { diskSize }),
   })
@@ -117,12 +134,14 @@ describe('a stream that is cut', () => {
 
   test('and fixed, of unknown length, is no VHD', async () => {
     const bytes = buildFixedVhd({ size: MiB })
-    for (const end of [600, 512 * KiB, MiB, MiB + 100, MiB + 510]) {
-      expect(await decodeOutcome(bytes.subarray(0, end), undefined, MiB)).toBe(
-        'IMPORT_ERROR_GENERIC',
-      )
+    for (const diskSize of [MiB, undefined]) {
+      for (const end of [512, 600, 512 * KiB, MiB, MiB + 100, MiB + 510]) {
+        expect(await decodeOutcome(bytes.subarray(0, end), undefined, diskSize)).toBe(
+          'IMPORT_ERROR_GENERIC',
+        )
+      }
+      expect(await decodeOutcome(bytes, undefined, diskSize)).toBe('read')
     }
-    expect(await decodeOutcome(bytes, undefined, MiB)).toBe('read')
   })
 })
 

@@ -51,6 +51,7 @@ export const createCountingSpool = (onAppend?: () => Promise<void>) => {
         counts.appended += source.length
         return spool.append(source, signal)
       },
+      appendZeros: (length: number) => spool.appendZeros(length),
       read: (offset: number, target: Uint8Array, signal?: AbortSignal) =>
         spool.read(offset, target, signal),
       async close() {

@@ -34,18 +34,18 @@ export const transferCommands: readonly Command[] = [
   },
   {
     name: 'vdi-import',
-    help: `Imports a file into a VDI, whose other blocks stay as they are; filename=/dev/stdin is the standard input. replace=true empties the VDI first. ${importFormats} --progress shows how far it is.`,
+    help: `Imports a file into a VDI, whose other blocks stay as they are; filename=/dev/stdin is the standard input. replace=true empties the VDI first. ${importFormats} A raw image from a pipe must reach the end of the VDI, unless short=true. --progress shows how far it is.`,
     required: ['uuid', 'filename'],
-    optional: ['format', 'replace', 'progress'],
+    optional: ['format', 'replace', 'short', 'progress'],
     isCommon: true,
     async run(context) {
       const { params } = context
       const fileName = params.required('filename')
-      const replace = params.flag('replace')
+      const flags = (['replace', 'short'] as const).filter((name) => params.flag(name))
       await transfer(context, '/import_raw_vdi', {
         kind: 'httpPut',
         fileName,
-        ...(replace && { more: { replace: 'true' } }),
+        more: Object.fromEntries(flags.map((name) => [name, 'true'])),
       })
     },
   },

@@ -4,6 +4,7 @@
 //   ┌ u64 LE offset ┬ u32 LE length ┬ length bytes ┐ …  ┌ 12 zero bytes ┐
 //   └───────────────┴───────────────┴──────────────┘    └──────────────┘
 
+import { clipWrites } from '../../disk/clip-writes.ts'
 import type { DiskWrite } from '../../disk/disk.ts'
 import { createRangeSet } from '../../disk/range-set.ts'
 import { AppError, imageError } from '../../errors.ts'
@@ -11,6 +12,7 @@ import { readUint64, viewOf } from '../../image/binary.ts'
 import type { ForwardReader } from '../../image/forward-reader.ts'
 import { formatBytes, SECTOR_SIZE } from '../../units.ts'
 import type { DecodeContext, DecodedImage } from '../format.ts'
+import { MAXIMUM_ROUNDING } from '../virtual-size.ts'
 
 const what = 'Cannot decode raw chunks'
 
@@ -19,9 +21,10 @@ export const CHUNK_HEADER_LENGTH = 12
 
 /**
  * See ImageFormat.decode. The virtual size is that of the VDI; what no chunk covers stays as it was. Chunks come in
- * any order and may not overlap.
- * @throws AppError VALUE_NOT_SUPPORTED without a VDI; IMPORT_ERROR_GENERIC for a chunk that leaves the disk or
- *   is not made of sectors
+ * any order and may not overlap. The last one may go past the end with zeros: `vhd-tool` sends a sector too many.
+ * An end without a chunk before it is an end: a sender that leaves out zeros has nothing to say of an empty disk.
+ * @throws AppError INVALID_VALUE without a VDI; IMPORT_ERROR_GENERIC for a chunk that leaves the disk or
+ *   is not made of sectors; VDI_IO_ERROR without the end
  */
 export const decodeChunks = async (
   stream: ForwardReader,
@@ -29,16 +32,13 @@ export const decodeChunks = async (
 ): Promise<DecodedImage> => {
   const { diskSize } = context
   if (diskSize === undefined) {
-    throw new AppError('VALUE_NOT_SUPPORTED', [
-      'chunked',
-      'true',
-      'raw chunks need a VDI that tells its size',
-    ])
+    const message = 'Raw chunks need a VDI that tells its size, or size='
+    throw new AppError('INVALID_VALUE', ['size', ''], { message })
   }
   return {
     virtualSize: diskSize,
     isDelta: true,
-    writes: () => readChunks(stream, context, diskSize),
+    writes: () => clipWrites(readChunks(stream, context, diskSize), diskSize),
   }
 }
 
@@ -79,7 +79,8 @@ const requireFits = (index: number, offset: number, length: number, diskSize: nu
   if (offset % SECTOR_SIZE !== 0 || length % SECTOR_SIZE !== 0) {
     throw imageError(what, `${chunk}, is not made of whole sectors of ${SECTOR_SIZE} bytes`)
   }
-  if (offset + length > diskSize) {
+  // Zeros are let through: clipWrites looks.
+  if (offset + length > diskSize + MAXIMUM_ROUNDING) {
     throw imageError(what, `${chunk}, goes past the end of the VDI's ${formatBytes(diskSize)}`)
   }
 }

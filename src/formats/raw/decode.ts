@@ -6,19 +6,17 @@ import { isZero } from '../../disk/zero.ts'
 import { AppError, cutShort, imageError } from '../../errors.ts'
 import type { BufferPool } from '../../image/buffer-pool.ts'
 import type { ForwardReader } from '../../image/forward-reader.ts'
-import { alignUp, formatBytes, MAXIMUM_DISK_SIZE, MiB, SECTOR_SIZE } from '../../units.ts'
+import { alignUp, formatBytes, MAXIMUM_DISK_SIZE, SECTOR_SIZE } from '../../units.ts'
 import type { DecodeContext, DecodedImage } from '../format.ts'
 import { recogniseEnd } from '../recognise.ts'
-import { requireVirtualSize } from '../virtual-size.ts'
+import { isRoundedUp, MAXIMUM_ROUNDING, requireVirtualSize } from '../virtual-size.ts'
 
 const what = 'Cannot decode raw'
 
-/** How many zeros may follow the end of the VDI when the length was not announced: rounding by the sender. */
-const maximumPadding = 2 * MiB
-
 /**
  * See ImageFormat.decode. The virtual size is the length of the stream, rounded up to a sector as
- * qemu does; for a stream of unknown length it is that of the VDI, and the stream may be shorter.
+ * qemu does; for a stream of unknown length it is that of the VDI, and nothing else tells that the stream is whole:
+ * it may be shorter by what is rounding, or by anything where `mayBeShort`.
  */
 export const decodeRaw = async (
   stream: ForwardReader,
@@ -27,11 +25,8 @@ export const decodeRaw = async (
   const { streamLength, diskSize } = context
   const length = streamLength ?? diskSize
   if (length === undefined) {
-    throw new AppError('VALUE_NOT_SUPPORTED', [
-      'format',
-      'raw',
-      'a raw image of unknown length needs a VDI that tells its size, or a Content-Length',
-    ])
+    const message = 'A raw image of unknown length needs a VDI that tells its size, or size='
+    throw new AppError('INVALID_VALUE', ['size', ''], { message })
   }
   const virtualSize = alignUp(length, SECTOR_SIZE)
   requireVirtualSize(what, virtualSize, MAXIMUM_DISK_SIZE)
@@ -40,12 +35,21 @@ export const decodeRaw = async (
     isDelta: false,
     async *writes() {
       const end = yield* readWrites(stream, context, length)
-      if (streamLength === undefined) await requirePaddingOnly(stream, context.buffers, length)
-      else if (end < streamLength) {
-        throw cutShort(what, `the stream ends after ${end} bytes, ${streamLength} were announced`)
+      if (end < length) requireMayEnd(end, length, context)
+      else if (streamLength === undefined) {
+        await requirePaddingOnly(stream, context.buffers, length)
       }
     },
   }
+}
+
+/** @throws AppError VDI_IO_ERROR unless a stream that ends after `end` of `length` bytes may be whole */
+const requireMayEnd = (end: number, length: number, context: DecodeContext): void => {
+  const found = `the stream ended after ${end} of ${length} bytes`
+  if (context.streamLength !== undefined) throw cutShort(what, found)
+  if (context.mayBeShort === true || isRoundedUp(end, length)) return
+  const advice = 'to take a shorter image, say short=true or send a Content-Length'
+  throw cutShort(what, `${found} that the VDI has; ${advice}`)
 }
 
 /** Reads up to `length` bytes; the number read. The last sector is filled up with zeros. */
@@ -79,7 +83,7 @@ const requirePaddingOnly = async (
   for (;;) {
     const count = await stream.readUpTo(bytes)
     padding += count
-    if (!isZero(bytes.subarray(0, count)) || padding > maximumPadding) {
+    if (!isZero(bytes.subarray(0, count)) || padding > MAXIMUM_ROUNDING) {
       const isFirst = padding === count
       throw tooLong(isFirst ? bytes.subarray(0, Math.min(count, SECTOR_SIZE)) : undefined, diskSize)
     }

@@ -1,20 +1,20 @@
 // Stream → writes for fixed VHDs: the disk's bytes, then the footer, which alone tells that it is a
-// VHD at all. How large the disk is must be known from elsewhere before the first write.
+// VHD at all. How large the disk is must be known from elsewhere before the first write, or all of it waits
+// in a spool: see decode-spooled.ts.
 
 import { clipWrites } from '../../disk/clip-writes.ts'
 import type { DiskWrite } from '../../disk/disk.ts'
 import { imageError } from '../../errors.ts'
 import type { ForwardReader } from '../../image/forward-reader.ts'
-import { alignDown, formatBytes, MiB, SECTOR_SIZE } from '../../units.ts'
+import { alignDown, formatBytes, SECTOR_SIZE } from '../../units.ts'
 import type { DecodeContext, DecodedImage } from '../format.ts'
-import { requireVirtualSize } from '../virtual-size.ts'
-import { diskTypes, FOOTER_SIZE, MAXIMUM_VHD_SIZE } from './constants.ts'
-import { closingFooterSize, firstBytes, tryParseFooter, virtualSizeOf } from './footer.ts'
+import { MAXIMUM_ROUNDING, requireVirtualSize } from '../virtual-size.ts'
+import { FOOTER_SIZE, MAXIMUM_VHD_SIZE } from './constants.ts'
+import { decodeSpooled } from './decode-spooled.ts'
+import { requireFixedFooter } from './fixed-footer.ts'
+import { closingFooterSize, firstBytes } from './footer.ts'
 
 const what = 'Cannot decode vhd'
-
-/** How far an image may go beyond the VDI when its length was not announced: rounding to a cylinder. */
-const maximumPadding = 2 * MiB
 
 /**
  * @param first the 512 bytes that were read: the disk's first sector
@@ -33,12 +33,7 @@ export const decodeFixed = async (
       writes: () => readAnnounced(stream, first, virtualSize, context),
     }
   }
-  if (diskSize === undefined) {
-    throw imageError(
-      what,
-      `the stream starts with ${firstBytes(first)}, no footer: it can only be a fixed VHD, which needs a Content-Length or a VDI that tells its size`,
-    )
-  }
+  if (diskSize === undefined) return decodeSpooled(stream, first, context)
   requireVirtualSize(what, diskSize, MAXIMUM_VHD_SIZE)
   return {
     virtualSize: diskSize,
@@ -109,7 +104,7 @@ async function* readUnannounced(
     const length = end - (isEnd ? closingFooterSize(offset + end) : FOOTER_SIZE)
     held = new Uint8Array(FOOTER_SIZE)
     held.set(bytes.subarray(length, end))
-    if (offset + length > diskSize + maximumPadding) {
+    if (offset + length > diskSize + MAXIMUM_ROUNDING) {
       release()
       const found = `${offset + end} bytes came and more may follow, the VDI has ${formatBytes(diskSize)}`
       throw imageError(what, found)
@@ -121,25 +116,3 @@ async function* readUnannounced(
   }
   requireFixedFooter(held, offset, first)
 }
-
-/** `size` bytes came before this footer: it must be of a fixed disk that large. */
-const requireFixedFooter = (bytes: Uint8Array, size: number, first: Uint8Array): void => {
-  const footer = tryParseFooter(bytes)
-  if (footer === undefined) throw notFixed(bytes, first)
-  if (footer.diskType !== diskTypes.fixed) {
-    const found = `the closing footer is of disk type ${footer.diskType}, but the stream does not start with a copy of it`
-    throw imageError(what, found)
-  }
-  // Some creators round the one, some the other.
-  if (footer.currentSize === size || virtualSizeOf(footer, what) === size) return
-  throw imageError(
-    what,
-    `the closing footer is of a disk of ${formatBytes(footer.currentSize, size)}, ${formatBytes(size, footer.currentSize)} came before it`,
-  )
-}
-
-const notFixed = (footer: Uint8Array, first: Uint8Array): Error =>
-  imageError(
-    what,
-    `this is no VHD: it starts with ${firstBytes(first)} and its last 512 bytes with ${firstBytes(footer)}, neither is a footer; for a raw disk say format=raw`,
-  )

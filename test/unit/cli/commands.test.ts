@@ -342,7 +342,7 @@ describe('PBDs', () => {
 describe('event-wait', () => {
   test('returns at once where an object matches already', async () => {
     const { ask, vdi } = await start()
-    await ask('event-wait', 'class=vdi', `uuid=${vdi}`, 'name-label=/=other')
+    expect(await ask('event-wait', 'class=vdi', `uuid=${vdi}`, 'name-label=/=other')).toBe('')
   })
 
   test('waits for a change, and for what is not to be', async () => {

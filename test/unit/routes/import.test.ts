@@ -2,40 +2,15 @@
 
 import { describe, expect, test } from 'vitest'
 import { AppError } from '../../../src/errors.ts'
-import { vhd } from '../../../src/formats/vhd/vhd.ts'
 import { MiB } from '../../../src/units.ts'
-import { createPatternDisk, expectSameBytes, fillPattern, readAll } from '../../support/disks.ts'
+import { expectSameBytes, fillPattern } from '../../support/disks.ts'
+import { chunk, lastChunk, patternOf, petabyte, put, vhdOf } from '../../support/import-requests.ts'
 import { startImportServer } from '../../support/import-server.ts'
 
 const size = 4 * MiB
 
-const pattern = (seed = 0): Buffer => {
-  const bytes = Buffer.alloc(size)
-  fillPattern(0, bytes, seed)
-  return bytes
-}
-
-const identity = { uuid: '0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0', timestamp: new Date(1e12) }
-
-/** A VHD of `size` bytes with the pattern in it. */
-const vhdImage = async (): Promise<Buffer> => {
-  const image = await vhd.plan(createPatternDisk([['data', size]]), identity)
-  return Buffer.from(await readAll(image))
-}
-
-const petabyte = 'Content-Length: 1125899906842624\r\n'
-
-const put = (query: string, headers = '', version = '1.1'): string =>
-  `PUT /import_raw_vdi?${query} HTTP/${version}\r\n${version === '1.1' ? 'Host: x\r\n' : ''}${headers}\r\n`
-
-/** One chunk of XenServer's framing. */
-const chunk = (offset: number, bytes: Uint8Array): Buffer => {
-  const header = Buffer.alloc(12)
-  header.writeBigUInt64LE(BigInt(offset))
-  header.writeUInt32LE(bytes.length, 8)
-  return Buffer.concat([header, bytes])
-}
-const lastChunk = chunk(0, Buffer.alloc(0))
+const pattern = (seed = 0): Buffer => patternOf(size, seed)
+const vhdImage = (): Promise<Buffer> => vhdOf(size)
 
 describe('a body that ends with the connection', () => {
   test.each(['1.0', '1.1'])(
@@ -91,16 +66,6 @@ describe('a body that ends with the connection', () => {
       )
     }
     expectSameBytes(await read(vdi), bytes)
-  })
-
-  test('HTTP/1.0 without a byte is a question', async () => {
-    const { connect, createVdi } = await startImportServer()
-    const vdi = await createVdi(size)
-    const client = await connect()
-    client.send(put(`vdi=${vdi}`, 'content-length: 0\r\n', '1.0'))
-    expect(await client.closed).toMatch(
-      new RegExp(`^HTTP/1.1 200 OK\\r\\n[^]*\\r\\n\\r\\n${vdi}\\n$`),
-    )
   })
 
   test('a VHD is done where it ends, while the client still holds the connection', async () => {
@@ -286,6 +251,41 @@ describe('XenServer’s chunks', () => {
     expectSameBytes(await read(vdi), expected)
   })
 
+  test('a sector too many at the end, as vhd-tool sends of 67 MiB, is taken', async () => {
+    const { connect, createVdi, read } = await startImportServer()
+    const vdi = await createVdi(size)
+    const client = await connect()
+    client.send(put(`vdi=${vdi}`, 'cookie: chunked=true\r\n'))
+    const head = await client.until(/\r\n\r\n/)
+    client.send(chunk(0, pattern().subarray(0, 3 * MiB)))
+    client.send(chunk(3 * MiB, Buffer.concat([pattern().subarray(3 * MiB), Buffer.alloc(512)])))
+    client.send(chunk(size + 512, Buffer.alloc(2 * MiB - 512)))
+    client.send(lastChunk)
+    expect((await client.closed).slice(head.length)).toBe(`${vdi}\n`)
+    expectSameBytes(await read(vdi), pattern())
+  })
+
+  test('the end alone is an end: nothing changes, or all becomes zeros', async () => {
+    const { connect, createVdi, createTask, ended, read } = await startImportServer()
+    const vdi = await createVdi(size)
+    const first = await connect()
+    first.send(put(`vdi=${vdi}`, `content-length: ${size}\r\n`))
+    first.send(pattern())
+    await first.until(new RegExp(vdi))
+    for (const [query, expected] of [
+      ['', pattern()],
+      ['&replace=true', Buffer.alloc(size)],
+    ] as const) {
+      const task = await createTask()
+      const client = await connect()
+      client.send(put(`vdi=${vdi}&task_id=${task}&chunked=true${query}`))
+      await client.until(/\r\n\r\n/)
+      client.send(lastChunk)
+      expect(await ended(task)).toMatchObject({ status: 'success' })
+      expectSameBytes(await read(vdi), expected)
+    }
+  })
+
   test('a VHD with chunked=true is a plain VHD', async () => {
     const { connect, createVdi, read } = await startImportServer()
     const vdi = await createVdi(size)
@@ -297,7 +297,16 @@ describe('XenServer’s chunks', () => {
   })
 
   test.each([
-    ['past the end', [chunk(size - 512, Buffer.alloc(1024))], /1024 bytes at 4193792, goes past/],
+    [
+      'with data past the end',
+      [chunk(size - 512, Buffer.alloc(1024, 1))],
+      /data at 4194304, after/,
+    ],
+    [
+      'with zeros too far past the end',
+      [chunk(size + 2 * MiB, Buffer.alloc(512))],
+      /512 bytes at 6291456, goes past/,
+    ],
     ['far past the end', [chunk(2 ** 53 - 512, Buffer.alloc(512))], /goes past the end/],
     ['not of sectors', [chunk(512, Buffer.alloc(100))], /chunk 0, 100 bytes at 512, is not made/],
     ['not at a sector', [chunk(100, Buffer.alloc(512))], /512 bytes at 100, is not made/],

@@ -15,6 +15,7 @@ import {
   listExtents,
   readAll,
 } from '../../../support/disks.ts'
+import { createCountingSpool } from '../../../support/qcow2-decode.ts'
 import type { VhdRecipe } from '../../../support/vhd-images.ts'
 import { buildFixedVhd, buildFooter, buildVhd, sealFooter } from '../../../support/vhd-images.ts'
 
@@ -389,13 +390,29 @@ describe('a fixed stream', () => {
     )
   })
 
-  test('of unknown length needs a VDI', async () => {
-    await expect(decode(buildFixedVhd({ size }))).rejects.toMatchObject({
-      code: 'IMPORT_ERROR_GENERIC',
-      message: expect.stringContaining(
-        'the stream starts with 01 00 00 00 00 00 00 00, no footer: it can only be a fixed VHD, which needs a Content-Length',
-      ) as string,
-    })
+  test.each([512, 511])(
+    'whose size nobody tells waits for its footer of %d bytes, its zeros outside of the spool',
+    async (footerSize) => {
+      const bytes = buildFixedVhd({ size, footerSize })
+      bytes.fill(0, 2 * MiB, 6 * MiB)
+      for (const bufferSize of [MiB, 4096]) {
+        const spool = createCountingSpool()
+        const buffers = createBufferPool(4, bufferSize)
+        const decoded = await decode(bytes, { buffers, openSpool: spool.open })
+        expect(decoded).toMatchObject({ virtualSize: size, isDelta: false })
+        expectSameBytes(await readAll(await rebuild(decoded)), bytes.subarray(0, size))
+        expect(spool.counts).toMatchObject({ opened: 1, closed: 1 })
+        expect(spool.counts.appended).toBeLessThanOrEqual(bytes.length - 3 * MiB)
+      }
+    },
+  )
+
+  test('whose size nobody tells and that is no VHD leaves nothing in the spool', async () => {
+    for (const bytes of [Buffer.alloc(3 * MiB), Buffer.alloc(5000, 9)]) {
+      const spool = createCountingSpool()
+      await expect(decode(bytes, { openSpool: spool.open })).rejects.toThrow('this is no VHD')
+      expect(spool.counts).toMatchObject({ opened: 1, closed: 1 })
+    }
   })
 
   test('may begin with bytes that are a footer of a fixed disk', async () => {

@@ -1,0 +1,90 @@
+// What of an import can be refused before its first byte is read, and by how much an image may differ from its
+// VDI. import-vdi.ts asks; nothing here reads or writes.
+
+import type { SrRow } from '../catalog/srs.ts'
+import type { VdiRow } from '../catalog/vdis.ts'
+import { AppError } from '../errors.ts'
+import type { FormatName } from '../formats/format.ts'
+import { MAXIMUM_ROUNDING } from '../formats/virtual-size.ts'
+import { formatBytes } from '../units.ts'
+import { requireDefaultAllows } from './at-rest-format.ts'
+
+/** What is known of an upload before its first byte. */
+export interface Announcement {
+  readonly format: FormatName
+  /** In XenServer's own chunks, which have an end of their own. */
+  readonly chunked: boolean
+  /** Whether it may end before its VDI does. */
+  readonly short: boolean
+  /** Of the body, in bytes. */
+  readonly length: number | undefined
+  /** What the client wants the VDI to have, in bytes. */
+  readonly size: number | undefined
+}
+
+/** The upload holds nothing that could be an image. */
+export const nothingCame = (): AppError =>
+  new AppError('VDI_IO_ERROR', [
+    'Cannot import: no byte came; the body of the request must be the image',
+  ])
+
+/**
+ * @throws AppError INVALID_VALUE for a `short` or a `size` that does not fit the rest, VDI_TOO_SMALL for a raw image
+ *   whose length is more than that of the VDI
+ */
+export const checkImportInto = (announced: Announcement, vdi: VdiRow): void => {
+  requireShortMeant(announced)
+  const { size } = announced
+  if (size !== undefined && size !== vdi.virtualSize) {
+    const found = `The VDI ${vdi.uuid} has ${formatBytes(vdi.virtualSize, size)}, size= says ${formatBytes(size, vdi.virtualSize)}`
+    const message = `${found}: leave size= out, it is for new VDIs, or resize the VDI first`
+    throw new AppError('INVALID_VALUE', ['size', String(size)], { message })
+  }
+  // The length of a raw image is its header.
+  requireFits(rawLength(announced) ?? 0, vdi)
+}
+
+/**
+ * @throws AppError INVALID_VALUE where nothing tells how large the VDI is to be, or `size` is less than the image;
+ *   VDI_TOO_LARGE for a size that the storage repository cannot hold
+ */
+export const checkImportNew = (announced: Announcement, sr: SrRow): void => {
+  requireShortMeant(announced)
+  const { format, chunked, length, size } = announced
+  if (size !== undefined) requireDefaultAllows(size, sr)
+  else if (format === 'raw' && (length === undefined || chunked)) {
+    const found = `Nothing tells how large the VDI is to be: raw ${chunked ? 'in chunks' : 'without a Content-Length'} does not`
+    const message = `${found}. Say size= (in bytes, or as 10GiB), or name a VDI that is there (vdi=)`
+    throw new AppError('INVALID_VALUE', ['size', ''], { message })
+  }
+  requireFitsSize(rawLength(announced) ?? 0, size)
+}
+
+/** @throws AppError VDI_TOO_SMALL for an image that is larger by more than rounding */
+export const requireFits = (imageSize: number, vdi: VdiRow): void => {
+  if (imageSize <= vdi.virtualSize + MAXIMUM_ROUNDING) return
+  const found = `The image holds a disk of ${formatBytes(imageSize, vdi.virtualSize)}`
+  const message = `${found}, the VDI ${vdi.uuid} has ${formatBytes(vdi.virtualSize, imageSize)}`
+  throw new AppError('VDI_TOO_SMALL', [vdi.uuid, String(imageSize)], { message })
+}
+
+/**
+ * @param size of the VDI to make; undefined: that of the image
+ * @throws AppError INVALID_VALUE for an image that is larger by more than rounding
+ */
+export const requireFitsSize = (imageSize: number, size: number | undefined): void => {
+  if (size === undefined || imageSize <= size + MAXIMUM_ROUNDING) return
+  const found = `The image holds a disk of ${formatBytes(imageSize, size)}, size= says ${formatBytes(size, imageSize)}`
+  const message = `${found}: a VDI must be at least as large as its image`
+  throw new AppError('INVALID_VALUE', ['size', String(size)], { message })
+}
+
+const rawLength = ({ format, chunked, length }: Announcement): number | undefined =>
+  format === 'raw' && !chunked ? length : undefined
+
+const requireShortMeant = ({ short, format, chunked }: Announcement): void => {
+  if (!short || (format === 'raw' && !chunked)) return
+  const found = chunked && format === 'raw' ? 'the chunks of chunked=true' : `a ${format} image`
+  const message = `short=true is for plain raw images alone: ${found} must come to the end that they tell themselves`
+  throw new AppError('INVALID_VALUE', ['short', 'true'], { message })
+}
