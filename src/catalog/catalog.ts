@@ -40,6 +40,7 @@ import type { Srs } from './srs.ts'
 import { createSrs } from './srs.ts'
 import type { Tasks } from './tasks.ts'
 import { createTasks } from './tasks.ts'
+import { createTaskOutcomes } from './task-outcome.ts'
 import type { Users } from './users.ts'
 import { createUsers } from './users.ts'
 import type { Utilisation } from './utilisation.ts'
@@ -94,9 +95,10 @@ export const createCatalog = async (
   const database: Database = await openDatabase(path, tables)
   const changes = createChanges()
   const { tasks, close } = createTasks(database, now)
+  const outcomes = createTaskOutcomes(now)
   const announced = announceTasks(tasks, changes)
   const pools = announceNamed('pool', createPools(database, now), changes)
-  const vdis = announceVdis(createVdis(database, now), changes)
+  const vdis = announceVdis(createVdis(database, now, outcomes), changes)
   const users = createUsers(database, now, createPasswordHasher(passwordCost))
   const closeAll = async (): Promise<void> => {
     announced.close()
@@ -110,8 +112,8 @@ export const createCatalog = async (
     sms: announceNamed('SM', createSms(database, now), changes),
     srs: announceNamed('SR', createSrs(database, now), changes),
     vdis,
-    layers: announceLayers(createLayers(database, now), vdis, changes),
-    coalescing: announceCoalescing(createCoalescing(database), vdis, changes),
+    layers: announceLayers(createLayers(database, now, outcomes), vdis, changes),
+    coalescing: announceCoalescing(createCoalescing(database, outcomes), vdis, changes),
     keptMaps: announceKeptMaps(createKeptMaps(database), vdis, changes),
     scannedFiles: announceScannedFiles(createScannedFiles(database, now), changes),
     forget: announceForget(createForget(database), { vdis, pools }, changes),

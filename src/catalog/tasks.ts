@@ -6,6 +6,7 @@ import { AppError } from '../errors.ts'
 import type { Database, Queries } from './database.ts'
 import { handleInvalid, refToUuid, toRef } from './refs.ts'
 import type { TaskStatus, TaskTable } from './schema.ts'
+import { findTask } from './task-outcome.ts'
 import { createTaskProgress } from './task-progress.ts'
 
 export type TaskRow = Readonly<TaskTable>
@@ -36,10 +37,15 @@ export interface Tasks {
   subtasksOf(ref: string): Promise<TaskRow[]>
 
   /**
-   * Makes the task that of a transfer, which from now on ends it.
-   * @throws AppError HANDLE_INVALID for an unknown task; TASK_CANCELLED if the client has cancelled it already
+   * Makes the task that of a transfer, which from now on ends it. On a throw the task is untouched.
+   * @param requireAllowed asked before anything else of the task is told
+   * @throws AppError what `requireAllowed` throws; HANDLE_INVALID for an unknown task; TASK_CANCELLED if the client has
+   *   cancelled it already; OPERATION_NOT_ALLOWED if it has ended; OTHER_OPERATION_IN_PROGRESS if a transfer has it
    */
-  take(ref: string): Promise<TaskRow>
+  take(ref: string, requireAllowed?: TaskCheck): Promise<TaskRow>
+
+  /** What `take` would throw; takes nothing. */
+  requireFree(ref: string, requireAllowed?: TaskCheck): Promise<void>
 
   /** Seen by readers at once, written within about a second. Harmless after the end and for unknown tasks. */
   setProgress(ref: string, fraction: number): void
@@ -76,6 +82,9 @@ export interface Tasks {
   /** Forgets tasks that no request came for within 24 h, and those that ended 65 min ago; their number. */
   expire(): Promise<number>
 }
+
+/** @throws AppError where whoever asks may not do it with this task */
+export type TaskCheck = (task: TaskRow) => void
 
 export interface NewTask {
   readonly nameLabel: string
@@ -142,12 +151,11 @@ export const createTasks = (
       if (uuid === undefined) return []
       return (await inOrder(db).where('subtaskOfUuid', '=', uuid).execute()).map(live)
     },
-    take: (ref) =>
+    take: (ref, requireAllowed) =>
       database.transaction(async (db) => {
         const task = await requireTask(db, ref)
-        if (task.status === 'cancelling' || task.status === 'cancelled') {
-          throw new AppError('TASK_CANCELLED', [toRef(task.uuid)])
-        }
+        requireAllowed?.(task)
+        requireFree(task)
         await db
           .updateTable('tasks')
           .set({ hasTransfer: true })
@@ -155,6 +163,11 @@ export const createTasks = (
           .execute()
         return { ...live(task), hasTransfer: true }
       }),
+    async requireFree(ref, requireAllowed) {
+      const task = await requireTask(db, ref)
+      requireAllowed?.(task)
+      requireFree(task)
+    },
     setProgress(ref, fraction) {
       const uuid = refToUuid(ref)
       if (uuid !== undefined) progress.set(uuid, fraction)
@@ -228,16 +241,29 @@ const requireUuid = (ref: string): string => {
   return uuid
 }
 
-const findTask = async (db: Queries, uuid: string | undefined): Promise<TaskRow | undefined> =>
-  uuid === undefined
-    ? undefined
-    : db.selectFrom('tasks').selectAll().where('uuid', '=', uuid).executeTakeFirst()
-
 const requireTask = async (db: Queries, ref: string): Promise<TaskRow> => {
   const uuid = requireUuid(ref)
   const task = await findTask(db, uuid)
   if (task === undefined) throw handleInvalid('task', uuid)
   return task
+}
+
+/** A task is that of one transfer, which ends it: a second one could only make its outcome a lie. */
+const requireFree = ({ uuid, status, hasTransfer }: TaskRow): void => {
+  const ref = toRef(uuid)
+  if (status === 'cancelling' || status === 'cancelled') {
+    throw new AppError('TASK_CANCELLED', [ref])
+  }
+  if (status !== 'pending') {
+    const found = `it has ended with ${status}`
+    throw new AppError('OPERATION_NOT_ALLOWED', [
+      `The task ${uuid} cannot be used: ${found}; make a new one with task.create`,
+    ])
+  }
+  if (!hasTransfer) return
+  throw new AppError('OTHER_OPERATION_IN_PROGRESS', ['task', ref], {
+    message: `The task ${uuid} cannot be used: another request has it; make a new one with task.create`,
+  })
 }
 
 const writeProgress = async (

@@ -10,6 +10,7 @@ import type { MoveVdis } from './move-vdis.ts'
 import { moveVdis } from './move-vdis.ts'
 import { handleInvalid } from './refs.ts'
 import type { FormatName, VdiTable } from './schema.ts'
+import type { TaskOutcomes } from './task-outcome.ts'
 import { requireStorage } from './vdi-storage.ts'
 
 export type VdiRow = Readonly<VdiTable>
@@ -42,15 +43,19 @@ export interface NewVdi extends Partial<
   readonly format: FormatName
 }
 
+/**
+ * `taskRef` is the task that the deed ends, with it or not at all: what has one throws what TaskOutcomes.succeed throws,
+ * and has changed nothing then.
+ */
 export interface Vdis {
   /** @throws AppError HANDLE_INVALID for an unknown SR, or a layer that is not there to stay */
-  create(vdi: NewVdi): Promise<VdiRow>
+  create(vdi: NewVdi, taskRef?: string): Promise<VdiRow>
 
   /**
    * Makes a VDI out of another as it is at this moment: with nothing in between reads the row and writes the new one.
    * @throws AppError HANDLE_INVALID if the source has gone; what `rowOf` throws
    */
-  derive(sourceUuid: string, rowOf: (source: VdiRow) => NewVdi): Promise<VdiRow>
+  derive(sourceUuid: string, rowOf: (source: VdiRow) => NewVdi, taskRef?: string): Promise<VdiRow>
 
   get(uuid: string): Promise<VdiRow | undefined>
 
@@ -71,7 +76,7 @@ export interface Vdis {
    * @param virtualSize in bytes
    * @throws AppError HANDLE_INVALID if the VDI has gone; INVALID_VALUE for less than it has
    */
-  resize(uuid: string, virtualSize: number): Promise<void>
+  resize(uuid: string, virtualSize: number, taskRef?: string): Promise<void>
 
   /**
    * All of the VDIs lie in another storage repository or format from now on, or none does.
@@ -81,13 +86,22 @@ export interface Vdis {
   move(move: MoveVdis): Promise<void>
 
   /** Its layers stay until they are claimed. @throws AppError HANDLE_INVALID if it has gone */
-  destroy(uuid: string): Promise<void>
+  destroy(uuid: string, taskRef?: string): Promise<void>
 }
 
-export const createVdis = (database: Database, now: () => Date): Vdis => ({
-  create: (vdi) => database.transaction((db) => insertVdi(db, vdi, now)),
-  derive: (sourceUuid, rowOf) =>
-    database.transaction(async (db) => insertVdi(db, rowOf(await requireVdi(db, sourceUuid)), now)),
+export const createVdis = (database: Database, now: () => Date, outcomes: TaskOutcomes): Vdis => ({
+  create: (vdi, taskRef) =>
+    database.transaction(async (db) => {
+      const row = await insertVdi(db, vdi, now)
+      await outcomes.succeed(db, taskRef, row.uuid)
+      return row
+    }),
+  derive: (sourceUuid, rowOf, taskRef) =>
+    database.transaction(async (db) => {
+      const row = await insertVdi(db, rowOf(await requireVdi(db, sourceUuid)), now)
+      await outcomes.succeed(db, taskRef, row.uuid)
+      return row
+    }),
   get: (uuid) =>
     database.db.selectFrom('vdis').selectAll().where('uuid', '=', uuid).executeTakeFirst(),
   list: () => inOrder(database.db).execute(),
@@ -98,8 +112,9 @@ export const createVdis = (database: Database, now: () => Date): Vdis => ({
       if (Object.keys(changes).length === 0) return
       await db.updateTable('vdis').set(changes).where('uuid', '=', uuid).execute()
     }),
-  resize: (uuid, virtualSize) =>
+  resize: (uuid, virtualSize, taskRef) =>
     database.transaction(async (db) => {
+      await outcomes.succeed(db, taskRef)
       const vdi = await requireVdi(db, uuid)
       if (virtualSize < vdi.virtualSize) throw wouldShrink(vdi, virtualSize)
       await db
@@ -108,9 +123,14 @@ export const createVdis = (database: Database, now: () => Date): Vdis => ({
         .where('uuid', '=', uuid)
         .execute()
     }),
-  move: (move) => database.transaction((db) => moveVdis(db, move, now())),
-  destroy: (uuid) =>
+  move: (move) =>
     database.transaction(async (db) => {
+      await outcomes.succeed(db, move.taskRef, move.vdis[0]?.vdi.uuid)
+      await moveVdis(db, move, now())
+    }),
+  destroy: (uuid, taskRef) =>
+    database.transaction(async (db) => {
+      await outcomes.succeed(db, taskRef)
       const { srUuid, layerUuid } = await requireVdi(db, uuid)
       await db.deleteFrom('vdis').where('uuid', '=', uuid).execute()
       if (layerUuid !== null) await markDestroyed(db, srUuid, layerUuid)

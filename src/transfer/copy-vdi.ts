@@ -17,7 +17,7 @@ import { findSr, findVdi, requireWritable, requireWritableSr } from './find.ts'
 import { openNow } from './open-now.ts'
 import { notASnapshot } from './snapshot-vdi.ts'
 import type { TaskHandle } from './with-task.ts'
-import { writeContent, writeLayer } from './write-layer.ts'
+import { closeSource, writeContent, writeLayer } from './write-layer.ts'
 
 export interface CopyRequest {
   readonly vdiUuid: string
@@ -62,7 +62,7 @@ export const copyVdi = (
       const message = 'A copy needs a storage repository for a new VDI, or a VDI to write into'
       throw new AppError('INVALID_VALUE', ['sr', NULL_REF], { message })
     } finally {
-      await disk.close()
+      await closeSource(context, disk)
     }
   })
 
@@ -77,7 +77,7 @@ interface Copying {
 
 /** Makes a VDI, which appears together with its content. */
 const copyNew = async (copying: Copying, sr: SrRow): Promise<string> => {
-  const { context, vdi, write } = copying
+  const { context, task, vdi, write } = copying
   await requireWritableSr(context, sr.uuid)
   const chosen = formatFor(vdi, sr)
   requireSizeAllowed(vdi.virtualSize, chosen.format, toRef(vdi.uuid))
@@ -95,7 +95,7 @@ const copyNew = async (copying: Copying, sr: SrRow): Promise<string> => {
     contentUuid: null,
     contentAt: null,
   }
-  const commit = (sealed: SealedLayer) => context.catalog.layers.commitNew(sealed, copy)
+  const commit = (sealed: SealedLayer) => context.catalog.layers.commitNew(sealed, copy, task.ref)
   await writeLayer(context, { ...copy, commit }, write)
   return copy.uuid
 }
@@ -119,7 +119,7 @@ const copyInto = async (copying: Copying, intoUuid: string): Promise<string> => 
     }
     await requireWritableSr(context, into.srUuid)
     const keepsContent = baseUuid !== null
-    await writeContent(context, into, { keepsContent }, write)
+    await writeContent(context, into, { keepsContent, taskRef: task.ref }, write)
     return intoUuid
   } finally {
     release()

@@ -130,7 +130,7 @@ const importInto = async (importing: Importing, vdiUuid: string): Promise<string
     const isWhole = holdsAll && decoded.virtualSize >= vdi.virtualSize
     const keepsContent = !request.replace && !isWhole
     const write = writerOf(importing, stream, decoded)
-    await writeContent(context, vdi, { keepsContent }, write)
+    await writeContent(context, vdi, { keepsContent, taskRef: task.ref }, write)
     return vdiUuid
   } finally {
     release()
@@ -143,7 +143,7 @@ const importNew = async (
   srName: string,
   nameLabel: string,
 ): Promise<string | undefined> => {
-  const { context, upload, format } = importing
+  const { context, task, upload, format } = importing
   const sr = await findSr(context, srName)
   const srUuid = sr.uuid
   await requireWritableSr(context, srUuid)
@@ -166,7 +166,7 @@ const importNew = async (
     virtualSize: decoded.virtualSize,
     format: sr.defaultFormat,
   }
-  const commit = (sealed: SealedLayer) => context.catalog.layers.commitNew(sealed, vdi)
+  const commit = (sealed: SealedLayer) => context.catalog.layers.commitNew(sealed, vdi, task.ref)
   await writeLayer(context, { ...vdi, commit }, writerOf(importing, stream, decoded))
   return vdi.uuid
 }
