@@ -69,8 +69,14 @@ export const hasTask = (request: RequestFacts): boolean =>
  * Whether an empty upload just before could not have shown this refusal. Orchestra sends one, takes any other status
  * than 200 from it for the reason, and after that looks for the reason in the task, but only behind a 200.
  */
-export const isSurprise = ({ code }: AppError): boolean =>
-  code === 'VDI_TOO_SMALL' || code === 'OTHER_OPERATION_IN_PROGRESS' || code === 'TOO_BUSY'
+export const isSurprise = ({ code }: AppError): boolean => surprises.has(code)
+
+const surprises: ReadonlySet<string> = new Set([
+  'VDI_TOO_SMALL',
+  'OTHER_OPERATION_IN_PROGRESS',
+  'SR_FULL',
+  'TOO_BUSY',
+])
 
 const readRequest = (parameters: Parameters, { headers }: RequestFacts): ImportRequest => ({
   target: readTarget(parameters),

@@ -24,7 +24,8 @@ const below = {
 const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/errors': [],
   'src/units': [],
-  'src/log': [],
+  'src/redact': [],
+  'src/log': ['src/redact'],
   'src/version': [],
   'src/config': ['src/log'],
   'src/disk': ['src/errors', 'src/units'],
@@ -33,7 +34,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/catalog': ['src/errors', 'src/units'],
   'src/store': below.store,
   'src/transfer': [...below.store, 'src/log', 'src/store'],
-  'src/xenapi': [...below.store, 'src/log', 'src/store', 'src/transfer'],
+  'src/xenapi': [...below.store, 'src/log', 'src/redact', 'src/store', 'src/transfer'],
   'src/cli': ['src/errors', 'src/units', 'src/log', 'src/formats', 'src/catalog', 'src/net'],
   'src/net': ['src/errors', 'src/units', 'src/log'],
   routes: [...below.store, 'src/log', 'src/store', 'src/transfer', 'src/xenapi', 'src/net'],

@@ -236,14 +236,6 @@ export const announceTasks = (
       for (const subtask of subtasks) changed(subtask.uuid)
       if (task.subtaskOfUuid !== null) changed(task.subtaskOfUuid)
     },
-    async expire() {
-      const known = await tasks.list()
-      const expired = await tasks.expire()
-      if (expired === 0) return expired
-      const left = new Set((await tasks.list()).map((task) => task.uuid))
-      for (const { uuid } of known) if (!left.has(uuid)) emit('task', uuid, 'del')
-      return expired
-    },
   }
   return { tasks: announced, close: () => progress.close() }
 }

@@ -5,6 +5,7 @@ import { AppError } from '../errors.ts'
 import type { Queries } from './database.ts'
 import { refToUuid, toRef } from './refs.ts'
 import type { TaskRow } from './tasks.ts'
+import type { UnwrittenTasks } from './unwritten-tasks.ts'
 
 /** Ends tasks in the transactions of others. */
 export interface TaskOutcomes {
@@ -28,16 +29,16 @@ export interface TaskOutcomes {
 /** The result of a task that made or filled this object, as XML-RPC writes it. */
 export const resultOf = (madeUuid: string): string => `<value>${toRef(madeUuid)}</value>`
 
-export const createTaskOutcomes = (now: () => Date): TaskOutcomes => {
-  const find = async (db: Queries, taskRef: string | undefined): Promise<TaskRow | undefined> =>
-    taskRef === undefined ? undefined : findTask(db, refToUuid(taskRef))
-  const write = async (db: Queries, { uuid }: TaskRow, result: string): Promise<void> => {
-    await db
-      .updateTable('tasks')
-      .set({ status: 'success', progress: 1, result, finishedAt: now() })
-      .where('uuid', '=', uuid)
-      .execute()
+export const createTaskOutcomes = (now: () => Date, unwritten: UnwrittenTasks): TaskOutcomes => {
+  const find = async (db: Queries, taskRef: string | undefined): Promise<TaskRow | undefined> => {
+    const uuid = refToUuid(taskRef ?? '')
+    if (uuid === undefined) return undefined
+    const row = db.selectFrom('tasks').selectAll().where('uuid', '=', uuid)
+    return unwritten.latest(uuid, await row.executeTakeFirst())
   }
+  // Where the transaction fails, what is in memory is still as it was.
+  const write = (db: Queries, task: TaskRow, result: string): Promise<void> =>
+    unwritten.write(db, { ...task, status: 'success', progress: 1, result, finishedAt: now() })
   return {
     async succeed(db, taskRef, madeUuid) {
       const task = await find(db, taskRef)
@@ -61,11 +62,3 @@ const requireRunning = ({ uuid, status }: TaskRow): void => {
   }
   throw new AppError('TASK_CANCELLED', [toRef(uuid)])
 }
-
-export const findTask = async (
-  db: Queries,
-  uuid: string | undefined,
-): Promise<TaskRow | undefined> =>
-  uuid === undefined
-    ? undefined
-    : db.selectFrom('tasks').selectAll().where('uuid', '=', uuid).executeTakeFirst()

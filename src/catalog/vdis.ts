@@ -4,6 +4,7 @@
 import { randomUUID } from 'node:crypto'
 import { AppError } from '../errors.ts'
 import { formatBytes } from '../units.ts'
+import { objectBounds, requireWithin } from './bounds.ts'
 import { markDestroyed } from './claim-unreachable.ts'
 import type { Database, Queries } from './database.ts'
 import type { MoveVdis } from './move-vdis.ts'
@@ -48,7 +49,10 @@ export interface NewVdi extends Partial<
  * and has changed nothing then.
  */
 export interface Vdis {
-  /** @throws AppError HANDLE_INVALID for an unknown SR, or a layer that is not there to stay */
+  /**
+   * @throws AppError HANDLE_INVALID for an unknown SR, or a layer that is not there to stay; INVALID_VALUE for a field
+   *   that is too large
+   */
   create(vdi: NewVdi, taskRef?: string): Promise<VdiRow>
 
   /**
@@ -62,12 +66,15 @@ export interface Vdis {
   /** In the order they were made. */
   list(): Promise<VdiRow[]>
 
+  /** Of all of them. */
+  uuids(): Promise<string[]>
+
   /** The VDIs whose `snapshotOfUuid` is this one, in the order they were made. */
   snapshotsOf(uuid: string): Promise<VdiRow[]>
 
   /**
    * Reads the row, asks for the changes and writes them, with nothing in between.
-   * @throws AppError HANDLE_INVALID if the VDI has gone; what `change` throws
+   * @throws AppError HANDLE_INVALID if the VDI has gone; INVALID_VALUE for a field that is too large; what `change` throws
    */
   update(uuid: string, change: (vdi: VdiRow) => VdiChanges): Promise<void>
 
@@ -98,17 +105,22 @@ export const createVdis = (database: Database, now: () => Date, outcomes: TaskOu
     }),
   derive: (sourceUuid, rowOf, taskRef) =>
     database.transaction(async (db) => {
-      const row = await insertVdi(db, rowOf(await requireVdi(db, sourceUuid)), now)
+      const source = await requireVdi(db, sourceUuid)
+      const row = await insertVdi(db, rowOf(source), now, source)
       await outcomes.succeed(db, taskRef, row.uuid)
       return row
     }),
   get: (uuid) =>
     database.db.selectFrom('vdis').selectAll().where('uuid', '=', uuid).executeTakeFirst(),
   list: () => inOrder(database.db).execute(),
+  uuids: async () =>
+    (await database.db.selectFrom('vdis').select('uuid').execute()).map(({ uuid }) => uuid),
   snapshotsOf: (uuid) => inOrder(database.db).where('snapshotOfUuid', '=', uuid).execute(),
   update: (uuid, change) =>
     database.transaction(async (db) => {
-      const changes = change(await requireVdi(db, uuid))
+      const vdi = await requireVdi(db, uuid)
+      const changes = change(vdi)
+      requireWithin(objectBounds, changes, vdi)
       if (Object.keys(changes).length === 0) return
       await db.updateTable('vdis').set(changes).where('uuid', '=', uuid).execute()
     }),
@@ -137,8 +149,17 @@ export const createVdis = (database: Database, now: () => Date, outcomes: TaskOu
     }),
 })
 
-/** As Vdis.create, inside a transaction of another. */
-export const insertVdi = async (db: Queries, vdi: NewVdi, now: () => Date): Promise<VdiRow> => {
+/**
+ * As Vdis.create, inside a transaction of another.
+ * @param source what it is made of: its fields may be as large as those
+ */
+export const insertVdi = async (
+  db: Queries,
+  vdi: NewVdi,
+  now: () => Date,
+  source?: VdiRow,
+): Promise<VdiRow> => {
+  requireWithin(objectBounds, vdi, source)
   await requireStorage(db, vdi)
   const uuid = vdi.uuid ?? randomUUID()
   await db

@@ -3,6 +3,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { NULL_REF, toRef } from '../catalog/refs.ts'
+import { objectBounds, requireWithin } from '../catalog/bounds.ts'
 import type { SealedLayer } from '../catalog/layers.ts'
 import type { SrRow } from '../catalog/srs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
@@ -95,6 +96,8 @@ const copyNew = async (copying: Copying, sr: SrRow): Promise<string> => {
     contentUuid: null,
     contentAt: null,
   }
+  // Before anything is copied.
+  requireWithin(objectBounds, copy)
   const commit = (sealed: SealedLayer) => context.catalog.layers.commitNew(sealed, copy, task.ref)
   await writeLayer(context, { ...copy, commit }, write)
   return copy.uuid

@@ -2,6 +2,7 @@
 // stream into a new layer, and makes it the VDI's content in one step. Knows no HTTP.
 
 import { randomUUID } from 'node:crypto'
+import { objectBounds, requireWithin } from '../catalog/bounds.ts'
 import type { SealedLayer } from '../catalog/layers.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import { clipWrites } from '../disk/clip-writes.ts'
@@ -20,6 +21,7 @@ import { formatBytes, MiB } from '../units.ts'
 import type { TransferContext } from './context.ts'
 import { requireData } from '../store/require-data.ts'
 import { findSr, findVdi, requireWritable, requireWritableSr } from './find.ts'
+import { requireRoom } from './require-room.ts'
 import { writeContent, writeLayer } from './write-layer.ts'
 import type { TaskHandle } from './with-task.ts'
 
@@ -114,6 +116,8 @@ const importInto = async (importing: Importing, vdiUuid: string): Promise<string
   // The length of a raw image is its header.
   if (format.name === 'raw' && !request.chunked) requireFits(upload.length ?? 0, asked)
   if (upload.length === 0) return vdiUuid
+  const announced = { formatName: format.name, length: upload.length, diskSize: asked.virtualSize }
+  await requireRoom(context, asked.srUuid, announced)
   // Whoever cuts may have come only to ask: the VDI is taken when the first byte is there.
   const probe = upload.endsWith === 'cut' ? openStream(importing) : undefined
   if (await probe?.atEnd()) return vdiUuid
@@ -149,7 +153,9 @@ const importNew = async (
   await requireWritableSr(context, srUuid)
   importing.request.requireConditions?.(undefined)
   if (upload.length === 0) return undefined
+  requireWithin(objectBounds, { nameLabel })
   requireSizeKnown(importing)
+  await requireRoom(context, srUuid, { formatName: format.name, length: upload.length })
   const stream = openStream(importing)
   if (await stream.atEnd()) return undefined
   const decoded = await decode(importing, stream, srUuid)

@@ -3,6 +3,7 @@
 
 import { refToUuid } from '../catalog/refs.ts'
 import { toAppError } from '../errors.ts'
+import { shortenUuid } from '../redact.ts'
 import type { Identity } from './authenticate.ts'
 import type { XenApiContext } from './context.ts'
 import type { Wire } from './values.ts'
@@ -15,13 +16,15 @@ const secretive = /^session\./
 
 export const withAudit = async (
   { log }: Pick<XenApiContext, 'log'>,
-  { user }: Identity,
+  { user, sessionRef }: Identity,
   method: string,
   args: readonly Wire[],
   run: () => Promise<Wire>,
 ): Promise<Wire> => {
   if (passedOver.test(method)) return run()
-  const object = secretive.test(method) ? undefined : uuidIn(args[0])
+  // A client that shows its session twice must not have it written down.
+  const isSecret = secretive.test(method) || args[0] === sessionRef
+  const object = isSecret ? undefined : uuidIn(args[0])
   return withAuditLine(log, { user: user.name, method, object }, run, uuidIn)
 }
 
@@ -50,7 +53,9 @@ export const withAuditLine = async <T>(
     tell('success', line.object ?? madeOf(result))
     return result
   } catch (error) {
-    tell(toAppError(error).code)
+    const { code } = toAppError(error)
+    const isUnknown = code === 'HANDLE_INVALID' || code === 'UUID_INVALID'
+    tell(code, isUnknown && line.object !== undefined ? shortenUuid(line.object) : line.object)
     throw error
   }
 }

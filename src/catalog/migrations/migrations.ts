@@ -7,6 +7,7 @@ import * as snapshotsAndFolders from './0002-snapshots-and-folders.ts'
 import * as missingDisks from './0003-missing-disks.ts'
 import * as destroyedFiles from './0004-destroyed-files.ts'
 import * as changedDisks from './0005-changed-disks.ts'
+import * as tasksOfUsers from './0006-tasks-of-users.ts'
 
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-initial': initial,
@@ -14,4 +15,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0003-missing-disks': missingDisks,
   '0004-destroyed-files': destroyedFiles,
   '0005-changed-disks': changedDisks,
+  '0006-tasks-of-users': tasksOfUsers,
 }

@@ -61,6 +61,7 @@ export const taskClass = defineClass<Row, TaskRow, TaskChanges>({
     const subtasks = Map.groupBy(tasks, (task) => task.subtaskOfUuid)
     return tasks.map((task) => toRow(context, task, subtasks.get(task.uuid)))
   },
+  uuids: ({ catalog }) => catalog.tasks.uuids(),
   update: ({ catalog }, uuid, change, identity) =>
     catalog.tasks.update(toRef(uuid), (task) => {
       requireOwnTask(identity, task, 'task.update')

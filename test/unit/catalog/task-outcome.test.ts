@@ -106,7 +106,7 @@ describe.each(deeds)('%s', (_name, act) => {
     expect(after).not.toBe(before)
     await started.catalog.close()
     const restarted = await createTestCatalog(path)
-    expect(await restarted.tasks.failAbandoned()).toBe(0)
+    expect(await restarted.tasks.recover()).toMatchObject({ failed: 0 })
     expect(await restarted.tasks.get(started.ref)).toMatchObject({
       status: 'success',
       progress: 1,
