@@ -65,7 +65,7 @@ const handleExport = async (
         const request = { ...readRequest(parameters), clientLeft: leavingOf(outgoing) }
         await exportVdi(transfer, request, task, deliverTo(c, task))
       }
-      await withAuditLine(transfer.log, line, run, () => undefined)
+      await withAuditLine(transfer, line, run, () => undefined)
     }
     const asked = { parameters, identity, permission } as const
     if (c.req.method === 'HEAD') await besideRequestTask(context, asked, work)

@@ -45,7 +45,7 @@ export const runImport = async (
       requirePermission(identity, permission)
       const run = async (): Promise<string | undefined> =>
         importVdi(transfer, readRequest(parameters, request), task, readUpload())
-      return withAuditLine(transfer.log, line, run, (uuid) => uuid)
+      return withAuditLine(transfer, line, run, (uuid) => uuid)
     },
     (uuid) => (uuid === undefined ? '' : resultOf(uuid)),
   )

@@ -13,5 +13,5 @@ const named = /(session_?id(?:=|%3D|\\?": ?\\?"))[^&;,\s"'\\)\]}]+/gi
 export const redactLine = (line: string): string =>
   line.replaceAll(named, '$1[redacted]').replaceAll(references, '$1-…')
 
-/** The same for a uuid of which nobody knows an object: it may be what is left of a session's reference. */
+/** The same for a uuid that turned out to be what is left of a session's reference. */
 export const shortenUuid = (uuid: string): string => `${uuid.slice(0, 8)}-…`

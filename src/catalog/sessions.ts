@@ -29,6 +29,9 @@ export interface Sessions {
   /** The session of that reference, used now; undefined for any other text and after 24 idle hours. */
   find(ref: string): Promise<SessionRow | undefined>
 
+  /** Whether that is the reference of a session, which does not count as used by this. */
+  isLive(ref: string): Promise<boolean>
+
   /** Harmless for an unknown one. */
   destroy(ref: string): Promise<void>
 
@@ -85,6 +88,17 @@ export const createSessions = (database: Database, now: () => Date): Sessions =>
     }
   }
 
+  const findRow = async (refHash: string) => {
+    const written = await db
+      .selectFrom('sessions')
+      .select(columns)
+      .where('refHash', '=', refHash)
+      .where('lastActiveAt', '>', oldestUse())
+      .executeTakeFirst()
+    const kept = written === undefined ? await findUnwritten(refHash) : undefined
+    return { written, kept }
+  }
+
   return {
     async create({ userUuid, originator }) {
       const ref = randomRef()
@@ -100,21 +114,18 @@ export const createSessions = (database: Database, now: () => Date): Sessions =>
       return { ...session, ref }
     },
     async find(ref) {
-      const refHash = hashRef(ref)
-      const written = await db
-        .selectFrom('sessions')
-        .select(columns)
-        .where('refHash', '=', refHash)
-        .where('lastActiveAt', '>', oldestUse())
-        .executeTakeFirst()
-      const row = written === undefined ? await findUnwritten(refHash) : undefined
-      const session = written ?? (row && withoutHash(row))
+      const { written, kept } = await findRow(hashRef(ref))
+      const session = written ?? (kept && withoutHash(kept))
       if (session === undefined) return undefined
       const lastActiveAt = now()
       if (lastActiveAt.getTime() - session.lastActiveAt.getTime() < TOUCH_INTERVAL) return session
-      if (row === undefined) await touch(session.uuid, lastActiveAt)
-      else await insert({ ...row, lastActiveAt })
+      if (kept === undefined) await touch(session.uuid, lastActiveAt)
+      else await insert({ ...kept, lastActiveAt })
       return { ...session, lastActiveAt }
+    },
+    async isLive(ref) {
+      const { written, kept } = await findRow(hashRef(ref))
+      return written !== undefined || kept !== undefined
     },
     async destroy(ref) {
       const refHash = hashRef(ref)

@@ -2,11 +2,11 @@
 
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmdirSync } from 'node:fs'
-import { rm, statfs, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, rmdir, statfs, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
-import { createTestFolder, run } from './tools.ts'
+import { run } from './tools.ts'
 
 const mountArguments = (megabytes: number, folder: string): string[] => [
   '-t',
@@ -48,10 +48,14 @@ export interface SmallFolder {
 
 /** An empty one, which goes with the test. */
 export const mountSmallFolder = async (megabytes: number): Promise<SmallFolder> => {
-  const path = await createTestFolder()
+  // Not a folder of createTestFolder, which removes it after a time of its own.
+  const path = await mkdtemp(join(tmpdir(), 'diskport-small-'))
   await run('mount', mountArguments(megabytes, path))
-  // Lazily: what still has a file open there is killed by another cleaning up.
-  onTestFinished(async () => void (await run('umount', ['--lazy', path])))
+  onTestFinished(async () => {
+    // Lazily: a server that has files open there may end later.
+    await run('umount', ['--lazy', path])
+    await rmdir(path)
+  })
   const filler = join(path, 'filler')
   return {
     path,
