@@ -93,6 +93,6 @@ const sizeOf = (value: Value): { readonly characters: number; readonly entries: 
   if (typeof value === 'string') return { characters: value.length, entries: 1 }
   const texts = Object.values(value)
   const keys = Array.isArray(value) ? [] : Object.keys(value)
-  const characters = [...keys, ...texts].reduce((sum, text) => sum + String(text).length, 0)
+  const characters = [...keys, ...texts].reduce((sum, text) => sum + text.length, 0)
   return { characters, entries: texts.length }
 }

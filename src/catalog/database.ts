@@ -88,7 +88,7 @@ export const openDatabase = async (
     sqliteWithoutSync(db!, async (db) => void (await sql`pragma user_version = 0`.execute(db)))
   const watch = createWriteWatch(path, probe)
   try {
-    const dialect = createSqliteDialect(openSqlite(path), watch.failed)
+    const dialect = createSqliteDialect(openSqlite(path), (error) => watch.failed(error))
     db = new Kysely<Tables>({
       dialect,
       plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true })],

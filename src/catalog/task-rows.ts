@@ -113,10 +113,9 @@ export const createTaskRows = (
         uuid,
         async (db) => {
           const task = await changeRow(db, uuid, decide)
-          forgotten =
-            task?.finishedAt == null
-              ? []
-              : [...(await dropFinishedOf(db, task.userUuid)), ...(await dropFinished(db))]
+          if (task !== undefined && task.finishedAt !== null) {
+            forgotten = [...(await dropFinishedOf(db, task.userUuid)), ...(await dropFinished(db))]
+          }
           return task
         },
         async () => {

@@ -38,7 +38,7 @@ describe('an upload', () => {
     ],
     ['what may be a fixed VHD', { formatName: 'vhd', length: 20 * GiB + 512 }],
   ])('of %s may fit', async (_name, image) => {
-    await check(MiB, image)
+    await expect(check(MiB, image)).resolves.toBeUndefined()
   })
 
   it.each(['raw', 'vhd', 'qcow2'])('of %s is refused where nothing is free', async (formatName) => {
