@@ -8,7 +8,6 @@ import { AppError } from '../src/errors.ts'
 import type { Deliver, ExportRequest, ReadyExport } from '../src/transfer/export-vdi.ts'
 import { exportVdi } from '../src/transfer/export-vdi.ts'
 import type { TaskHandle } from '../src/transfer/with-task.ts'
-import { withTask } from '../src/transfer/with-task.ts'
 import { withAuditLine } from '../src/xenapi/audit.ts'
 import { refToUuid } from '../src/xenapi/refs.ts'
 import { endWithError } from './end-with-error.ts'
@@ -22,11 +21,11 @@ import {
   readNarrowing,
   readParameters,
   readReference,
-  readTask,
 } from './params.ts'
 import { checkPreconditions, lastModifiedOf } from './preconditions.ts'
 import { chooseRange } from './range.ts'
 import { refuseOtherMethods } from './refuse-method.ts'
+import { besideRequestTask, withRequestTask } from './request-task.ts'
 import { leavingOf, sendImage } from './streaming.ts'
 import { setHeaders } from './upload.ts'
 
@@ -45,31 +44,32 @@ export const createExportRoute = (context: RouteContext): Hono<NodeEnvironment> 
 }
 
 const handleExport = async (
-  { transfer, authenticate, requirePermission }: RouteContext,
+  context: RouteContext,
   c: Context<NodeEnvironment>,
 ): Promise<Response> => {
+  const { transfer, authenticate, requirePermission } = context
   const { incoming, outgoing } = c.env
   try {
     setHeaders(outgoing, warningOf(incoming, exportParameters))
     const parameters = readParameters(incoming)
     const identity = await authenticate(readCredentials(incoming, parameters), incoming.socket)
-    requirePermission(identity, permission)
     const line = {
       user: identity.user.name,
       method: permission,
       object: refToUuid(parameters('vdi') ?? ''),
     }
-    const run = (): Promise<void> =>
-      withTask(
-        transfer.catalog,
-        readTask(parameters),
-        (task) => {
-          const request = { ...readRequest(parameters), clientLeft: leavingOf(outgoing) }
-          return exportVdi(transfer, request, task, deliverTo(c, task))
-        },
-        () => '',
-      )
-    await withAuditLine(transfer.log, line, run, () => undefined)
+    const work = async (task: TaskHandle): Promise<void> => {
+      // Inside: the refusal fails the task, too.
+      requirePermission(identity, permission)
+      const run = async (): Promise<void> => {
+        const request = { ...readRequest(parameters), clientLeft: leavingOf(outgoing) }
+        await exportVdi(transfer, request, task, deliverTo(c, task))
+      }
+      await withAuditLine(transfer, line, run, () => undefined)
+    }
+    const asked = { parameters, identity, permission } as const
+    if (c.req.method === 'HEAD') await besideRequestTask(context, asked, work)
+    else await withRequestTask(context, asked, work, () => '')
   } catch (error) {
     endWithError(c, transfer.log, error, 'an export')
   }

@@ -1,26 +1,20 @@
 // What the two ways into an import have in common, node's request and the bare socket: who may, what is
 // asked for, and the task that ends with it. Knows nothing of how the body comes or the answer goes.
 
-import { refToUuid, toRef } from '../src/catalog/refs.ts'
+import { refToUuid } from '../src/catalog/refs.ts'
+import { resultOf } from '../src/catalog/task-outcome.ts'
 import { AppError } from '../src/errors.ts'
 import type { ImportRequest, Upload } from '../src/transfer/import-request.ts'
 import type { ErrorReply } from './error-response.ts'
 import type { VdiRow } from '../src/catalog/vdis.ts'
 import { contentValidators } from '../src/transfer/export-vdi.ts'
 import { importVdi } from '../src/transfer/import-vdi.ts'
-import { withTask } from '../src/transfer/with-task.ts'
 import { withAuditLine } from '../src/xenapi/audit.ts'
 import type { RouteContext } from './environment.ts'
 import type { Parameters, RequestFacts } from './params.ts'
+import { readCredentials, readFlag, readParameters, readReference, readSize } from './params.ts'
 import { checkPreconditions, hasConditions } from './preconditions.ts'
-import {
-  readCredentials,
-  readFlag,
-  readParameters,
-  readReference,
-  readSize,
-  readTask,
-} from './params.ts'
+import { withRequestTask } from './request-task.ts'
 
 export const importPath = '/import_raw_vdi'
 
@@ -28,31 +22,32 @@ const permission = 'http/put_import_raw_vdi'
 
 /**
  * Runs the import that the request asks for. A task that the client named has ended when this returns or throws,
- * unless nobody knows who is asking.
+ * unless nobody knows who is asking, or the task is not theirs to use.
  * @param readUpload what the headers say of the body; a throw is an outcome too
  * @returns the uuid of the VDI
  * @throws AppError whatever the outcome is; before `accept` of the upload: nothing has been read
  */
 export const runImport = async (
-  { transfer, authenticate, requirePermission }: RouteContext,
+  context: RouteContext,
   request: RequestFacts,
   readUpload: () => Upload,
 ): Promise<string> => {
+  const { transfer, authenticate, requirePermission } = context
   const parameters = readParameters(request)
   const identity = await authenticate(readCredentials(request, parameters), request.socket)
   const object = refToUuid(parameters('vdi') ?? '')
   const line = { user: identity.user.name, method: permission, object }
-  return withTask(
-    transfer.catalog,
-    readTask(parameters),
+  return withRequestTask(
+    context,
+    { parameters, identity, permission },
     (task) => {
       // Inside: the refusal fails the task, too.
       requirePermission(identity, permission)
       const run = async (): Promise<string> =>
         importVdi(transfer, readRequest(parameters, request), task, readUpload())
-      return withAuditLine(transfer.log, line, run, (uuid) => uuid)
+      return withAuditLine(transfer, line, run, (uuid) => uuid)
     },
-    (uuid) => `<value>${toRef(uuid)}</value>`,
+    resultOf,
   )
 }
 
@@ -71,8 +66,14 @@ export const hasTask = (request: RequestFacts): boolean =>
  * Whether an empty upload just before could not have shown this refusal. Orchestra sends one, takes any other status
  * than 200 from it for the reason, and after that looks for the reason in the task, but only behind a 200.
  */
-export const isSurprise = ({ code }: AppError): boolean =>
-  code === 'VDI_TOO_SMALL' || code === 'OTHER_OPERATION_IN_PROGRESS' || code === 'TOO_BUSY'
+export const isSurprise = ({ code }: AppError): boolean => surprises.has(code)
+
+const surprises: ReadonlySet<string> = new Set([
+  'VDI_TOO_SMALL',
+  'OTHER_OPERATION_IN_PROGRESS',
+  'SR_FULL',
+  'TOO_BUSY',
+])
 
 const readRequest = (parameters: Parameters, { headers }: RequestFacts): ImportRequest => {
   const formatName = parameters('format')

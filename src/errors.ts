@@ -37,6 +37,7 @@ const sentences = {
   SR_UNKNOWN_DRIVER: (params) => `There is no storage manager of the type ${params[0]}`,
   SR_UUID_EXISTS: (params) => `There is an SR with the uuid ${params[0]} already`,
   TASK_CANCELLED: () => 'The task was cancelled',
+  TOO_MANY_PENDING_TASKS: (params) => `Too many tasks are pending: ${params[0]}`,
   TOO_BUSY: () => 'Too many transfers are running, try again later',
   UUID_INVALID: () => 'The uuid you supplied was invalid.',
   VALUE_NOT_SUPPORTED: (params) => `The value "${params[1]}" of ${params[0]}: ${params[2]}`,
@@ -114,9 +115,22 @@ export const toAppError = (error: unknown): AppError => {
     const message = 'The storage repository is full: no space is left on its device'
     return new AppError('SR_FULL', [], { message, cause: error })
   }
+  if (sqliteCodeOf(error) === SQLITE_FULL) {
+    const message = "The server's data folder is full: nothing can be recorded until space is freed"
+    return new AppError('SR_FULL', [], { message, cause: error })
+  }
   const message = error instanceof Error ? error.message : String(error)
   return new AppError('INTERNAL_ERROR', [message], { cause: error })
 }
+
+const SQLITE_FULL = 13
+
+/** The primary result code of SQLite; undefined for an error of another kind. */
+export const sqliteCodeOf = (error: unknown): number | undefined =>
+  // Extended codes keep the primary one in their lowest byte.
+  error instanceof Error && 'errcode' in error && typeof error.errcode === 'number'
+    ? error.errcode & 0xff
+    : undefined
 
 /** An error of the operating system, with its `code` such as ENOENT. */
 export const isNodeError = (error: unknown): error is NodeJS.ErrnoException =>

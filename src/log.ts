@@ -2,6 +2,7 @@
 
 import type { Logger } from 'pino'
 import pino from 'pino'
+import { redactLine } from './redact.ts'
 
 export type { Logger }
 
@@ -16,6 +17,7 @@ export const createLogger = (level: LogLevel): Logger =>
       level,
       redact: { paths: secrets.flatMap((name) => [name, `*.${name}`]), remove: true },
       serializers: { error: pino.stdSerializers.err },
+      hooks: { streamWrite: redactLine },
     },
     // Synchronous: the last lines before an exit are there.
     pino.destination({ dest: 2, sync: true }),

@@ -101,6 +101,7 @@ const start = async (
 
   const health = createHealthRoute(async () => {
     await catalog.pools.list()
+    return catalog.whyUnwritable()
   }, version)
   const authenticate = createAuthenticate(catalog, { log })
   const objects: ObjectContext = {
@@ -187,7 +188,8 @@ const coalescingOf = ({ maxChainDepth, coalesceRate }: Config, log: Logger) => {
 /** What a crash left: tasks whose transfers died with it end, half-written layers go. */
 const recover = async (catalog: Catalog, storage: Storage, log: Logger): Promise<void> => {
   // First: merging layers, which begins then, has tasks too.
-  const tasks = await catalog.tasks.failAbandoned()
+  const { failed: tasks, trimmed } = await catalog.tasks.recover()
+  if (trimmed > 0) log.warn({ tasks: trimmed }, 'forgot tasks beyond the bounds')
   const layers = await storage.recover()
   if (layers + tasks > 0) log.warn({ layers, tasks }, 'cleaned up after the last process')
 }

@@ -25,7 +25,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/errors': [],
   'src/units': [],
   'src/near-names': [],
-  'src/log': [],
+  'src/redact': [],
+  'src/log': ['src/redact'],
   'src/version': [],
   'src/config': ['src/log'],
   'src/disk': ['src/errors', 'src/units'],
@@ -34,7 +35,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/catalog': ['src/errors', 'src/units'],
   'src/store': below.store,
   'src/transfer': [...below.store, 'src/log', 'src/store'],
-  'src/xenapi': [...below.store, 'src/log', 'src/store', 'src/transfer'],
+  'src/xenapi': [...below.store, 'src/log', 'src/redact', 'src/store', 'src/transfer'],
   'src/cli': [
     'src/errors',
     'src/units',

@@ -43,16 +43,26 @@ export const announceNamed = <
 
 export const announceVdis = (vdis: Vdis, { emit }: Changes): Vdis => ({
   ...vdis,
-  create: async (vdi) => announceNew(await vdis.create(vdi), emit),
-  derive: async (uuid, rowOf) => announceNew(await vdis.derive(uuid, rowOf), emit),
-  async resize(uuid, virtualSize) {
-    await vdis.resize(uuid, virtualSize)
-    emit('VDI', uuid, 'mod')
+  async create(vdi, taskRef) {
+    const row = announceNew(await vdis.create(vdi, taskRef), emit)
+    announceTask(taskRef, emit)
+    return row
+  },
+  async derive(uuid, rowOf, taskRef) {
+    const row = announceNew(await vdis.derive(uuid, rowOf, taskRef), emit)
+    announceTask(taskRef, emit)
+    return row
+  },
+  async resize(uuid, virtualSize, taskRef) {
     const row = await vdis.get(uuid)
+    await vdis.resize(uuid, virtualSize, taskRef)
+    announceTask(taskRef, emit)
+    emit('VDI', uuid, 'mod')
     if (row !== undefined) emit('SR', row.srUuid, 'mod')
   },
   async move(move) {
     await vdis.move(move)
+    announceTask(move.taskRef, emit)
     for (const { vdi } of move.vdis) emit('VDI', vdi.uuid, 'mod')
     const srUuids = move.vdis.map(({ vdi }) => vdi.srUuid)
     for (const srUuid of new Set([...srUuids, move.srUuid])) emit('SR', srUuid, 'mod')
@@ -61,10 +71,11 @@ export const announceVdis = (vdis: Vdis, { emit }: Changes): Vdis => ({
     await vdis.update(uuid, change)
     emit('VDI', uuid, 'mod')
   },
-  async destroy(uuid) {
+  async destroy(uuid, taskRef) {
     const row = await vdis.get(uuid)
     const snapshots = await vdis.snapshotsOf(uuid)
-    await vdis.destroy(uuid)
+    await vdis.destroy(uuid, taskRef)
+    announceTask(taskRef, emit)
     emit('VDI', uuid, 'del')
     if (row === undefined) return
     emit('SR', row.srUuid, 'mod')
@@ -72,6 +83,12 @@ export const announceVdis = (vdis: Vdis, { emit }: Changes): Vdis => ({
     if (row.snapshotOfUuid !== null) emit('VDI', row.snapshotOfUuid, 'mod')
   },
 })
+
+/** The task has ended with the deed that was told just now. */
+const announceTask = (taskRef: string | undefined, emit: Changes['emit']): void => {
+  const uuid = refToUuid(taskRef ?? '')
+  if (uuid !== undefined) emit('task', uuid, 'mod')
+}
 
 const announceNew = (row: VdiRow, emit: Changes['emit']): VdiRow => {
   emit('VDI', row.uuid, 'add')
@@ -83,14 +100,17 @@ const announceNew = (row: VdiRow, emit: Changes['emit']): VdiRow => {
 export const announceLayers = (layers: Layers, vdis: Vdis, { emit }: Changes): Layers => ({
   ...layers,
   async commit(commit) {
-    await layers.commit(commit)
-    emit('VDI', commit.vdiUuid, 'mod')
+    // Before: what fails after it would make a failure of what is done.
     const vdi = await vdis.get(commit.vdiUuid)
+    await layers.commit(commit)
+    announceTask(commit.taskRef, emit)
+    emit('VDI', commit.vdiUuid, 'mod')
     if (vdi !== undefined) emit('SR', vdi.srUuid, 'mod')
   },
-  async commitNew(commit, vdi) {
+  async commitNew(commit, vdi, taskRef) {
     const { uuid = randomUUID() } = vdi
-    await layers.commitNew(commit, { ...vdi, uuid })
+    await layers.commitNew(commit, { ...vdi, uuid }, taskRef)
+    announceTask(taskRef, emit)
     emit('VDI', uuid, 'add')
     emit('SR', vdi.srUuid, 'mod')
   },
@@ -120,8 +140,10 @@ export const announceCoalescing = (
   ...coalescing,
   async rebase(rebase) {
     const happened = await coalescing.rebase(rebase)
-    if (happened) await tellVdisOn([rebase.run[0]!.uuid], vdis, changes)
-    return happened
+    if (!happened) return false
+    announceTask(rebase.task?.ref, changes.emit)
+    await tellVdisOn([rebase.run[0]!.uuid], vdis, changes)
+    return true
   },
 })
 
@@ -213,14 +235,6 @@ export const announceTasks = (
       emit('task', task.uuid, 'del')
       for (const subtask of subtasks) changed(subtask.uuid)
       if (task.subtaskOfUuid !== null) changed(task.subtaskOfUuid)
-    },
-    async expire() {
-      const known = await tasks.list()
-      const expired = await tasks.expire()
-      if (expired === 0) return expired
-      const left = new Set((await tasks.list()).map((task) => task.uuid))
-      for (const { uuid } of known) if (!left.has(uuid)) emit('task', uuid, 'del')
-      return expired
     },
   }
   return { tasks: announced, close: () => progress.close() }

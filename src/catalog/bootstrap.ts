@@ -80,7 +80,10 @@ const ensureHost = async (
     const host = await hosts.create({ nameLabel: hostname, hostname, address, tags: [] })
     return host.uuid
   }
-  await hosts.update(first.uuid, () => ({ hostname, address }))
+  // A start on a full disk must not fail for what is there already.
+  if (first.hostname !== hostname || first.address !== address) {
+    await hosts.update(first.uuid, () => ({ hostname, address }))
+  }
   return first.uuid
 }
 

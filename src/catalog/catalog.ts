@@ -40,6 +40,8 @@ import type { Srs } from './srs.ts'
 import { createSrs } from './srs.ts'
 import type { Tasks } from './tasks.ts'
 import { createTasks } from './tasks.ts'
+import { createTaskOutcomes } from './task-outcome.ts'
+import { createUnwrittenTasks } from './unwritten-tasks.ts'
 import type { Users } from './users.ts'
 import { createUsers } from './users.ts'
 import type { Utilisation } from './utilisation.ts'
@@ -66,7 +68,13 @@ export interface Catalog {
   /** Of all objects but sessions and layers. */
   readonly changes: Changes
 
-  /** Writes the progress that waits and closes the database. Idempotent. */
+  /**
+   * Why nothing can be recorded, for people; undefined: it can. Meanwhile reading goes on, and sessions and tasks are
+   * in memory.
+   */
+  whyUnwritable(): Promise<string | undefined>
+
+  /** Writes what waits in memory and closes the database. Idempotent. */
   close(): Promise<void>
 }
 
@@ -93,10 +101,16 @@ export const createCatalog = async (
 ): Promise<Catalog> => {
   const database: Database = await openDatabase(path, tables)
   const changes = createChanges()
-  const { tasks, close } = createTasks(database, now)
+  const unwritten = createUnwrittenTasks()
+  const outcomes = createTaskOutcomes(now, unwritten)
+  const { tasks, close } = createTasks(database, {
+    now,
+    unwritten,
+    onForgotten: (uuids) => uuids.forEach((uuid) => changes.emit('task', uuid, 'del')),
+  })
   const announced = announceTasks(tasks, changes)
   const pools = announceNamed('pool', createPools(database, now), changes)
-  const vdis = announceVdis(createVdis(database, now), changes)
+  const vdis = announceVdis(createVdis(database, now, outcomes), changes)
   const users = createUsers(database, now, createPasswordHasher(passwordCost))
   const closeAll = async (): Promise<void> => {
     announced.close()
@@ -110,8 +124,8 @@ export const createCatalog = async (
     sms: announceNamed('SM', createSms(database, now), changes),
     srs: announceNamed('SR', createSrs(database, now), changes),
     vdis,
-    layers: announceLayers(createLayers(database, now), vdis, changes),
-    coalescing: announceCoalescing(createCoalescing(database), vdis, changes),
+    layers: announceLayers(createLayers(database, now, outcomes), vdis, changes),
+    coalescing: announceCoalescing(createCoalescing(database, outcomes), vdis, changes),
     keptMaps: announceKeptMaps(createKeptMaps(database), vdis, changes),
     scannedFiles: announceScannedFiles(createScannedFiles(database, now), changes),
     forget: announceForget(createForget(database), { vdis, pools }, changes),
@@ -120,6 +134,7 @@ export const createCatalog = async (
     tasks: announced.tasks,
     utilisation: createUtilisation(database),
     changes,
+    whyUnwritable: () => database.whyUnwritable(),
     close: () => (closing ??= closeAll()),
   }
 }

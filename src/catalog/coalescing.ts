@@ -5,6 +5,7 @@ import { chooseRun, isMergeable } from './choose-run.ts'
 import type { ChainLimits } from './choose-run.ts'
 import type { Database, Queries } from './database.ts'
 import type { LayerRow } from './layers.ts'
+import type { TaskOutcomes } from './task-outcome.ts'
 
 export interface Coalescing {
   /** The layers to be merged next, top first; undefined where no chain can and must become shorter. See chooseRun. */
@@ -16,6 +17,7 @@ export interface Coalescing {
   /**
    * The top layer of the run, whose file holds by now what all of the run held, lies on what the run
    * lay on; nothing reaches the others any more. Nothing happens where they are no longer a run.
+   * With it the task is a success, even if it was told to stop: the file is in place.
    * @returns whether it happened
    */
   rebase(rebase: Rebase): Promise<boolean>
@@ -26,9 +28,11 @@ export interface Rebase {
   readonly run: readonly LayerRow[]
   /** Of the new file of the top one, in bytes. */
   readonly fileSize: number
+  /** The task that this ends, and its result. */
+  readonly task?: { readonly ref: string; readonly result: string } | undefined
 }
 
-export const createCoalescing = (database: Database): Coalescing => ({
+export const createCoalescing = (database: Database, outcomes: TaskOutcomes): Coalescing => ({
   nextRun: (srUuid, limits) =>
     database.transaction(async (db) => {
       const layers = await db
@@ -39,7 +43,7 @@ export const createCoalescing = (database: Database): Coalescing => ({
       return chooseRun(layers, await namedLayers(db, srUuid), limits)
     }),
   isRun: (run) => database.transaction((db) => isRun(db, run)),
-  rebase: ({ run, fileSize }) =>
+  rebase: ({ run, fileSize, task }) =>
     database.transaction(async (db) => {
       if (!(await isRun(db, run))) return false
       await db
@@ -47,6 +51,7 @@ export const createCoalescing = (database: Database): Coalescing => ({
         .set({ parentUuid: run.at(-1)!.parentUuid, fileSize })
         .where('uuid', '=', run[0]!.uuid)
         .execute()
+      if (task !== undefined) await outcomes.conclude(db, task.ref, task.result)
       return true
     }),
 })

@@ -8,6 +8,7 @@ import { migrations } from './migrations/migrations.ts'
 import type { Tables } from './schema.ts'
 import { createSqliteDialect } from './sqlite/dialect.ts'
 import { openSqlite, sqliteWithoutSync } from './sqlite/open.ts'
+import { createWriteWatch } from './write-watch.ts'
 
 /** Queries, of the whole catalog or inside one transaction. */
 export type Queries = Kysely<Tables>
@@ -23,6 +24,9 @@ export interface Database {
    * is only news: progress, the time of a session's last call.
    */
   transactionWithoutSync<Result>(work: (db: Queries) => Promise<Result>): Promise<Result>
+
+  /** Why nothing can be written, for people; undefined: it can. */
+  whyUnwritable(): Promise<string | undefined>
 
   close(): Promise<void>
 }
@@ -79,8 +83,12 @@ export const openDatabase = async (
   mode: TablesMode = 'migrate',
 ): Promise<Database> => {
   let db: Queries | undefined
+  // The number is not used; SQLite writes it whatever it is.
+  const probe = (): Promise<void> =>
+    sqliteWithoutSync(db!, async (db) => void (await sql`pragma user_version = 0`.execute(db)))
+  const watch = createWriteWatch(path, probe)
   try {
-    const dialect = createSqliteDialect(openSqlite(path))
+    const dialect = createSqliteDialect(openSqlite(path), (error) => watch.failed(error))
     db = new Kysely<Tables>({
       dialect,
       plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true })],
@@ -96,6 +104,7 @@ export const openDatabase = async (
     db: opened,
     transaction: (work) => opened.transaction().execute(work),
     transactionWithoutSync: (work) => sqliteWithoutSync(opened, work),
+    whyUnwritable: () => watch.whyUnwritable(),
     close: () => opened.destroy(),
   }
 }

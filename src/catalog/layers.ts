@@ -7,6 +7,7 @@ import { claimUnreachable } from './claim-unreachable.ts'
 import type { Database, Queries } from './database.ts'
 import { handleInvalid, toRef } from './refs.ts'
 import type { FormatName, LayerTable } from './schema.ts'
+import type { TaskOutcomes } from './task-outcome.ts'
 import type { NewVdi } from './vdis.ts'
 import { insertVdi } from './vdis.ts'
 
@@ -20,9 +21,10 @@ export interface Layers {
   begin(layer: NewLayer): Promise<void>
 
   /**
-   * The layer becomes sealed and the VDI's top one, both or neither. Its file must be complete and synced.
+   * The layer becomes sealed and the VDI's top one, and the task a success: all or nothing. Its file must be complete
+   * and synced.
    * @throws AppError HANDLE_INVALID if the VDI has gone; OTHER_OPERATION_IN_PROGRESS if its top layer
-   *   is no longer the expected one
+   *   is no longer the expected one; what TaskOutcomes.succeed throws
    */
   commit(commit: LayerCommit): Promise<void>
 
@@ -33,10 +35,10 @@ export interface Layers {
   seal(sealed: SealedLayer): Promise<void>
 
   /**
-   * The same for a VDI that appears with its content: row, layer and pointer, all or none.
-   * @throws AppError HANDLE_INVALID for an unknown SR
+   * The same for a VDI that appears with its content: row, layer, pointer and task, all or none.
+   * @throws AppError HANDLE_INVALID for an unknown SR; what TaskOutcomes.succeed throws
    */
-  commitNew(sealed: SealedLayer, vdi: NewVdi): Promise<void>
+  commitNew(sealed: SealedLayer, vdi: NewVdi, taskRef?: string): Promise<void>
 
   /**
    * The layer and all below it, top first.
@@ -90,12 +92,18 @@ export interface LayerCommit extends SealedLayer {
   readonly vdiUuid: string
   /** The VDI's top layer when the layer was begun; null: it had none. */
   readonly expectedLayerUuid: string | null
+  /** The task that this ends. */
+  readonly taskRef?: string | undefined
 }
 
 /** A file that diskport writes: its name follows from the row, and nobody else changes it. */
 const ours = { hasData: true, fileName: null, fileStamp: null, destroyed: false }
 
-export const createLayers = (database: Database, now: () => Date): Layers => {
+export const createLayers = (
+  database: Database,
+  now: () => Date,
+  outcomes: TaskOutcomes,
+): Layers => {
   const { db } = database
   return {
     begin: (layer) =>
@@ -106,15 +114,20 @@ export const createLayers = (database: Database, now: () => Date): Layers => {
           .values({ ...ours, ...layer, state: 'writing', fileSize: 0 })
           .execute()
       }),
-    commit: (commit) => database.transaction((db) => commitLayer(db, commit, now())),
+    commit: (commit) =>
+      database.transaction(async (db) => {
+        await outcomes.succeed(db, commit.taskRef, commit.vdiUuid)
+        await commitLayer(db, commit, now())
+      }),
     seal: (sealed) =>
       database.transaction(async (db) => {
         const layer = await requireWriting(db, sealed.uuid)
         await sealLayer(db, sealed, layer.srUuid)
       }),
-    commitNew: (commit, vdi) =>
+    commitNew: (commit, vdi, taskRef) =>
       database.transaction(async (db) => {
         const { uuid } = await insertVdi(db, vdi, now)
+        await outcomes.succeed(db, taskRef, uuid)
         await commitLayer(db, { ...commit, vdiUuid: uuid, expectedLayerUuid: null }, now())
       }),
     chain: (uuid) => readChain(db, uuid),

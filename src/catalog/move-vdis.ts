@@ -9,6 +9,8 @@ import { METADATA_ONLY } from './schema.ts'
 import { requireStorage } from './vdi-storage.ts'
 
 export interface MoveVdis {
+  /** The task that this ends, whose result is the first of `vdis`. */
+  readonly taskRef?: string | undefined
   readonly srUuid: string
   /** At rest. */
   readonly format: FormatName

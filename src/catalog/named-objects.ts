@@ -2,6 +2,7 @@
 // a name, few, read whole and changed by clients field by field.
 
 import { randomUUID } from 'node:crypto'
+import { objectBounds, requireWithin } from './bounds.ts'
 import type { Database, Queries } from './database.ts'
 import { handleInvalid } from './refs.ts'
 import type { Tables } from './schema.ts'
@@ -19,6 +20,7 @@ interface Names {
 }
 
 export interface NamedObjects<Row, Changes> {
+  /** @throws AppError INVALID_VALUE for a field that is too large */
   create(object: NewObject<Row>): Promise<Readonly<Row>>
 
   get(uuid: string): Promise<Readonly<Row> | undefined>
@@ -28,7 +30,7 @@ export interface NamedObjects<Row, Changes> {
 
   /**
    * Reads the row, asks for the changes and writes them, with nothing in between.
-   * @throws AppError HANDLE_INVALID if the object has gone; what `change` throws
+   * @throws AppError HANDLE_INVALID if the object has gone; INVALID_VALUE for a field that is too large; what `change` throws
    */
   update(uuid: string, change: (row: Readonly<Row>) => Changes): Promise<void>
 }
@@ -56,6 +58,7 @@ export const createNamedObjects = <Table extends ObjectTable, Changes extends ob
       database.transaction(async (db) => {
         const uuid = object.uuid ?? randomUUID()
         const row = { ...defaults, ...object, uuid, createdAt: now() }
+        requireWithin(objectBounds, row)
         await db
           .insertInto(name)
           .values(row as unknown as Tables['pools'])
@@ -70,7 +73,9 @@ export const createNamedObjects = <Table extends ObjectTable, Changes extends ob
         .execute()) as unknown as Row[],
     update: (uuid, change) =>
       database.transaction(async (db) => {
-        const changes = change(await require(db, uuid))
+        const row = await require(db, uuid)
+        const changes = change(row)
+        requireWithin(objectBounds, changes, row)
         if (Object.keys(changes).length === 0) return
         await db.updateTable(name).set(changes).where('uuid', '=', uuid).execute()
       }),

@@ -1,12 +1,17 @@
 // Tasks: what clients watch a transfer by. A task ends once, with the first outcome it is given;
-// whatever is said of it afterwards is harmless.
+// whatever is said of it afterwards is harmless. Their rows are task-rows.ts, what is done to many of them task-upkeep.ts.
 
 import { randomUUID } from 'node:crypto'
 import { AppError } from '../errors.ts'
-import type { Database, Queries } from './database.ts'
+import { requireWithin, taskBounds, taskLimits } from './bounds.ts'
+import type { Database } from './database.ts'
 import { handleInvalid, refToUuid, toRef } from './refs.ts'
 import type { TaskStatus, TaskTable } from './schema.ts'
+import { trimTasks } from './task-limits.ts'
 import { createTaskProgress } from './task-progress.ts'
+import { createTaskRows } from './task-rows.ts'
+import { dropExpired, failAbandoned, unfinished, writeProgress } from './task-upkeep.ts'
+import type { UnwrittenTasks } from './unwritten-tasks.ts'
 
 export type TaskRow = Readonly<TaskTable>
 
@@ -14,17 +19,12 @@ export type TaskChanges = Partial<
   Pick<TaskRow, 'nameLabel' | 'nameDescription' | 'otherConfig' | 'result' | 'errorInfo'>
 >
 
-const MINUTE = 60_000
-
-/** How long a task waits for its request, and a finished one to be read, in milliseconds. */
-const MAXIMUM_PENDING = 24 * 60 * MINUTE
-const MAXIMUM_FINISHED = 65 * MINUTE
-
-const unfinished: readonly TaskStatus[] = ['pending', 'cancelling']
-
 /** Every `ref` may be a reference or a bare uuid. */
 export interface Tasks {
-  /** A pending task; its reference. */
+  /**
+   * A pending task; its reference.
+   * @throws AppError TOO_MANY_PENDING_TASKS; INVALID_VALUE for a name that is too long
+   */
   create(task: NewTask): Promise<string>
 
   get(ref: string): Promise<TaskRow | undefined>
@@ -32,14 +32,22 @@ export interface Tasks {
   /** In the order they were made. */
   list(): Promise<TaskRow[]>
 
+  /** Of all of them. */
+  uuids(): Promise<string[]>
+
   /** The tasks that are parts of this one, in the order they were made. */
   subtasksOf(ref: string): Promise<TaskRow[]>
 
   /**
-   * Makes the task that of a transfer, which from now on ends it.
-   * @throws AppError HANDLE_INVALID for an unknown task; TASK_CANCELLED if the client has cancelled it already
+   * Makes the task that of a transfer, which from now on ends it. On a throw the task is untouched.
+   * @param requireAllowed asked before anything else of the task is told
+   * @throws AppError what `requireAllowed` throws; HANDLE_INVALID for an unknown task; TASK_CANCELLED if the client has
+   *   cancelled it already; OPERATION_NOT_ALLOWED if it has ended; OTHER_OPERATION_IN_PROGRESS if a transfer has it
    */
-  take(ref: string): Promise<TaskRow>
+  take(ref: string, requireAllowed?: TaskCheck): Promise<TaskRow>
+
+  /** What `take` would throw; takes nothing. */
+  requireFree(ref: string, requireAllowed?: TaskCheck): Promise<void>
 
   /** Seen by readers at once, written within about a second. Harmless after the end and for unknown tasks. */
   setProgress(ref: string, fraction: number): void
@@ -47,6 +55,7 @@ export interface Tasks {
   /**
    * The outcomes. Harmless after the first one, and for a task that its client has destroyed.
    * @param result empty, or an XML-RPC `<value>`
+   * @throws AppError INVALID_VALUE for a result that is too long to be kept
    */
   succeed(ref: string, result: string): Promise<void>
 
@@ -63,19 +72,25 @@ export interface Tasks {
 
   /**
    * Reads the row, asks for the changes and writes them, with nothing in between.
-   * @throws AppError HANDLE_INVALID for an unknown task; what `change` throws
+   * @throws AppError HANDLE_INVALID for an unknown task; INVALID_VALUE for what is too long; what `change` throws
    */
   update(ref: string, change: (task: TaskRow) => TaskChanges): Promise<void>
 
   /** @throws AppError HANDLE_INVALID for an unknown task */
   destroy(ref: string): Promise<void>
 
-  /** At start: ends the tasks whose transfers went with the process before; their number. */
-  failAbandoned(): Promise<number>
+  /**
+   * At start: brings the tasks within their bounds, and ends those whose transfers went with the process before.
+   * @returns how many were forgotten, and how many ended
+   */
+  recover(): Promise<{ readonly trimmed: number; readonly failed: number }>
 
   /** Forgets tasks that no request came for within 24 h, and those that ended 65 min ago; their number. */
   expire(): Promise<number>
 }
+
+/** @throws AppError where whoever asks may not do it with this task */
+export type TaskCheck = (task: TaskRow) => void
 
 export interface NewTask {
   readonly nameLabel: string
@@ -85,12 +100,19 @@ export interface NewTask {
   readonly subtaskOf?: string
 }
 
-/** @returns the tasks, and what writes their last progress before the database closes */
+interface TaskOptions {
+  readonly now: () => Date
+  readonly unwritten: UnwrittenTasks
+  /** Told of tasks that have expired, or given way to newer ones. */
+  readonly onForgotten: (uuids: readonly string[]) => void
+}
+
+/** @returns the tasks, and what writes what is only in memory before the database closes */
 export const createTasks = (
   database: Database,
-  now: () => Date,
+  { now, unwritten, onForgotten }: TaskOptions,
 ): { readonly tasks: Tasks; readonly close: () => Promise<void> } => {
-  const { db } = database
+  const rows = createTaskRows(database, unwritten, onForgotten)
   const progress = createTaskProgress((fractions) =>
     database.transactionWithoutSync((db) => writeProgress(db, fractions)),
   )
@@ -99,24 +121,22 @@ export const createTasks = (
     if (fraction === undefined || !unfinished.includes(task.status)) return task
     return { ...task, progress: fraction }
   }
-  const end = (ref: string, outcome: Outcome): Promise<void> =>
-    database.transaction(async (db) => {
-      const task = await findTask(db, refToUuid(ref))
-      if (task === undefined || !unfinished.includes(task.status)) return
-      progress.forget(task.uuid)
-      await db
-        .updateTable('tasks')
-        .set({ ...outcome, finishedAt: now() })
-        .where('uuid', '=', task.uuid)
-        .execute()
-    })
+  const end = async (ref: string, outcome: Outcome): Promise<void> => {
+    const ended = await rows.change(refToUuid(ref), ({ status }) =>
+      unfinished.includes(status) ? { ...outcome, finishedAt: now() } : undefined,
+    )
+    if (ended !== undefined) progress.forget(ended.uuid)
+  }
   const cancelling = async (ref: string): Promise<void> => {
-    await db
-      .updateTable('tasks')
-      .set({ status: 'cancelling' })
-      .where('uuid', '=', refToUuid(ref) ?? '')
-      .where('status', '=', 'pending')
-      .execute()
+    await rows.change(refToUuid(ref), ({ status }) =>
+      status === 'pending' ? { status: 'cancelling' } : undefined,
+    )
+  }
+  const required = async (ref: string, task: Promise<TaskRow | undefined>): Promise<TaskRow> => {
+    const uuid = requireUuid(ref)
+    const found = await task
+    if (found === undefined) throw handleInvalid('task', uuid)
+    return found
   }
 
   const tasks: Tasks = {
@@ -124,85 +144,83 @@ export const createTasks = (
       const uuid = randomUUID()
       const subtaskOfUuid = subtaskOf === undefined ? null : requireUuid(subtaskOf)
       const names = { nameLabel, nameDescription, userUuid, subtaskOfUuid }
-      await db
-        .insertInto('tasks')
-        .values({ ...newTask, ...names, uuid, createdAt: now() })
-        .execute()
+      requireWithin(taskBounds, names)
+      await rows.insert({ ...newTask, ...names, uuid, createdAt: now() })
       return toRef(uuid)
     },
     async get(ref) {
-      const task = await findTask(db, refToUuid(ref))
+      const task = await rows.find(refToUuid(ref))
       return task && live(task)
     },
-    async list() {
-      return (await inOrder(db).execute()).map(live)
-    },
+    list: async () => (await rows.list()).map(live),
+    uuids: () => rows.uuids(),
     async subtasksOf(ref) {
       const uuid = refToUuid(ref)
-      if (uuid === undefined) return []
-      return (await inOrder(db).where('subtaskOfUuid', '=', uuid).execute()).map(live)
+      return uuid === undefined ? [] : (await rows.subtasksOf(uuid)).map(live)
     },
-    take: (ref) =>
-      database.transaction(async (db) => {
-        const task = await requireTask(db, ref)
-        if (task.status === 'cancelling' || task.status === 'cancelled') {
-          throw new AppError('TASK_CANCELLED', [toRef(task.uuid)])
-        }
-        await db
-          .updateTable('tasks')
-          .set({ hasTransfer: true })
-          .where('uuid', '=', task.uuid)
-          .execute()
-        return { ...live(task), hasTransfer: true }
-      }),
+    async take(ref, requireAllowed) {
+      const taken = rows.change(refToUuid(ref), (task) => {
+        requireAllowed?.(task)
+        requireFree(task)
+        return { hasTransfer: true }
+      })
+      return live(await required(ref, taken))
+    },
+    async requireFree(ref, requireAllowed) {
+      const task = await required(ref, rows.find(refToUuid(ref)))
+      requireAllowed?.(task)
+      requireFree(task)
+    },
     setProgress(ref, fraction) {
       const uuid = refToUuid(ref)
       if (uuid !== undefined) progress.set(uuid, fraction)
     },
-    succeed: (ref, result) => end(ref, { status: 'success', progress: 1, result }),
+    async succeed(ref, result) {
+      requireWithin({ result: { characters: taskLimits.resultCharacters } }, { result })
+      await end(ref, { status: 'success', progress: 1, result })
+    },
     fail: (ref, { code, params }) =>
-      end(ref, { status: 'failure', progress: 1, errorInfo: [code, ...params] }),
+      end(ref, { status: 'failure', progress: 1, errorInfo: shortened([code, ...params]) }),
     cancelling,
     cancel: (ref) => end(ref, { status: 'cancelled', progress: 1 }),
     async setStatus(ref, status) {
       if (status === 'cancelling') await cancelling(ref)
       else if (status !== 'pending') await end(ref, { status, progress: 1 })
     },
-    update: (ref, change) =>
-      database.transaction(async (db) => {
-        const task = await requireTask(db, ref)
+    async update(ref, change) {
+      const changed = rows.change(refToUuid(ref), (task) => {
         const changes = change(task)
-        if (Object.keys(changes).length === 0) return
-        await db.updateTable('tasks').set(changes).where('uuid', '=', task.uuid).execute()
-      }),
+        requireWithin(taskBounds, changes, task)
+        return changes
+      })
+      await required(ref, changed)
+    },
     async destroy(ref) {
       const uuid = requireUuid(ref)
       progress.forget(uuid)
-      const { numDeletedRows } = await db
-        .deleteFrom('tasks')
-        .where('uuid', '=', uuid)
-        .executeTakeFirst()
-      if (numDeletedRows === 0n) throw handleInvalid('task', uuid)
+      if (!(await rows.remove(uuid))) throw handleInvalid('task', uuid)
     },
-    failAbandoned: () => database.transaction((db) => failAbandoned(db, now())),
+    async recover() {
+      const trimmed = await trimTasks(database)
+      return { trimmed, failed: await failAbandoned(database, rows, now()) }
+    },
     async expire() {
-      const { numDeletedRows } = await db
-        .deleteFrom('tasks')
-        .where((eb) =>
-          eb.or([
-            eb('finishedAt', '<=', before(now(), MAXIMUM_FINISHED)),
-            eb.and([
-              eb('finishedAt', 'is', null),
-              eb('hasTransfer', '=', false),
-              eb('createdAt', '<=', before(now(), MAXIMUM_PENDING)),
-            ]),
-          ]),
-        )
-        .executeTakeFirst()
-      return Number(numDeletedRows)
+      let count = 0
+      for (;;) {
+        const expired = await database.transaction((db) => dropExpired(db, now()))
+        if (expired.length === 0) break
+        onForgotten(expired)
+        count += expired.length
+      }
+      await rows.writeBack()
+      return count
     },
   }
-  return { tasks, close: () => progress.close() }
+  const close = async (): Promise<void> => {
+    await progress.close()
+    await rows.writeBack()
+  }
+  return { tasks, close }
 }
 
 type Outcome = Pick<TaskRow, 'status' | 'progress'> & Partial<TaskChanges>
@@ -217,53 +235,35 @@ const newTask = {
   finishedAt: null,
 } as const
 
-const before = (time: Date, milliseconds: number): Date => new Date(time.getTime() - milliseconds)
-
-const inOrder = (db: Queries) =>
-  db.selectFrom('tasks').selectAll().orderBy('createdAt').orderBy('uuid')
-
 const requireUuid = (ref: string): string => {
   const uuid = refToUuid(ref)
-  if (uuid === undefined) throw new AppError('HANDLE_INVALID', ['task', ref])
+  if (uuid === undefined) throw new AppError('HANDLE_INVALID', ['task', ref.slice(0, 64)])
   return uuid
 }
 
-const findTask = async (db: Queries, uuid: string | undefined): Promise<TaskRow | undefined> =>
-  uuid === undefined
-    ? undefined
-    : db.selectFrom('tasks').selectAll().where('uuid', '=', uuid).executeTakeFirst()
-
-const requireTask = async (db: Queries, ref: string): Promise<TaskRow> => {
-  const uuid = requireUuid(ref)
-  const task = await findTask(db, uuid)
-  if (task === undefined) throw handleInvalid('task', uuid)
-  return task
+/** An error may show what a client sent: no more of it than a task may hold. */
+const shortened = (errorInfo: readonly string[]): readonly string[] => {
+  const { characters, entries } = taskBounds.errorInfo
+  const share = characters / entries
+  const isShort = errorInfo.reduce((sum, text) => sum + text.length, 0) <= characters
+  const kept = errorInfo.slice(0, entries)
+  return isShort ? kept : kept.map((text) => text.slice(0, share))
 }
 
-const writeProgress = async (
-  db: Queries,
-  fractions: ReadonlyMap<string, number>,
-): Promise<void> => {
-  for (const [uuid, progress] of fractions) {
-    await db
-      .updateTable('tasks')
-      .set({ progress })
-      .where('uuid', '=', uuid)
-      .where('status', 'in', unfinished)
-      .execute()
+/** A task is that of one transfer, which ends it: a second one could only make its outcome a lie. */
+const requireFree = ({ uuid, status, hasTransfer }: TaskRow): void => {
+  const ref = toRef(uuid)
+  if (status === 'cancelling' || status === 'cancelled') {
+    throw new AppError('TASK_CANCELLED', [ref])
   }
-}
-
-const failAbandoned = async (db: Queries, finishedAt: Date): Promise<number> => {
-  const abandoned = db.updateTable('tasks').where('hasTransfer', '=', true)
-  const cancelled = await abandoned
-    .set({ status: 'cancelled', progress: 1, finishedAt })
-    .where('status', '=', 'cancelling')
-    .executeTakeFirst()
-  const errorInfo = ['INTERNAL_ERROR', 'The server stopped while the transfer was running']
-  const failed = await abandoned
-    .set({ status: 'failure', progress: 1, finishedAt, errorInfo })
-    .where('status', '=', 'pending')
-    .executeTakeFirst()
-  return Number(cancelled.numUpdatedRows + failed.numUpdatedRows)
+  if (status !== 'pending') {
+    const found = `it has ended with ${status}`
+    throw new AppError('OPERATION_NOT_ALLOWED', [
+      `The task ${uuid} cannot be used: ${found}; make a new one with task.create`,
+    ])
+  }
+  if (!hasTransfer) return
+  throw new AppError('OTHER_OPERATION_IN_PROGRESS', ['task', ref], {
+    message: `The task ${uuid} cannot be used: another request has it; make a new one with task.create`,
+  })
 }

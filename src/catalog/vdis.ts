@@ -4,12 +4,14 @@
 import { randomUUID } from 'node:crypto'
 import { AppError } from '../errors.ts'
 import { formatBytes } from '../units.ts'
+import { objectBounds, requireWithin } from './bounds.ts'
 import { markDestroyed } from './claim-unreachable.ts'
 import type { Database, Queries } from './database.ts'
 import type { MoveVdis } from './move-vdis.ts'
 import { moveVdis } from './move-vdis.ts'
 import { handleInvalid } from './refs.ts'
 import type { FormatName, VdiTable } from './schema.ts'
+import type { TaskOutcomes } from './task-outcome.ts'
 import { requireStorage } from './vdi-storage.ts'
 
 export type VdiRow = Readonly<VdiTable>
@@ -44,27 +46,37 @@ export interface NewVdi extends Partial<
   readonly format: FormatName
 }
 
+/**
+ * `taskRef` is the task that the deed ends, with it or not at all: what has one throws what TaskOutcomes.succeed throws,
+ * and has changed nothing then.
+ */
 export interface Vdis {
-  /** @throws AppError HANDLE_INVALID for an unknown SR, or a layer that is not there to stay */
-  create(vdi: NewVdi): Promise<VdiRow>
+  /**
+   * @throws AppError HANDLE_INVALID for an unknown SR, or a layer that is not there to stay; INVALID_VALUE for a field
+   *   that is too large
+   */
+  create(vdi: NewVdi, taskRef?: string): Promise<VdiRow>
 
   /**
    * Makes a VDI out of another as it is at this moment: with nothing in between reads the row and writes the new one.
    * @throws AppError HANDLE_INVALID if the source has gone; what `rowOf` throws
    */
-  derive(sourceUuid: string, rowOf: (source: VdiRow) => NewVdi): Promise<VdiRow>
+  derive(sourceUuid: string, rowOf: (source: VdiRow) => NewVdi, taskRef?: string): Promise<VdiRow>
 
   get(uuid: string): Promise<VdiRow | undefined>
 
   /** In the order they were made. */
   list(): Promise<VdiRow[]>
 
+  /** Of all of them. */
+  uuids(): Promise<string[]>
+
   /** The VDIs whose `snapshotOfUuid` is this one, in the order they were made. */
   snapshotsOf(uuid: string): Promise<VdiRow[]>
 
   /**
    * Reads the row, asks for the changes and writes them, with nothing in between.
-   * @throws AppError HANDLE_INVALID if the VDI has gone; what `change` throws
+   * @throws AppError HANDLE_INVALID if the VDI has gone; INVALID_VALUE for a field that is too large; what `change` throws
    */
   update(uuid: string, change: (vdi: VdiRow) => VdiChanges): Promise<void>
 
@@ -73,7 +85,7 @@ export interface Vdis {
    * @param virtualSize in bytes
    * @throws AppError HANDLE_INVALID if the VDI has gone; INVALID_VALUE for less than it has
    */
-  resize(uuid: string, virtualSize: number): Promise<void>
+  resize(uuid: string, virtualSize: number, taskRef?: string): Promise<void>
 
   /**
    * All of the VDIs lie in another storage repository or format from now on, or none does.
@@ -83,25 +95,40 @@ export interface Vdis {
   move(move: MoveVdis): Promise<void>
 
   /** Its layers stay until they are claimed. @throws AppError HANDLE_INVALID if it has gone */
-  destroy(uuid: string): Promise<void>
+  destroy(uuid: string, taskRef?: string): Promise<void>
 }
 
-export const createVdis = (database: Database, now: () => Date): Vdis => ({
-  create: (vdi) => database.transaction((db) => insertVdi(db, vdi, now)),
-  derive: (sourceUuid, rowOf) =>
-    database.transaction(async (db) => insertVdi(db, rowOf(await requireVdi(db, sourceUuid)), now)),
+export const createVdis = (database: Database, now: () => Date, outcomes: TaskOutcomes): Vdis => ({
+  create: (vdi, taskRef) =>
+    database.transaction(async (db) => {
+      const row = await insertVdi(db, vdi, now)
+      await outcomes.succeed(db, taskRef, row.uuid)
+      return row
+    }),
+  derive: (sourceUuid, rowOf, taskRef) =>
+    database.transaction(async (db) => {
+      const source = await requireVdi(db, sourceUuid)
+      const row = await insertVdi(db, rowOf(source), now, source)
+      await outcomes.succeed(db, taskRef, row.uuid)
+      return row
+    }),
   get: (uuid) =>
     database.db.selectFrom('vdis').selectAll().where('uuid', '=', uuid).executeTakeFirst(),
   list: () => inOrder(database.db).execute(),
+  uuids: async () =>
+    (await database.db.selectFrom('vdis').select('uuid').execute()).map(({ uuid }) => uuid),
   snapshotsOf: (uuid) => inOrder(database.db).where('snapshotOfUuid', '=', uuid).execute(),
   update: (uuid, change) =>
     database.transaction(async (db) => {
-      const changes = change(await requireVdi(db, uuid))
+      const vdi = await requireVdi(db, uuid)
+      const changes = change(vdi)
+      requireWithin(objectBounds, changes, vdi)
       if (Object.keys(changes).length === 0) return
       await db.updateTable('vdis').set(changes).where('uuid', '=', uuid).execute()
     }),
-  resize: (uuid, virtualSize) =>
+  resize: (uuid, virtualSize, taskRef) =>
     database.transaction(async (db) => {
+      await outcomes.succeed(db, taskRef)
       const vdi = await requireVdi(db, uuid)
       if (virtualSize < vdi.virtualSize) throw wouldShrink(vdi, virtualSize)
       await db
@@ -110,17 +137,31 @@ export const createVdis = (database: Database, now: () => Date): Vdis => ({
         .where('uuid', '=', uuid)
         .execute()
     }),
-  move: (move) => database.transaction((db) => moveVdis(db, move, now())),
-  destroy: (uuid) =>
+  move: (move) =>
     database.transaction(async (db) => {
+      await outcomes.succeed(db, move.taskRef, move.vdis[0]?.vdi.uuid)
+      await moveVdis(db, move, now())
+    }),
+  destroy: (uuid, taskRef) =>
+    database.transaction(async (db) => {
+      await outcomes.succeed(db, taskRef)
       const { srUuid, layerUuid } = await requireVdi(db, uuid)
       await db.deleteFrom('vdis').where('uuid', '=', uuid).execute()
       if (layerUuid !== null) await markDestroyed(db, srUuid, layerUuid)
     }),
 })
 
-/** As Vdis.create, inside a transaction of another. */
-export const insertVdi = async (db: Queries, vdi: NewVdi, now: () => Date): Promise<VdiRow> => {
+/**
+ * As Vdis.create, inside a transaction of another.
+ * @param source what it is made of: its fields may be as large as those
+ */
+export const insertVdi = async (
+  db: Queries,
+  vdi: NewVdi,
+  now: () => Date,
+  source?: VdiRow,
+): Promise<VdiRow> => {
+  requireWithin(objectBounds, vdi, source)
   await requireStorage(db, vdi)
   const uuid = vdi.uuid ?? randomUUID()
   await db

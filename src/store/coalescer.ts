@@ -6,6 +6,7 @@ import type { LayerRow } from '../catalog/layers.ts'
 import { AppError, toAppError } from '../errors.ts'
 import { formatBytes } from '../units.ts'
 import type { Merged, MergeOptions } from './merge-run.ts'
+import { freedResult } from './merge-run.ts'
 import type { Pace } from './pace.ts'
 
 const minute = 60_000
@@ -92,7 +93,12 @@ export const createCoalescer = (ports: CoalescerPorts): Coalescer => {
       failures.delete(uuid)
     } catch (error) {
       if (end.signal.aborted) return false
-      log.error({ error, srUuid, layer: uuid }, 'merging layers failed: later again')
+      // Whoever cancels its task wants it later, too: that is no failure to be looked into.
+      if (toAppError(error).code === 'TASK_CANCELLED') {
+        log.info({ srUuid, layer: uuid }, 'merging layers was cancelled: later again')
+      } else {
+        log.error({ error, srUuid, layer: uuid }, 'merging layers failed: later again')
+      }
       failures.set(uuid, (failures.get(uuid) ?? 0) + 1)
       for (const layer of run) postponed.add(layer.uuid)
     }
@@ -189,9 +195,9 @@ const runJob = async (
     catalog.tasks.setProgress(ref, Math.min(1, done / Math.max(1, total)))
   }
   try {
-    const merged = await merge(run, { signal, beforePiece })
+    const merged = await merge(run, { signal, beforePiece, taskRef: ref })
     const { fileSize = 0, freed = 0 } = merged ?? {}
-    await catalog.tasks.succeed(ref, `<value>${freed}</value>`)
+    await catalog.tasks.succeed(ref, freedResult(freed))
     const outcome =
       merged === undefined ? 'the layers are needed one by one again' : 'merged layers'
     log.info({ srUuid, layer, layers: run.length, bytes: fileSize, freed }, outcome)

@@ -9,6 +9,7 @@
 // step and opens the layer after the first; the layers that it has pinned stay until it is done.
 // A reader never has the new map with the old file, nor the old map on the new chain: layer-locks.ts.
 
+import type { Rebase } from '../catalog/coalescing.ts'
 import type { LayerRow } from '../catalog/layers.ts'
 import { collectBlockMap } from '../disk/block-map.ts'
 import { copyExtents } from '../disk/copy-extents.ts'
@@ -30,13 +31,15 @@ export interface MergePorts extends LayerSource {
   /** Whether the layers still are a run that somebody needs. */
   isRun(run: readonly LayerRow[]): Promise<boolean>
   /** Makes the merged file count; false where the run is no longer one. */
-  rebase(rebase: { run: readonly LayerRow[]; fileSize: number }): Promise<boolean>
+  rebase(rebase: Rebase): Promise<boolean>
 }
 
 export interface MergeOptions {
   readonly signal: AbortSignal
   /** Waited for before so many bytes are copied. */
   readonly beforePiece: (bytes: number) => Promise<void>
+  /** The task that the merging ends; its result is `freed` of Merged. */
+  readonly taskRef?: string
 }
 
 export interface Merged {
@@ -45,6 +48,9 @@ export interface Merged {
   /** Bytes that the files of the run took beyond that; negative where it takes more. */
   readonly freed: number
 }
+
+/** As the task's result shows it. */
+export const freedResult = (freed: number): string => `<value>${freed}</value>`
 
 /**
  * @param run top first
@@ -62,8 +68,11 @@ export const mergeRun = async (
     const watched = watchRun(ports, run, options)
     try {
       const fileSize = await replaceTop(ports, chain, run.length, watched)
-      if (!(await ports.rebase({ run, fileSize }))) return undefined
-      return { fileSize, freed: bytesOf(run) - fileSize }
+      const freed = bytesOf(run) - fileSize
+      const { taskRef } = options
+      const task = taskRef === undefined ? undefined : { ref: taskRef, result: freedResult(freed) }
+      if (!(await ports.rebase({ run, fileSize, task }))) return undefined
+      return { fileSize, freed }
     } catch (error) {
       if (watched.isOver()) return undefined
       throw error

@@ -3,6 +3,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { NULL_REF, toRef } from '../catalog/refs.ts'
+import { objectBounds, requireWithin } from '../catalog/bounds.ts'
 import type { SealedLayer } from '../catalog/layers.ts'
 import type { SrRow } from '../catalog/srs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
@@ -17,7 +18,7 @@ import { findSr, findVdi, requireWritable, requireWritableSr } from './find.ts'
 import { openNow } from './open-now.ts'
 import { notASnapshot } from './snapshot-vdi.ts'
 import type { TaskHandle } from './with-task.ts'
-import { writeContent, writeLayer } from './write-layer.ts'
+import { closeSource, writeContent, writeLayer } from './write-layer.ts'
 
 export interface CopyRequest {
   readonly vdiUuid: string
@@ -62,7 +63,7 @@ export const copyVdi = (
       const message = 'A copy needs a storage repository for a new VDI, or a VDI to write into'
       throw new AppError('INVALID_VALUE', ['sr', NULL_REF], { message })
     } finally {
-      await disk.close()
+      await closeSource(context, disk)
     }
   })
 
@@ -77,7 +78,7 @@ interface Copying {
 
 /** Makes a VDI, which appears together with its content. */
 const copyNew = async (copying: Copying, sr: SrRow): Promise<string> => {
-  const { context, vdi, write } = copying
+  const { context, task, vdi, write } = copying
   await requireWritableSr(context, sr.uuid)
   const chosen = formatFor(vdi, sr)
   requireSizeAllowed(vdi.virtualSize, chosen.format, toRef(vdi.uuid))
@@ -95,7 +96,9 @@ const copyNew = async (copying: Copying, sr: SrRow): Promise<string> => {
     contentUuid: null,
     contentAt: null,
   }
-  const commit = (sealed: SealedLayer) => context.catalog.layers.commitNew(sealed, copy)
+  // Before anything is copied.
+  requireWithin(objectBounds, copy)
+  const commit = (sealed: SealedLayer) => context.catalog.layers.commitNew(sealed, copy, task.ref)
   await writeLayer(context, { ...copy, commit }, write)
   return copy.uuid
 }
@@ -119,7 +122,7 @@ const copyInto = async (copying: Copying, intoUuid: string): Promise<string> => 
     }
     await requireWritableSr(context, into.srUuid)
     const keepsContent = baseUuid !== null
-    await writeContent(context, into, { keepsContent }, write)
+    await writeContent(context, into, { keepsContent, taskRef: task.ref }, write)
     return intoUuid
   } finally {
     release()

@@ -2,6 +2,7 @@
 // stream into a new layer, and makes it the VDI's content in one step. Knows no HTTP.
 
 import { randomUUID } from 'node:crypto'
+import { objectBounds, requireWithin } from '../catalog/bounds.ts'
 import type { SealedLayer } from '../catalog/layers.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import { clipWrites } from '../disk/clip-writes.ts'
@@ -33,6 +34,7 @@ import { findSr, findVdi, requireWritable, requireWritableSr } from './find.ts'
 import { requireBase } from './require-base.ts'
 import type { FormCheck } from './require-form.ts'
 import { createFormCheck, requireNoForm } from './require-form.ts'
+import { requireRoom } from './require-room.ts'
 import type { UploadSpools } from './upload-spools.ts'
 import { createUploadSpools } from './upload-spools.ts'
 import type { TaskHandle } from './with-task.ts'
@@ -117,6 +119,8 @@ const importInto = async (importing: Importing, vdiUuid: string): Promise<string
   await requireConditions(importing, asked)
   checkImportInto(announcementOf(importing), asked)
   if (upload.length === 0) return answerEmpty(importing, vdiUuid)
+  const announced = { formatName: format.name, length: upload.length, diskSize: asked.virtualSize }
+  await requireRoom(context, asked.srUuid, announced)
   // Whoever cuts may have come only to ask: the VDI is taken when the first byte is there.
   const probe = upload.endsWith === 'cut' ? openStream(importing) : undefined
   if (await probe?.atEnd()) return answerEmpty(importing, vdiUuid)
@@ -135,7 +139,7 @@ const importInto = async (importing: Importing, vdiUuid: string): Promise<string
     const isWhole = holdsAll && reachesEnd && decoded.virtualSize >= vdi.virtualSize
     const keepsContent = !request.replace && !isWhole
     const write = writerOf(importing, stream, decoded)
-    await writeContent(context, vdi, { keepsContent }, write)
+    await writeContent(context, vdi, { keepsContent, taskRef: task.ref }, write)
     return vdiUuid
   } finally {
     release()
@@ -148,13 +152,15 @@ const importNew = async (
   srName: string,
   nameLabel: string,
 ): Promise<string> => {
-  const { context, request, upload, format } = importing
+  const { context, request, task, upload, format } = importing
   const sr = await findSr(context, srName)
   const srUuid = sr.uuid
   await requireWritableSr(context, srUuid)
   request.requireConditions?.(undefined)
   checkImportNew(announcementOf(importing), sr)
   if (upload.length === 0) throw nothingCame()
+  requireWithin(objectBounds, { nameLabel })
+  await requireRoom(context, srUuid, { formatName: format.name, length: upload.length })
   const stream = openStream(importing)
   if (await stream.atEnd()) throw nothingCame()
   const decoded = await decode(importing, stream, srUuid, request.size)
@@ -174,7 +180,7 @@ const importNew = async (
     virtualSize: request.size ?? decoded.virtualSize,
     format: sr.defaultFormat,
   }
-  const commit = (sealed: SealedLayer) => context.catalog.layers.commitNew(sealed, vdi)
+  const commit = (sealed: SealedLayer) => context.catalog.layers.commitNew(sealed, vdi, task.ref)
   await writeLayer(context, { ...vdi, commit }, writerOf(importing, stream, decoded))
   return vdi.uuid
 }

@@ -138,7 +138,7 @@ const moveFamily = async (
         vdi,
         layerUuid: vdi.layerUuid === null ? null : copies.copyOf.get(vdi.layerUuid)!,
       }))
-      await catalog.vdis.move({ ...target, vdis })
+      await catalog.vdis.move({ ...target, vdis, taskRef: options.task.ref })
     } finally {
       copies.release()
     }

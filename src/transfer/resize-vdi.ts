@@ -10,6 +10,7 @@ import { findVdi, requireWritable, requireWritableSr } from './find.ts'
 
 /**
  * @param size in bytes, rounded up to whole sectors
+ * @param taskRef the task that ends with it
  * @throws AppError HANDLE_INVALID, VDI_READONLY, VDI_INCOMPATIBLE_TYPE, VDI_TOO_LARGE, OPERATION_NOT_ALLOWED;
  *   OTHER_OPERATION_IN_PROGRESS while something writes into it; INVALID_VALUE for less than it has
  */
@@ -17,6 +18,7 @@ export const resizeVdi = async (
   context: TransferContext,
   vdiUuid: string,
   size: number,
+  taskRef?: string,
 ): Promise<void> => {
   await findVdi(context, vdiUuid)
   const release = context.leases.take(vdiUuid, 'a change of its size', 'resize')
@@ -27,7 +29,7 @@ export const resizeVdi = async (
     await requireWritableSr(context, vdi.srUuid)
     const virtualSize = alignUp(size, SECTOR_SIZE)
     requireSizeAllowed(virtualSize, vdi.format, toRef(vdiUuid))
-    await context.catalog.vdis.resize(vdiUuid, virtualSize)
+    await context.catalog.vdis.resize(vdiUuid, virtualSize, taskRef)
   } finally {
     release()
   }

@@ -1,7 +1,7 @@
 // Snapshots and clones: a new row that names the same top layer. Costs the same for any disk, waits
 // for nobody, and copies nothing.
 
-import type { VdiRow } from '../catalog/vdis.ts'
+import type { NewVdi, VdiRow } from '../catalog/vdis.ts'
 import { AppError } from '../errors.ts'
 import type { TransferContext } from './context.ts'
 import { requireData } from '../store/require-data.ts'
@@ -9,10 +9,15 @@ import { findVdi, requireWritableSr } from './find.ts'
 
 /**
  * What the VDI shows at this moment, which an import that is under way does not change.
+ * @param taskRef the task that ends with it
  * @returns the uuid of the snapshot
  * @throws AppError HANDLE_INVALID, SR_OPERATION_NOT_SUPPORTED, VDI_INCOMPATIBLE_TYPE; OTHER_OPERATION_IN_PROGRESS while the VDI moves
  */
-export const snapshotVdi = async (context: TransferContext, vdiUuid: string): Promise<string> => {
+export const snapshotVdi = async (
+  context: TransferContext,
+  vdiUuid: string,
+  taskRef?: string,
+): Promise<string> => {
   const { catalog, leases } = context
   await requireKept(context, vdiUuid)
   // A snapshot moves with its disk: one more, in the middle of it, would be left behind.
@@ -21,29 +26,33 @@ export const snapshotVdi = async (context: TransferContext, vdiUuid: string): Pr
       message: `The VDI ${vdiUuid} is being moved by ${leases.holder(vdiUuid)}`,
     })
   }
-  const snapshot = await catalog.vdis.derive(vdiUuid, (source) => ({
+  const rowOf = (source: VdiRow): NewVdi => ({
     ...sameContent(source),
     // Nothing writes into a snapshot whatever this says; clients make disks from its record.
     readOnly: false,
     isSnapshot: true,
     snapshotOfUuid: source.uuid,
     snapshotTime: new Date(),
-  }))
+  })
+  const snapshot = await catalog.vdis.derive(vdiUuid, rowOf, taskRef)
   return snapshot.uuid
 }
 
 /**
  * A VDI of its own that begins with the content of another, also of a snapshot.
+ * @param taskRef the task that ends with it
  * @returns its uuid
  * @throws AppError HANDLE_INVALID, SR_OPERATION_NOT_SUPPORTED, VDI_INCOMPATIBLE_TYPE
  */
-export const cloneVdi = async (context: TransferContext, vdiUuid: string): Promise<string> => {
+export const cloneVdi = async (
+  context: TransferContext,
+  vdiUuid: string,
+  taskRef?: string,
+): Promise<string> => {
   const { catalog } = context
   await requireKept(context, vdiUuid)
-  const clone = await catalog.vdis.derive(vdiUuid, (source) => ({
-    ...sameContent(source),
-    ...notASnapshot(source),
-  }))
+  const rowOf = (source: VdiRow): NewVdi => ({ ...sameContent(source), ...notASnapshot(source) })
+  const clone = await catalog.vdis.derive(vdiUuid, rowOf, taskRef)
   return clone.uuid
 }
 

@@ -4,7 +4,7 @@
 import { randomUUID } from 'node:crypto'
 import type { LayerRow, SealedLayer } from '../catalog/layers.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
-import type { DiskWriter } from '../disk/disk.ts'
+import type { Disk, DiskWriter } from '../disk/disk.ts'
 import type { FormatName } from '../formats/format.ts'
 import { imageUuidOf } from '../store/file-stamp.ts'
 import type { OpenedVdi } from '../store/opened.ts'
@@ -34,7 +34,7 @@ export interface NewLayer {
 }
 
 /**
- * Writes, seals and commits one layer. On a throw nothing of it is left.
+ * Writes, seals and commits one layer. On a throw nothing of it is left; what goes wrong after the commit is logged.
  * @param write puts the content in; called once
  */
 export const writeLayer = async (
@@ -78,37 +78,52 @@ export const writeLayer = async (
     await layer.commit({ uuid: row.uuid, parentUuid: row.parentUuid, fileSize })
   } catch (error) {
     // Where that fails too, the row stays, and the next start removes what it names. Told is the first failure.
-    await discardLayer(context, store, row, draft).catch((reason: unknown) => {
+    const isContent = await discardLayer(context, store, row, draft).catch((reason: unknown) => {
       log.error({ error: reason, sr: srUuid, layer: row.uuid }, 'removing a layer that has failed')
+      return false
     })
-    throw error
+    if (!isContent) throw error
+    log.error({ error, sr: srUuid, layer: row.uuid }, 'telling of a layer that is content now')
   }
 }
 
-/** @param draft absent: no file was made */
+/**
+ * @param draft absent: no file was made
+ * @returns true where nothing was removed: the commit took effect and threw all the same
+ */
 const discardLayer = async (
   { catalog }: TransferContext,
   store: Store,
   layer: LayerId,
   draft: LayerDraft | undefined,
-): Promise<void> => {
+): Promise<boolean> => {
   await draft?.abort()
-  // A commit that took effect and still threw: the layer is content now, and stays.
-  if ((await catalog.layers.get(layer.uuid))?.state === 'sealed') return
+  if ((await catalog.layers.get(layer.uuid))?.state === 'sealed') return true
   // After seal the file lies in the repository: abort no longer removes it.
   if (draft !== undefined) await store.removeLayer(layer)
   await catalog.layers.remove(layer.uuid)
+  return false
 }
+
+/** Closes what was read. After a commit that must not make a failure of it. */
+export const closeSource = ({ log }: TransferContext, disk: Disk | undefined): Promise<void> =>
+  disk === undefined
+    ? Promise.resolve()
+    : disk.close().catch((error: unknown) => log.error({ error }, 'closing what was read'))
 
 /**
  * Writes the new content of a VDI, whose lease the caller holds. On a throw it keeps the old.
  * @param vdi as it is while the lease is held
- * @param options `keepsContent`: what is not written stays as it is; else it becomes zeros
+ * @param options `keepsContent`: what is not written stays as it is; else it becomes zeros. `taskRef`: the task that
+ *   ends with the commit
  */
 export const writeContent = async (
   context: TransferContext,
   vdi: VdiRow,
-  { keepsContent }: { readonly keepsContent: boolean },
+  {
+    keepsContent,
+    taskRef,
+  }: { readonly keepsContent: boolean; readonly taskRef?: string | undefined },
   write: (writer: DiskWriter) => Promise<void>,
 ): Promise<void> => {
   const { catalog, storage } = context
@@ -120,11 +135,11 @@ export const writeContent = async (
       ...vdi,
       ...(below === undefined ? {} : { below }),
       commit: (sealed: SealedLayer) =>
-        catalog.layers.commit({ ...sealed, vdiUuid, expectedLayerUuid }),
+        catalog.layers.commit({ ...sealed, vdiUuid, expectedLayerUuid, taskRef }),
     }
     await writeLayer(context, layer, write)
   } finally {
-    await below?.disk.close()
+    await closeSource(context, below?.disk)
   }
   storage.collect(srUuid)
 }

@@ -1,8 +1,10 @@
 // One log line for each transfer, and for each call that changes something or was refused to: who, what, on which object,
 // and what came of it. Arguments are never shown, they may be secrets.
 
-import { refToUuid } from '../catalog/refs.ts'
+import type { Catalog } from '../catalog/catalog.ts'
+import { refToUuid, toRef } from '../catalog/refs.ts'
 import { toAppError } from '../errors.ts'
+import { shortenUuid } from '../redact.ts'
 import type { Identity } from './authenticate.ts'
 import type { XenApiContext } from './context.ts'
 import type { Wire } from './values.ts'
@@ -13,8 +15,10 @@ const passedOver = /\.get_|^event\.|^task\.set_progress$/
 /** In these the first argument may be a secret, and not the object. */
 const secretive = /^session\./
 
+type AuditContext = Pick<XenApiContext, 'log' | 'catalog'>
+
 export const withAudit = async (
-  { log }: Pick<XenApiContext, 'log'>,
+  context: AuditContext,
   { user }: Identity,
   method: string,
   args: readonly Wire[],
@@ -22,7 +26,7 @@ export const withAudit = async (
 ): Promise<Wire> => {
   if (passedOver.test(method)) return run()
   const object = secretive.test(method) ? undefined : uuidIn(args[0])
-  return withAuditLine(log, { user: user.name, method, object }, run, uuidIn)
+  return withAuditLine(context, { user: user.name, method, object }, run, uuidIn)
 }
 
 export interface AuditLine {
@@ -38,7 +42,7 @@ export interface AuditLine {
  * @param madeOf the uuid of what was made, for lines without an object
  */
 export const withAuditLine = async <T>(
-  log: XenApiContext['log'],
+  { log, catalog }: AuditContext,
   line: AuditLine,
   run: () => Promise<T>,
   madeOf: (result: T) => string | undefined,
@@ -50,9 +54,20 @@ export const withAuditLine = async <T>(
     tell('success', line.object ?? madeOf(result))
     return result
   } catch (error) {
-    tell(toAppError(error).code)
+    tell(toAppError(error).code, await shownObject(catalog, line.object))
     throw error
   }
+}
+
+/** Whoever names a session where an object belongs must not have it written down. */
+const shownObject = async (
+  { sessions }: Pick<Catalog, 'sessions'>,
+  object: string | undefined,
+): Promise<string | undefined> => {
+  if (object === undefined) return undefined
+  // In doubt it is one.
+  const isSession = await sessions.isLive(toRef(object)).catch(() => true)
+  return isSession ? shortenUuid(object) : object
 }
 
 const uuidIn = (wire: Wire | undefined): string | undefined =>

@@ -53,6 +53,9 @@ export interface ClassDefinition<Row extends { readonly uuid: string }, Stored, 
   find(context: ObjectContext, uuid: string): Promise<Row | undefined>
   list(context: ObjectContext): Promise<Row[]>
 
+  /** Of all objects, where that costs less than the list. */
+  uuids?(context: ObjectContext): Promise<string[]>
+
   /**
    * Changes the stored row in one step.
    * @throws AppError HANDLE_INVALID; RBAC_PERMISSION_DENIED where objects have owners
@@ -75,6 +78,9 @@ export interface ApiClass {
 
   /** In the order the objects were made. */
   list(context: ObjectContext): Promise<XenRecord[]>
+
+  /** Of all objects, in no order. */
+  uuids(context: ObjectContext): Promise<string[]>
 }
 
 export interface ClassField {
@@ -130,6 +136,9 @@ export const defineClass = <Row extends { readonly uuid: string }, Stored, Chang
       return row && toRecord(row)
     },
     list: async (context) => (await definition.list(context)).map(toRecord),
+    uuids: async (context) =>
+      (await definition.uuids?.(context)) ??
+      (await definition.list(context)).map(({ uuid }) => uuid),
   }
 }
 

@@ -50,7 +50,7 @@ export const createDispatcher = (
     const { catalog } = context
     const ref = await catalog.tasks.create({ nameLabel: name, userUuid: call.identity.user.uuid })
     const resultOf = (result: Wire): string => (result === '' ? '' : toXmlValue(result))
-    const running = withTask(catalog, ref, (task) => run({ ...call, task }), resultOf)
+    const running = withTask(catalog, { ref }, (task) => run({ ...call, task }), resultOf)
       .then(
         () => {},
         (error: unknown) => void ours(error, name),

@@ -29,12 +29,14 @@ export interface EventFeed {
   /**
    * Waits for the next change that is watched for; undefined when none has come in time or the
    * client has left.
-   * @throws AppError HOST_IS_SHUTTING_DOWN
+   * @param userUuid whose client waits
+   * @throws AppError HOST_IS_SHUTTING_DOWN; TOO_BUSY where as many wait as may, of the user or in all
    */
   wait(
     subscription: Subscription,
     milliseconds: number,
     signal?: AbortSignal,
+    userUuid?: string,
   ): Promise<FeedEntry | undefined>
 
   /**
@@ -65,6 +67,10 @@ export interface FeedOptions {
   readonly history?: number
 }
 
+/** Calls that wait at a time: each costs a look at every change. */
+const MAXIMUM_WAITING = 4000
+const MAXIMUM_WAITING_OF_USER = 1000
+
 interface Waiter {
   readonly subscription: Subscription
   wake(entry: FeedEntry): void
@@ -81,8 +87,27 @@ export const createEventFeed = ({
   const living = new Map(Array.from(existing, ([name, uuids]) => [name, new Set(uuids)] as const))
   const log = createChangeLog(history)
   const waiters = new Set<Waiter>()
+  /** By user. */
+  const waiting = new Map<string, number>()
   let shared = new Map<FeedEntry, Promise<XenRecord | undefined>>()
   let isClosed = false
+
+  /** How many of the user's calls wait, after so many more. */
+  const countOf = (userUuid: string, more = 0): number => {
+    const count = (waiting.get(userUuid) ?? 0) + more
+    if (count === 0) waiting.delete(userUuid)
+    else waiting.set(userUuid, count)
+    return count
+  }
+  const requireFewWaiting = (userUuid: string): void => {
+    const own = countOf(userUuid)
+    if (own < MAXIMUM_WAITING_OF_USER && waiters.size < MAXIMUM_WAITING) return
+    const found = `${own} of the user, ${waiters.size} in all`
+    const limits = `the limits are ${MAXIMUM_WAITING_OF_USER} and ${MAXIMUM_WAITING}`
+    throw new AppError('TOO_BUSY', [], {
+      message: `Too many calls wait for events: ${found}; ${limits}`,
+    })
+  }
 
   const record = (className: string, uuid: string, operation: Change['operation']): FeedEntry => {
     const change = { className, uuid, isDeleted: operation === 'del', time: now() }
@@ -116,12 +141,14 @@ export const createEventFeed = ({
       return Number(position)
     },
     since: (position) => log.since(position),
-    wait: (subscription, milliseconds, signal) =>
+    wait: (subscription, milliseconds, signal, userUuid = '') =>
       new Promise((resolve, reject) => {
         if (isClosed) return reject(new AppError('HOST_IS_SHUTTING_DOWN', []))
         if (signal?.aborted === true) return resolve(undefined)
+        requireFewWaiting(userUuid)
         const leave = (): void => {
           waiters.delete(waiter)
+          countOf(userUuid, -1)
           clearTimeout(timer)
           signal?.removeEventListener('abort', giveUp)
         }
@@ -143,6 +170,7 @@ export const createEventFeed = ({
         const timer = setTimeout(giveUp, milliseconds)
         signal?.addEventListener('abort', giveUp)
         waiters.add(waiter)
+        countOf(userUuid, 1)
       }),
     touch(className, uuid) {
       if (living.get(className)?.has(uuid) !== true) {

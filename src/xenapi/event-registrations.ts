@@ -5,8 +5,12 @@ import { AppError } from '../errors.ts'
 import type { Subscription } from './event-subscription.ts'
 import { createSubscription } from './event-subscription.ts'
 
-/** Of sessions; the oldest registration gives way, as if it had been taken back. */
+/** Of sessions; the user's oldest registration gives way, or that of all, as if it had been taken back. */
 const MAXIMUM_REGISTRATIONS = 1024
+const MAXIMUM_REGISTRATIONS_OF_USER = 256
+
+/** Of one session. */
+const MAXIMUM_NAMES = 1024
 
 export interface Registration {
   readonly names: ReadonlySet<string>
@@ -15,9 +19,17 @@ export interface Registration {
   position: number
 }
 
+interface OwnedRegistration extends Registration {
+  readonly userUuid: string
+}
+
 export interface Registrations {
-  /** Adds names; what is watched is told from `position` on. */
-  register(sessionRef: string, names: readonly string[], position: number): void
+  /**
+   * Adds names; what is watched is told from `position` on.
+   * @param userUuid of the session
+   * @throws AppError INVALID_VALUE for more names than a session may watch
+   */
+  register(sessionRef: string, userUuid: string, names: readonly string[], position: number): void
 
   /** Harmless for names that are not registered. */
   unregister(sessionRef: string, names: readonly string[]): void
@@ -27,29 +39,42 @@ export interface Registrations {
 }
 
 export const createRegistrations = (): Registrations => {
-  const registrations = new Map<string, Registration>()
-  const replace = (sessionRef: string, names: ReadonlySet<string>, position: number): void => {
+  const registrations = new Map<string, OwnedRegistration>()
+  const makeRoom = (userUuid: string): void => {
+    const own = [...registrations].filter(([, registration]) => registration.userUuid === userUuid)
+    const isOwn = own.length >= MAXIMUM_REGISTRATIONS_OF_USER
+    const [oldest] = isOwn ? own : registrations
+    if (isOwn || registrations.size >= MAXIMUM_REGISTRATIONS) registrations.delete(oldest![0])
+  }
+  const replace = (
+    sessionRef: string,
+    userUuid: string,
+    names: ReadonlySet<string>,
+    position: number,
+  ): void => {
     registrations.delete(sessionRef)
     if (names.size === 0) return
-    const [oldest] = registrations.keys()
-    if (registrations.size >= MAXIMUM_REGISTRATIONS && oldest !== undefined) {
-      registrations.delete(oldest)
-    }
+    makeRoom(userUuid)
     const subscription = createSubscription([...names])
-    registrations.set(sessionRef, { names, subscription, position })
+    registrations.set(sessionRef, { names, subscription, position, userUuid })
   }
   return {
-    register(sessionRef, names, position) {
+    register(sessionRef, userUuid, names, position) {
       const known = registrations.get(sessionRef)
       const all = new Set([...(known?.names ?? []), ...names.map((name) => name.toLowerCase())])
-      replace(sessionRef, all, known?.position ?? position)
+      if (all.size > MAXIMUM_NAMES) {
+        const found = `${all.size} names, the limit is ${MAXIMUM_NAMES}`
+        const message = `A session may watch ${MAXIMUM_NAMES} classes and objects, not ${all.size}`
+        throw new AppError('INVALID_VALUE', ['classes', found], { message })
+      }
+      replace(sessionRef, userUuid, all, known?.position ?? position)
     },
     unregister(sessionRef, names) {
       const known = registrations.get(sessionRef)
       if (known === undefined) return
       const gone = new Set(names.map((name) => name.toLowerCase()))
       const left = [...known.names].filter((name) => !gone.has(name))
-      replace(sessionRef, new Set(left), known.position)
+      replace(sessionRef, known.userUuid, new Set(left), known.position)
     },
     require(sessionRef) {
       const registration = registrations.get(sessionRef)

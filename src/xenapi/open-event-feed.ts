@@ -9,11 +9,7 @@ import { createEventFeed } from './event-feed.ts'
 export const openEventFeed = async (context: ObjectContext): Promise<EventFeed> => {
   const existing = new Map<string, string[]>()
   for (const apiClass of classes) {
-    const records = await apiClass.list(context)
-    existing.set(
-      apiClass.name,
-      records.map((record) => record.uuid),
-    )
+    existing.set(apiClass.name, await apiClass.uuids(context))
   }
   return createEventFeed({ changes: context.catalog.changes, existing })
 }

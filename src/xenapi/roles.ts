@@ -20,6 +20,10 @@ export const httpPermissions = {
   'http/put_import_raw_vdi': 'vm-admin',
 } as const satisfies Record<string, Role>
 
+/** This role and those above it. */
+export const rolesFrom = (lowest: Role): readonly Role[] =>
+  roles.slice(0, roles.indexOf(lowest) + 1)
+
 export const hasRole = (identity: Identity, lowest: Role): boolean =>
   roles.indexOf(identity.user.role) <= roles.indexOf(lowest)
 
@@ -29,7 +33,7 @@ export const requireRole = (identity: Identity, lowest: Role, permission: string
 }
 
 export const roleDenied = (identity: Identity, lowest: Role, permission: string): AppError => {
-  const allowed = roles.slice(0, roles.indexOf(lowest) + 1).join(', ')
+  const allowed = rolesFrom(lowest).join(', ')
   return new AppError('RBAC_PERMISSION_DENIED', [
     permission,
     `the role ${identity.user.role} does not have it, these do: ${allowed}`,

@@ -33,12 +33,13 @@ export type Rpc = (<T = unknown>(method: string, ...params: unknown[]) => Promis
   readonly session: string
 }
 
-/** Logs in as root; the function it gives calls a method with the session put first. */
-export const login = async (server: TestServer): Promise<Rpc> => {
-  const session = (await post(server, 'session.login_with_password', [
-    'root',
-    rootPassword,
-  ])) as string
+/** Logs in, unless told otherwise as root; the function it gives calls a method with the session put first. */
+export const login = async (
+  server: TestServer,
+  name = 'root',
+  password = rootPassword,
+): Promise<Rpc> => {
+  const session = (await post(server, 'session.login_with_password', [name, password])) as string
   const call = async <T>(method: string, ...params: unknown[]): Promise<T> =>
     (await post(server, method, [session, ...params])) as T
   return Object.assign(call, { session })

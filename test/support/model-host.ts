@@ -69,7 +69,7 @@ const start = async (
   }
   life.endAfter(callsToLive)
   try {
-    await catalog.tasks.failAbandoned()
+    await catalog.tasks.recover()
     await storage.recover()
     // What runs in the background may have used up its life meanwhile: it stays dead.
     if (!life.isOver) life.endAfter(Infinity)

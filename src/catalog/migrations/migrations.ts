@@ -8,6 +8,7 @@ import * as missingDisks from './0003-missing-disks.ts'
 import * as destroyedFiles from './0004-destroyed-files.ts'
 import * as changedDisks from './0005-changed-disks.ts'
 import * as pluggingAndBoot from './0006-plugging-and-boot.ts'
+import * as tasksOfUsers from './0007-tasks-of-users.ts'
 
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-initial': initial,
@@ -16,4 +17,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0004-destroyed-files': destroyedFiles,
   '0005-changed-disks': changedDisks,
   '0006-plugging-and-boot': pluggingAndBoot,
+  '0007-tasks-of-users': tasksOfUsers,
 }

@@ -22,8 +22,8 @@ class TransactionalDdlAdapter extends SqliteAdapter {
 class ImmediateDriver extends SqliteDriver {
   readonly #database: DatabaseSync
 
-  constructor(database: DatabaseSync) {
-    super({ database: adaptDatabase(database) })
+  constructor(database: DatabaseSync, onFailure: (error: unknown) => void) {
+    super({ database: adaptDatabase(database, onFailure) })
     this.#database = database
   }
 
@@ -38,9 +38,15 @@ class ImmediateDriver extends SqliteDriver {
   }
 }
 
-/** The dialect owns `database` and closes it when the Kysely instance is destroyed. */
-export const createSqliteDialect = (database: DatabaseSync): Dialect => ({
-  createDriver: (): Driver => new ImmediateDriver(database),
+/**
+ * The dialect owns `database` and closes it when the Kysely instance is destroyed.
+ * @param onFailure told of each statement that fails
+ */
+export const createSqliteDialect = (
+  database: DatabaseSync,
+  onFailure: (error: unknown) => void = () => {},
+): Dialect => ({
+  createDriver: (): Driver => new ImmediateDriver(database, onFailure),
   createQueryCompiler: () => new SqliteQueryCompiler(),
   createAdapter: () => new TransactionalDdlAdapter(),
   createIntrospector: (db) => new SqliteIntrospector(db),

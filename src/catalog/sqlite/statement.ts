@@ -23,7 +23,11 @@ const bind = (value: unknown): SQLInputValue => {
   return value as SQLInputValue
 }
 
-export const adaptDatabase = (database: DatabaseSync): SqliteDatabase => ({
+/** @param onFailure told of each statement that fails, before the error goes on */
+export const adaptDatabase = (
+  database: DatabaseSync,
+  onFailure: (error: unknown) => void,
+): SqliteDatabase => ({
   close() {
     database.close()
   },
@@ -41,10 +45,18 @@ export const adaptDatabase = (database: DatabaseSync): SqliteDatabase => ({
       }
       return values
     }
+    const watched = <Result>(run: () => Result): Result => {
+      try {
+        return run()
+      } catch (error) {
+        onFailure(error)
+        throw error
+      }
+    }
     return {
       reader: columns.length > 0,
-      all: (parameters) => statement.all(...parameters.map(bind)).map(read),
-      run: (parameters) => statement.run(...parameters.map(bind)),
+      all: (parameters) => watched(() => statement.all(...parameters.map(bind)).map(read)),
+      run: (parameters) => watched(() => statement.run(...parameters.map(bind))),
       *iterate(parameters) {
         for (const row of statement.iterate(...parameters.map(bind))) yield read(row)
       },

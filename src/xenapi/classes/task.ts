@@ -2,11 +2,12 @@
 
 import type { TaskChanges, TaskRow } from '../../catalog/tasks.ts'
 import { toRef } from '../../catalog/refs.ts'
+import { AppError } from '../../errors.ts'
 import { defineClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
 import type { Identity } from '../authenticate.ts'
 import type { ObjectContext } from '../context.ts'
-import { hasRole, requireRole } from '../roles.ts'
+import { hasRole, rolesFrom } from '../roles.ts'
 import { datetime, float, mapOf, optionalRefTo, refTo, setOf, string } from '../values.ts'
 
 interface Row extends TaskRow {
@@ -16,10 +17,27 @@ interface Row extends TaskRow {
 
 const { field, constant, map } = fieldsFor<Row, TaskRow, TaskChanges>()
 
+/** The lowest role that may touch the tasks of others. */
+const anyTaskRole = 'pool-operator'
+
+/** Why the user may not change or use the task: it is another's. Undefined: they may. */
+export const taskDenial = (
+  identity: Identity,
+  { uuid, userUuid }: TaskRow,
+  permission: string,
+): AppError | undefined => {
+  if (userUuid === identity.user.uuid || hasRole(identity, anyTaskRole)) return undefined
+  const may = `only its own; these may touch any: ${rolesFrom(anyTaskRole).join(', ')}`
+  return new AppError('RBAC_PERMISSION_DENIED', [
+    `${permission}/any`,
+    `the task ${uuid} belongs to another user, and the role ${identity.user.role} may touch ${may}`,
+  ])
+}
+
 /** @throws AppError RBAC_PERMISSION_DENIED for another user's task, unless the role may touch any */
 export const requireOwnTask = (identity: Identity, task: TaskRow, permission: string): void => {
-  if (task.userUuid === identity.user.uuid || hasRole(identity, 'pool-operator')) return
-  requireRole(identity, 'pool-operator', `${permission}/any`)
+  const denied = taskDenial(identity, task, permission)
+  if (denied !== undefined) throw denied
 }
 
 const toRow = (
@@ -43,6 +61,7 @@ export const taskClass = defineClass<Row, TaskRow, TaskChanges>({
     const subtasks = Map.groupBy(tasks, (task) => task.subtaskOfUuid)
     return tasks.map((task) => toRow(context, task, subtasks.get(task.uuid)))
   },
+  uuids: ({ catalog }) => catalog.tasks.uuids(),
   update: ({ catalog }, uuid, change, identity) =>
     catalog.tasks.update(toRef(uuid), (task) => {
       requireOwnTask(identity, task, 'task.update')

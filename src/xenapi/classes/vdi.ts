@@ -63,6 +63,7 @@ export const vdiClass = defineClass<Row, VdiRow, VdiChanges>({
       toRow(context, vdi, snapshots.get(vdi.uuid) ?? [], bytes.get(vdi.uuid) ?? 0),
     )
   },
+  uuids: ({ catalog }) => catalog.vdis.uuids(),
   update: ({ catalog }, uuid, change) => catalog.vdis.update(uuid, change),
   fields: [
     field('uuid', string, (vdi) => vdi.uuid),

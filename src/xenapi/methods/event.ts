@@ -96,7 +96,7 @@ const existingEvents = async (
 
 /** Waits for events after `since`; none when the time is over. */
 const nextEvents = async (
-  { context, signal }: Call,
+  { context, signal, identity }: Call,
   subscription: Subscription,
   since: number,
   seconds: number,
@@ -114,7 +114,8 @@ const nextEvents = async (
       seen = position
       continue
     }
-    const entry = left <= 0 ? undefined : await feed.wait(subscription, left, signal)
+    const entry =
+      left <= 0 ? undefined : await feed.wait(subscription, left, signal, identity.user.uuid)
     if (entry === undefined) return { events, position: feed.position }
     // Until then nothing was watched for, so it need not be remembered.
     seen = entry.position - 1
@@ -179,7 +180,8 @@ const register = defineMethod({
   result: voidType,
   async run(call, { classes }) {
     const { registrations, events } = call.context
-    registrations.register(sessionOf(call), classes, events.position)
+    const { uuid } = call.identity.user
+    registrations.register(sessionOf(call), uuid, classes, events.position)
   },
 })
 

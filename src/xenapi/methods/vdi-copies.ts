@@ -19,7 +19,7 @@ export const vdiCopyMethods: readonly SessionMethod[] = [
     isAsync: true,
     parameters: { vdi, driver_params: driverParams },
     result: refTo('VDI'),
-    run: ({ context }, args) => snapshotVdi(context.transfer, args.vdi),
+    run: ({ context, task }, args) => snapshotVdi(context.transfer, args.vdi, task.ref),
   }),
   defineMethod({
     name: 'VDI.clone',
@@ -27,7 +27,7 @@ export const vdiCopyMethods: readonly SessionMethod[] = [
     isAsync: true,
     parameters: { vdi, driver_params: driverParams },
     result: refTo('VDI'),
-    run: ({ context }, args) => cloneVdi(context.transfer, args.vdi),
+    run: ({ context, task }, args) => cloneVdi(context.transfer, args.vdi, task.ref),
   }),
   defineMethod({
     name: 'VDI.copy',

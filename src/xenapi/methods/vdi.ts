@@ -65,7 +65,7 @@ const resize = (name: string): SessionMethod =>
     isAsync: true,
     parameters: { vdi: parameter(refTo('VDI')), size: parameter(int) },
     result: voidType,
-    run: ({ context }, { vdi, size }) => resizeVdi(context.transfer, vdi, size),
+    run: ({ context, task }, { vdi, size }) => resizeVdi(context.transfer, vdi, size, task.ref),
   })
 
 export const vdiMethods: readonly SessionMethod[] = [
@@ -75,12 +75,12 @@ export const vdiMethods: readonly SessionMethod[] = [
     isAsync: true,
     parameters: { args: parameter(newVdi) },
     result: refTo('VDI'),
-    async run({ context }, { args }) {
+    async run({ context, task }, { args }) {
       const { catalog } = context
       const sr = requireObject('SR', args.SR, await catalog.srs.get(args.SR))
       if (sr.readOnly) throw readOnlyError(sr.uuid)
       const chosen = chooseFormat(args.sm_config, sr)
-      const vdi = await catalog.vdis.create({
+      const row = {
         ...chosen,
         srUuid: sr.uuid,
         virtualSize: requireSize(args.virtual_size, chosen.format),
@@ -92,8 +92,8 @@ export const vdiMethods: readonly SessionMethod[] = [
         otherConfig: args.other_config,
         xenstoreData: args.xenstore_data,
         tags: [...new Set(args.tags)],
-      })
-      return vdi.uuid
+      }
+      return (await catalog.vdis.create(row, task.ref)).uuid
     },
   }),
   defineMethod({
@@ -102,13 +102,13 @@ export const vdiMethods: readonly SessionMethod[] = [
     isAsync: true,
     parameters: { self: parameter(refTo('VDI')) },
     result: voidType,
-    async run({ context }, { self }) {
+    async run({ context, task }, { self }) {
       const { catalog, storage } = context
       const vdi = requireObject('VDI', self, await catalog.vdis.get(self))
       await requireWritableSr(context.transfer, vdi.srUuid)
       const user = storage.busy(self)
       if (user !== undefined) throw new AppError('VDI_IN_USE', [toRef(self), user])
-      await catalog.vdis.destroy(self)
+      await catalog.vdis.destroy(self, task.ref)
       storage.collect(vdi.srUuid)
     },
   }),

@@ -249,7 +249,7 @@ describe('after a crash', () => {
     await catalog.close()
     clock.advance(1000)
     const restarted = await createTestCatalog(path, clock)
-    expect(await restarted.tasks.failAbandoned()).toBe(2)
+    expect(await restarted.tasks.recover()).toMatchObject({ failed: 2 })
     expect(await restarted.tasks.get(running)).toMatchObject({
       status: 'failure',
       errorInfo: ['INTERNAL_ERROR', 'The server stopped while the transfer was running'],
@@ -258,7 +258,7 @@ describe('after a crash', () => {
     expect(await statusOf(restarted, stopping)).toBe('cancelled')
     expect(await statusOf(restarted, waiting)).toBe('pending')
     expect(await restarted.tasks.get(done)).toEqual(finished)
-    expect(await restarted.tasks.failAbandoned()).toBe(0)
+    expect(await restarted.tasks.recover()).toMatchObject({ failed: 0 })
   })
 })
 

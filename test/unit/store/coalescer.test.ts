@@ -200,7 +200,14 @@ describe('merging ends', () => {
     const { open, srUuid, uuid, depth, catalog, folder } = await start(5)
     const gate = createGate()
     const woken: (() => void)[] = []
-    const storage = open({ pace: gate.pace, later: (_, wake) => (woken.push(wake), () => {}) })
+    const lines: string[] = []
+    const errors: unknown[] = []
+    const log = {
+      info: (_fields: object, message: string) => void lines.push(message),
+      error: (fields: object) => void errors.push(fields),
+    }
+    const later = (_: number, wake: () => void) => (woken.push(wake), () => {})
+    const storage = open({ pace: gate.pace, later, log })
     storage.collect(srUuid)
     await gate.atGate
     const [task] = await catalog.tasks.list()
@@ -208,6 +215,9 @@ describe('merging ends', () => {
     await storage.settled()
     expect(storage.cancel(`OpaqueRef:${task!.uuid}`)).toBe(false)
     expect((await catalog.tasks.get(task!.uuid))?.status).toBe('cancelled')
+    // Its user wanted it so: that is no error.
+    expect(errors).toEqual([])
+    expect(lines).toEqual(['merging layers', 'merging layers was cancelled: later again'])
     expect(await depth(uuid)).toBe(5)
     expect(await folder.listStaging()).toEqual([])
     gate.open()
