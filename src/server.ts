@@ -6,6 +6,7 @@ import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createApp, createListener } from '../routes/app.ts'
 import type { RouteContext } from '../routes/environment.ts'
+import type { HealthDetails } from '../routes/health.ts'
 import { createHealthRoute } from '../routes/health.ts'
 import { createSocketImport } from '../routes/import-on-socket.ts'
 import { createRpcRoutes } from '../routes/rpc.ts'
@@ -17,7 +18,7 @@ import type { ApiCaller } from './cli/session.ts'
 import { createCliRoute } from './cli/session.ts'
 import type { Config } from './config.ts'
 import type { Logger } from './log.ts'
-import { createLogger } from './log.ts'
+import { createLogger, createLogSink } from './log.ts'
 import { createConnections } from './net/connections.ts'
 import type { Listeners } from './net/listeners.ts'
 import { openListeners } from './net/listeners.ts'
@@ -71,7 +72,8 @@ const start = async (
   onClose: (close: () => unknown) => void,
   closeAll: () => Promise<void>,
 ): Promise<RunningServer> => {
-  const log = createLogger(config.logLevel)
+  const logSink = createLogSink()
+  const log = createLogger(config.logLevel, logSink)
   await mkdir(config.data, { recursive: true, mode: 0o700 })
   onClose(lockDataFolder(join(config.data, 'lock')))
 
@@ -99,9 +101,11 @@ const start = async (
 
   onClose(expireRegularly(catalog, log))
 
-  const health = createHealthRoute(async () => {
+  const checkHealth = async (): Promise<HealthDetails> => {
     await catalog.pools.list()
-  }, version)
+    return { droppedLogLines: logSink.dropped }
+  }
+  const health = createHealthRoute(checkHealth, version)
   const authenticate = createAuthenticate(catalog, { log })
   const objects: ObjectContext = {
     catalog,
