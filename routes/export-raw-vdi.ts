@@ -45,7 +45,7 @@ export const createExportRoute = (context: RouteContext): Hono<NodeEnvironment> 
 }
 
 const handleExport = async (
-  { transfer, authenticate, requirePermission }: RouteContext,
+  { transfer, stallTimeout, authenticate, requirePermission }: RouteContext,
   c: Context<NodeEnvironment>,
 ): Promise<Response> => {
   const { incoming, outgoing } = c.env
@@ -62,10 +62,10 @@ const handleExport = async (
     const run = (): Promise<void> =>
       withTask(
         transfer.catalog,
-        readTask(parameters),
+        { user: identity.user, ref: readTask(parameters) },
         (task) => {
           const request = { ...readRequest(parameters), clientLeft: leavingOf(outgoing) }
-          return exportVdi(transfer, request, task, deliverTo(c, task))
+          return exportVdi(transfer, request, task, deliverTo(c, task, stallTimeout))
         },
         () => '',
       )
@@ -94,10 +94,10 @@ const readRequest = (parameters: Parameters): ExportRequest => {
 }
 
 const deliverTo =
-  (c: Context<NodeEnvironment>, task: TaskHandle): Deliver =>
+  (c: Context<NodeEnvironment>, task: TaskHandle, stallTimeout: number): Deliver =>
   async (ready) => {
     const { outgoing } = c.env
-    const { image, etag, changedAt, signal, report, verify } = ready
+    const { image, etag, changedAt, signal, turn, report, verify } = ready
     const isHead = c.req.method === 'HEAD'
     const { headers } = c.env.incoming
     if (checkPreconditions(c.req.method, headers, { etags: [etag], changedAt }) !== 'proceed') {
@@ -110,6 +110,7 @@ const deliverTo =
     const chosen = chooseRange(image.size, etag, asked, c.req.header('if-range'))
     if (chosen.status === 416) throw new UnsatisfiableRangeError(asked ?? '', image.size)
     const { status, range } = chosen
+    if (!isHead) await ready.open()
     outgoing.strictContentLength = true
     outgoing.writeHead(status, {
       ...headersOf(ready),
@@ -130,7 +131,13 @@ const deliverTo =
       sent += bytes
       report(sent / range.length)
     }
-    const outcome = await sendImage(image, range, outgoing, { signal, onProgress, verify })
+    const outcome = await sendImage(image, range, outgoing, {
+      signal,
+      turn,
+      stallTimeout,
+      onProgress,
+      verify,
+    })
     if (outcome === 'client-left') {
       const message = `The client left after ${sent} of ${range.length} bytes`
       throw new AppError('TASK_CANCELLED', [task.ref ?? ''], { message })

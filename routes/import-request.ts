@@ -37,7 +37,7 @@ export const runImport = async (
   const line = { user: identity.user.name, method: permission, object }
   return withTask(
     transfer.catalog,
-    readTask(parameters),
+    { user: identity.user, ref: readTask(parameters) },
     (task) => {
       // Inside: the refusal fails the task, too.
       requirePermission(identity, permission)

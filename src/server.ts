@@ -90,7 +90,7 @@ const start = async (
     onError: (error, doing) => log.error({ error }, doing),
     ...coalescingOf(config, log),
   })
-  const transfers = createTransfers(config.maxTransfers)
+  const transfers = createTransfers(config.maxTransfers, { maximumOpen: config.maxOpenTransfers })
   const leases = createLeases((vdiUuid) => catalog.changes.emit('VDI', vdiUuid, 'mod'))
   const context = { catalog, storage, transfers, leases, log }
   const repositories = createStorageRepositories(context, resolve(config.data))
@@ -140,6 +140,7 @@ const start = async (
   }
   const routes: RouteContext = {
     transfer: context,
+    stallTimeout: config.stallTimeout * 1000,
     authenticate: (credentials, socket) =>
       authenticate(credentials, socket && connections.originOf(socket, 'HTTP Basic')),
     requirePermission: (identity, permission) => requireHttpPermission(identity, permission, log),

@@ -12,6 +12,8 @@ import {
   announceUsers,
   announceVdis,
 } from './announce.ts'
+import type { TransferTasks } from './brief-tasks.ts'
+import { withBriefTasks } from './brief-tasks.ts'
 import type { Changes } from './changes.ts'
 import { createChanges } from './changes.ts'
 import type { Coalescing } from './coalescing.ts'
@@ -38,7 +40,6 @@ import type { Sms } from './sms.ts'
 import { createSms } from './sms.ts'
 import type { Srs } from './srs.ts'
 import { createSrs } from './srs.ts'
-import type { Tasks } from './tasks.ts'
 import { createTasks } from './tasks.ts'
 import type { Users } from './users.ts'
 import { createUsers } from './users.ts'
@@ -60,7 +61,7 @@ export interface Catalog {
   readonly forget: Forget
   readonly users: Users
   readonly sessions: Sessions
-  readonly tasks: Tasks
+  readonly tasks: TransferTasks
   readonly utilisation: Utilisation
 
   /** Of all objects but sessions and layers. */
@@ -95,10 +96,12 @@ export const createCatalog = async (
   const changes = createChanges()
   const { tasks, close } = createTasks(database, now)
   const announced = announceTasks(tasks, changes)
+  const brief = withBriefTasks(announced.tasks, now)
   const pools = announceNamed('pool', createPools(database, now), changes)
   const vdis = announceVdis(createVdis(database, now), changes)
   const users = createUsers(database, now, createPasswordHasher(passwordCost))
   const closeAll = async (): Promise<void> => {
+    brief.close()
     announced.close()
     await close()
     await database.close()
@@ -117,7 +120,7 @@ export const createCatalog = async (
     forget: announceForget(createForget(database), { vdis, pools }, changes),
     users: announceUsers(users, changes),
     sessions: createSessions(database, now),
-    tasks: announced.tasks,
+    tasks: brief.tasks,
     utilisation: createUtilisation(database),
     changes,
     close: () => (closing ??= closeAll()),

@@ -27,6 +27,9 @@ export interface Tasks {
   /** A pending task; its reference. */
   create(task: NewTask): Promise<string>
 
+  /** Writes a task that has been made elsewhere and may be running; a power cut may undo it. */
+  adopt(task: TaskRow): Promise<void>
+
   get(ref: string): Promise<TaskRow | undefined>
 
   /** In the order they were made. */
@@ -130,6 +133,10 @@ export const createTasks = (
         .execute()
       return toRef(uuid)
     },
+    adopt: (task) =>
+      database.transactionWithoutSync(async (db) => {
+        await db.insertInto('tasks').values(task).execute()
+      }),
     async get(ref) {
       const task = await findTask(db, refToUuid(ref))
       return task && live(task)
@@ -207,7 +214,8 @@ export const createTasks = (
 
 type Outcome = Pick<TaskRow, 'status' | 'progress'> & Partial<TaskChanges>
 
-const newTask = {
+/** What all tasks are when they begin. */
+export const newTask = {
   otherConfig: {},
   status: 'pending',
   progress: 0,

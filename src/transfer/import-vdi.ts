@@ -16,19 +16,20 @@ import type { BufferPool } from '../image/buffer-pool.ts'
 import { createBufferPool } from '../image/buffer-pool.ts'
 import type { ForwardReader } from '../image/forward-reader.ts'
 import { createForwardReader } from '../image/forward-reader.ts'
-import { formatBytes, MiB } from '../units.ts'
+import { formatBytes, KiB, MiB } from '../units.ts'
 import type { TransferContext } from './context.ts'
 import { requireData } from '../store/require-data.ts'
-import { findSr, findVdi, requireWritable, requireWritableSr } from './find.ts'
+import { findSr, findVdi, nameOf, requireWritable, requireWritableSr } from './find.ts'
 import { writeContent, writeLayer } from './write-layer.ts'
+import type { Turn } from './turns.ts'
 import type { TaskHandle } from './with-task.ts'
 
 /** How much larger than the VDI an image may be if nothing but zeros lies there: rounding by the sender. */
 const maximumRounding = 2 * MiB
 
 /** Bytes read at a time, and how many such pieces may be on their way to the storage. */
-const pieceSize = MiB
-const pieceCount = 6
+const pieceSize = 256 * KiB
+const pieceCount = 16
 
 export interface ImportRequest {
   /** The VDI to write into, or the storage repository to make one in. */
@@ -58,8 +59,11 @@ export interface Upload {
    * it says so itself; a raw one that is cut must have exactly the size of its VDI.
    */
   readonly endsWith?: 'close' | 'cut'
-  /** Called once, when nothing is left that could be refused before the first byte: the bytes. */
-  accept(): AsyncIterable<Uint8Array>
+  /**
+   * Called once, when nothing is left that could be refused before the first byte: the bytes.
+   * @param turn is paused while none come
+   */
+  accept(turn: Turn): AsyncIterable<Uint8Array>
   /**
    * Called once when all bytes have been read, before the commit.
    * @throws AppError where they are not what the client meant to send
@@ -79,11 +83,11 @@ export const importVdi = (
   task: TaskHandle,
   upload: Upload,
 ): Promise<string | undefined> =>
-  context.transfers.run(task.ref, async (signal) => {
+  context.transfers.run(task, async ({ signal, turn, open }) => {
     const format = requireFormat(request.formatName)
     const { target } = request
     const buffers = createBufferPool(pieceCount, pieceSize)
-    const importing = { context, request, task, upload, format, buffers, signal }
+    const importing = { context, request, task, upload, format, buffers, signal, turn, open }
     try {
       return await ('vdiUuid' in target
         ? importInto(importing, target.vdiUuid)
@@ -101,6 +105,8 @@ interface Importing {
   readonly format: ImageFormat
   readonly buffers: BufferPool
   readonly signal: AbortSignal
+  readonly turn: Turn
+  readonly open: () => Promise<void>
 }
 
 /** Writes into a VDI that is there. An upload without a byte is a probe: it changes nothing and takes no lease. */
@@ -115,22 +121,23 @@ const importInto = async (importing: Importing, vdiUuid: string): Promise<string
   if (format.name === 'raw' && !request.chunked) requireFits(upload.length ?? 0, asked)
   if (upload.length === 0) return vdiUuid
   // Whoever cuts may have come only to ask: the VDI is taken when the first byte is there.
-  const probe = upload.endsWith === 'cut' ? openStream(importing) : undefined
+  const probe = upload.endsWith === 'cut' ? await openStream(importing) : undefined
   if (await probe?.atEnd()) return vdiUuid
   const release = context.leases.take(vdiUuid, task.ref ?? 'another import')
   try {
     // Only now: what the last holder of the lease committed is what this import goes on top of.
     const vdi = await findVdi(context, vdiUuid)
     await requireConditions(importing, vdi)
-    const stream = probe ?? openStream(importing)
+    const stream = probe ?? (await openStream(importing))
     if (await stream.atEnd()) return vdiUuid
+    task.begin(`Import into ${nameOf(vdi)}`)
     const decoded = await decode(importing, stream, vdi.srUuid, vdi.virtualSize)
     requireFits(decoded.virtualSize, vdi)
     const holdsAll = format.name === 'raw' && !decoded.isDelta
     const isWhole = holdsAll && decoded.virtualSize >= vdi.virtualSize
     const keepsContent = !request.replace && !isWhole
     const write = writerOf(importing, stream, decoded)
-    await writeContent(context, vdi, { keepsContent }, write)
+    await writeContent(context, vdi, { keepsContent, work: importing }, write)
     return vdiUuid
   } finally {
     release()
@@ -143,15 +150,16 @@ const importNew = async (
   srName: string,
   nameLabel: string,
 ): Promise<string | undefined> => {
-  const { context, upload, format } = importing
+  const { context, task, upload, format } = importing
   const sr = await findSr(context, srName)
   const srUuid = sr.uuid
   await requireWritableSr(context, srUuid)
   importing.request.requireConditions?.(undefined)
   if (upload.length === 0) return undefined
   requireSizeKnown(importing)
-  const stream = openStream(importing)
+  const stream = await openStream(importing)
   if (await stream.atEnd()) return undefined
+  task.begin(`Import of ${nameLabel === '' ? 'a new VDI' : nameLabel.slice(0, 200)}`)
   const decoded = await decode(importing, stream, srUuid)
   if (decoded.isDelta) {
     const found = 'it is a delta: import it into the VDI that holds what it was taken from'
@@ -188,8 +196,10 @@ const requireSizeKnown = ({ format, request, upload }: Importing): void => {
   throw new AppError('VALUE_NOT_SUPPORTED', ['format', 'raw', reason])
 }
 
-const openStream = ({ upload, signal }: Importing): ForwardReader =>
-  createForwardReader(upload.accept(), signal)
+const openStream = async ({ upload, signal, turn, open }: Importing): Promise<ForwardReader> => {
+  await open()
+  return createForwardReader(upload.accept(turn), signal)
+}
 
 /** Reads the header, and checks what can be checked of the image before anything is written. */
 const decode = (

@@ -12,9 +12,13 @@ import type { LayerDraft, LayerId, Store } from '../store/store.ts'
 import { layerFileName } from '../store/store.ts'
 import { copyUnwritten, createWriteRecorder } from './copy-unwritten.ts'
 import type { TransferContext } from './context.ts'
+import type { Transfer } from './transfers.ts'
 
 /** The longest chain of layers: a longer one would cost every reader. The next layer is then made whole. */
 const maximumChain = 64
+
+/** The part of a transfer that long work needs. */
+export type Work = Pick<Transfer, 'signal' | 'turn'>
 
 /** The content that a layer lies on. */
 export type Below = Pick<OpenedVdi, 'disk' | 'chain' | 'verify'>
@@ -29,6 +33,8 @@ export interface NewLayer {
   readonly virtualSize: number
   /** What stays where nothing is written: the VDI's present content. Absent: zeros. */
   readonly below?: Below
+  /** Of the transfer: ends what is done beside `write`, and lets others have their turn in it. */
+  readonly work?: Work
   /** Moves the VDI to the sealed layer, in one transaction. */
   commit(sealed: SealedLayer): Promise<void>
 }
@@ -68,7 +74,7 @@ export const writeLayer = async (
     if (isWhole && below !== undefined) {
       const recorder = createWriteRecorder(draft)
       await write(recorder)
-      await copyUnwritten(below.disk, recorder, draft)
+      await copyUnwritten(below.disk, recorder, draft, layer.work)
     } else {
       await write(draft)
     }
@@ -108,7 +114,7 @@ const discardLayer = async (
 export const writeContent = async (
   context: TransferContext,
   vdi: VdiRow,
-  { keepsContent }: { readonly keepsContent: boolean },
+  { keepsContent, work }: { readonly keepsContent: boolean; readonly work?: Work },
   write: (writer: DiskWriter) => Promise<void>,
 ): Promise<void> => {
   const { catalog, storage } = context
@@ -119,6 +125,7 @@ export const writeContent = async (
     const layer = {
       ...vdi,
       ...(below === undefined ? {} : { below }),
+      ...(work === undefined ? {} : { work }),
       commit: (sealed: SealedLayer) =>
         catalog.layers.commit({ ...sealed, vdiUuid, expectedLayerUuid }),
     }
