@@ -13,6 +13,8 @@ export interface NodeEnvironment {
 
 export interface RouteContext {
   readonly transfer: TransferContext
+  /** How long a client may take or send nothing in the middle of a transfer, in milliseconds. */
+  readonly stallTimeout: number
   /**
    * Who is asking, on that connection.
    * @throws AppError as Authenticate of src/xenapi/authenticate.ts

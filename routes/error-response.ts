@@ -4,6 +4,7 @@ import type { ErrorCode } from '../src/errors.ts'
 import { AppError } from '../src/errors.ts'
 import type { Logger } from '../src/log.ts'
 import { PreconditionFailedError } from './preconditions.ts'
+import { StalledUploadError } from './read-body.ts'
 
 const statuses: Readonly<Record<ErrorCode, number>> = {
   EVENT_FROM_TOKEN_PARSE_FAILURE: 400,
@@ -143,6 +144,7 @@ export class UnsatisfiableRangeError extends AppError {
 }
 
 const statusOf = (error: AppError, ioErrorStatus: number): number => {
+  if (error instanceof StalledUploadError) return 408
   if (error instanceof LengthRequiredError) return 411
   if (error instanceof UnsatisfiableRangeError) return 416
   if (error instanceof MethodNotAllowedError) return 405

@@ -47,7 +47,7 @@ const handleExport = async (
   context: RouteContext,
   c: Context<NodeEnvironment>,
 ): Promise<Response> => {
-  const { transfer, authenticate, requirePermission } = context
+  const { transfer, stallTimeout, authenticate, requirePermission } = context
   const { incoming, outgoing } = c.env
   try {
     setHeaders(outgoing, warningOf(incoming, exportParameters))
@@ -63,7 +63,7 @@ const handleExport = async (
       requirePermission(identity, permission)
       const run = async (): Promise<void> => {
         const request = { ...readRequest(parameters), clientLeft: leavingOf(outgoing) }
-        await exportVdi(transfer, request, task, deliverTo(c, task))
+        await exportVdi(transfer, request, task, deliverTo(c, task, stallTimeout))
       }
       await withAuditLine(transfer, line, run, () => undefined)
     }
@@ -94,10 +94,10 @@ const readRequest = (parameters: Parameters): ExportRequest => {
 }
 
 const deliverTo =
-  (c: Context<NodeEnvironment>, task: TaskHandle): Deliver =>
+  (c: Context<NodeEnvironment>, task: TaskHandle, stallTimeout: number): Deliver =>
   async (ready) => {
     const { outgoing } = c.env
-    const { image, etag, changedAt, signal, report, verify } = ready
+    const { image, etag, changedAt, signal, turn, report, verify } = ready
     const isHead = c.req.method === 'HEAD'
     const { headers } = c.env.incoming
     if (checkPreconditions(c.req.method, headers, { etags: [etag], changedAt }) !== 'proceed') {
@@ -110,6 +110,7 @@ const deliverTo =
     const chosen = chooseRange(image.size, etag, asked, c.req.header('if-range'))
     if (chosen.status === 416) throw new UnsatisfiableRangeError(asked ?? '', image.size)
     const { status, range } = chosen
+    if (!isHead) await ready.open()
     outgoing.strictContentLength = true
     outgoing.writeHead(status, {
       ...headersOf(ready),
@@ -130,7 +131,13 @@ const deliverTo =
       sent += bytes
       report(sent / range.length)
     }
-    const outcome = await sendImage(image, range, outgoing, { signal, onProgress, verify })
+    const outcome = await sendImage(image, range, outgoing, {
+      signal,
+      turn,
+      stallTimeout,
+      onProgress,
+      verify,
+    })
     if (outcome === 'client-left') {
       const message = `The client left after ${sent} of ${range.length} bytes`
       throw new AppError('TASK_CANCELLED', [task.ref ?? ''], { message })

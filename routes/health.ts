@@ -4,23 +4,31 @@
 import { Hono } from 'hono'
 import type { NodeEnvironment } from './environment.ts'
 
-/** @param check throws where the server cannot do its work; why it can only do a part of it, or undefined */
+/** What there is to tell beside the status. */
+export interface HealthDetails {
+  /** Why the server can only do a part of its work. */
+  readonly reason: string | undefined
+  /** Since the start: the log could not be written. */
+  readonly droppedLogLines: number
+}
+
+/** @param check throws where the server cannot do its work */
 export const createHealthRoute = (
-  check: () => Promise<string | undefined>,
+  check: () => Promise<HealthDetails>,
   version: string,
 ): Hono<NodeEnvironment> => {
   const app = new Hono<NodeEnvironment>()
   app.get('/health', async (c) => {
     c.header('cache-control', 'no-store')
     try {
-      const reason = await check()
+      const { reason, droppedLogLines } = await check()
+      const log = droppedLogLines === 0 ? {} : { dropped_log_lines: droppedLogLines }
       // 200 all the same: exports and logins go on, and starting the server anew would end them.
-      return c.json(reason === undefined ? { status: 'ok', version } : degraded(reason, version))
+      const status = reason === undefined ? { status: 'ok' } : { status: 'degraded', reason }
+      return c.json({ ...status, version, ...log })
     } catch {
       return c.json({ status: 'unavailable', version }, 503)
     }
   })
   return app
 }
-
-const degraded = (reason: string, version: string) => ({ status: 'degraded', version, reason })

@@ -8,6 +8,7 @@ import { toAppError } from '../src/errors.ts'
 import type { RawRoute } from '../src/net/front.ts'
 import type { RequestHead } from '../src/net/request-head.ts'
 import type { Upload } from '../src/transfer/import-request.ts'
+import type { Turn } from '../src/transfer/turns.ts'
 import type { RouteContext } from './environment.ts'
 import type { ErrorReply } from './error-response.ts'
 import { errorReply, logRefusal } from './error-response.ts'
@@ -16,7 +17,7 @@ import { createDigestCheck } from './digests.ts'
 import { closesBehind, requireNoRequest } from './next-request.ts'
 import { importParameters, warningOf } from './parameter-names.ts'
 import { readFlag, readParameters } from './params.ts'
-import { exactly, readBody, untilCut } from './read-body.ts'
+import { exactly, readBody, StalledUploadError, untilCut } from './read-body.ts'
 import { drain, linger, mayBeQuestion, unknownLength } from './upload.ts'
 import { isPlainTransfer, requirePlainBody } from './upload-headers.ts'
 
@@ -55,14 +56,16 @@ const handleImport = async (
   try {
     const uuid = await runImport(context, { ...head, socket }, () => {
       hasBegun = true
-      return readUpload(head, socket, () => answer.accept())
+      return readUpload(head, socket, context.stallTimeout, () => answer.accept())
     })
     answer.end(importReply(uuid))
   } catch (error) {
     const reason = toAppError(error)
     const reply = errorReply(reason, head.headers.accept, 400)
     logRefusal(context.transfer.log, reply, reason, 'an import was refused')
-    const isWatched = hasTask(head) && reason.code !== 'TASK_CANCELLED'
+    // Of who has stalled nothing more is waited for.
+    const isOver = reason.code === 'TASK_CANCELLED' || reason instanceof StalledUploadError
+    const isWatched = hasTask(head) && !isOver
     // Who cuts the connection sends all without waiting.
     const isComing = hasBegun && lengthOf(head) === unknownLength
     if (isWatched && isComing && isSurprise(reason) && !answer.accepted) answer.accept()
@@ -95,26 +98,32 @@ const createAnswer = (socket: Socket, warning: Readonly<Record<string, string>>)
 })
 
 /** @throws AppError INVALID_VALUE for what requirePlainBody refuses */
-const readUpload = (head: RequestHead, socket: Socket, accept: () => void): Upload => {
+const readUpload = (
+  head: RequestHead,
+  socket: Socket,
+  stallTimeout: number,
+  accept: () => void,
+): Upload => {
   requirePlainBody((name) => head.headers[name])
   const length = lengthOf(head)
   const check = createDigestCheck(head.headers)
   const whole = (body: AsyncIterable<Uint8Array>) => (check === undefined ? body : check.pass(body))
   const mayAsk = mayBeQuestion(length, head.httpVersion)
-  const body = (): AsyncIterable<Uint8Array> => {
+  const body = (turn: Turn): AsyncIterable<Uint8Array> => {
     accept()
-    return readBody(socket)
+    return readBody(socket, { stallTimeout, turn })
   }
   const verifying = check && { verify: check.verify }
   if (length === undefined) {
     const isChunked = readFlag(readParameters(head), 'chunked')
-    const own = () => (closesBehind(head, isChunked) ? body() : requireNoRequest(body()))
-    return { endsWith: 'close', accept: () => whole(own()), ...verifying }
+    const own = (turn: Turn) =>
+      closesBehind(head, isChunked) ? body(turn) : requireNoRequest(body(turn))
+    return { endsWith: 'close', accept: (turn) => whole(own(turn)), ...verifying }
   }
   if (length === unknownLength) {
-    return { endsWith: 'cut', accept: () => whole(untilCut(body())), mayAsk, ...verifying }
+    return { endsWith: 'cut', accept: (turn) => whole(untilCut(body(turn))), mayAsk, ...verifying }
   }
-  return { length, accept: () => whole(exactly(length, body())), mayAsk, ...verifying }
+  return { length, accept: (turn) => whole(exactly(length, body(turn))), mayAsk, ...verifying }
 }
 
 const headOf = (

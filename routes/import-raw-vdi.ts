@@ -7,13 +7,14 @@ import type { Context } from 'hono'
 import { Hono } from 'hono'
 import { AppError, toAppError } from '../src/errors.ts'
 import type { Upload } from '../src/transfer/import-request.ts'
+import type { Turn } from '../src/transfer/turns.ts'
 import type { NodeEnvironment, RouteContext } from './environment.ts'
 import type { ErrorReply } from './error-response.ts'
 import { errorReply, LengthRequiredError, logRefusal } from './error-response.ts'
 import { hasTask, importPath, importReply, isSurprise, runImport } from './import-request.ts'
 import { createDigestCheck, requireNoDigest } from './digests.ts'
 import { importParameters, warningOf } from './parameter-names.ts'
-import { readBody, untilCut } from './read-body.ts'
+import { readBody, StalledUploadError, untilCut } from './read-body.ts'
 import { refuseOtherMethods } from './refuse-method.ts'
 import { requirePlainBody } from './upload-headers.ts'
 import { answer, drain, linger, mayBeQuestion, setHeaders, unknownLength } from './upload.ts'
@@ -34,17 +35,21 @@ const handleImport = async (
   setHeaders(outgoing, warningOf(incoming, importParameters))
   const upload = { accepted: false, isComing: false }
   try {
-    const uuid = await runImport(context, incoming, () => readUpload(incoming, outgoing, upload))
+    const uuid = await runImport(context, incoming, () =>
+      readUpload(incoming, outgoing, upload, context.stallTimeout),
+    )
     finish(incoming, outgoing, importReply(uuid))
   } catch (error) {
     const reason = toAppError(error)
     const reply = errorReply(reason, incoming.headers.accept, 400)
     logRefusal(context.transfer.log, reply, reason, 'an import was refused')
     const isTaken = upload.accepted || (upload.isComing && isSurprise(reason))
+    // Of who has stalled nothing more is waited for.
+    const isOver = reason.code === 'TASK_CANCELLED' || reason instanceof StalledUploadError
     // Clients of tasks ask the task for the reason, but only if the upload itself ended well for them. They
     // announce a length; whoever sends chunks is told the truth at once.
     const isWatched = hasTask(incoming) && incoming.headers['transfer-encoding'] === undefined
-    if (isTaken && isWatched && reason.code !== 'TASK_CANCELLED') {
+    if (isTaken && isWatched && !isOver) {
       if (isUnknown(incoming) && !outgoing.headersSent) writeEarlyHead(outgoing)
       await drain(incoming)
       finish(incoming, outgoing, { ...reply, status: 200 })
@@ -73,6 +78,7 @@ const readUpload = (
   incoming: IncomingMessage,
   outgoing: ServerResponse,
   upload: { accepted: boolean; isComing: boolean },
+  stallTimeout: number,
 ): Upload => {
   requirePlainBody((name) => incoming.headersDistinct[name]?.join(', '))
   const { expect = '', 'content-length': announced, 'transfer-encoding': coding } = incoming.headers
@@ -83,13 +89,14 @@ const readUpload = (
   const hasBody = length !== undefined || coding !== undefined
   const check = createDigestCheck(incoming.headers)
   upload.isComing = hasBody && expect === '' && incoming.httpVersion !== '1.0'
-  const accept = (): AsyncIterable<Uint8Array> => {
+  const accept = (turn: Turn): AsyncIterable<Uint8Array> => {
     // The socket front takes such a request only where it is the first of its connection.
     if (!hasBody) throw new LengthRequiredError()
     upload.accepted = true
     if (isEarly) writeEarlyHead(outgoing)
     else if (expect !== '') outgoing.writeContinue()
-    const body = isCut ? untilCut(readBody(incoming)) : readBody(incoming)
+    const read = readBody(incoming, { stallTimeout, turn })
+    const body = isCut ? untilCut(read) : read
     return check === undefined ? body : check.pass(body)
   }
   const mayAsk = mayBeQuestion(length, incoming.httpVersion)

@@ -4,30 +4,45 @@
 import type { Readable } from 'node:stream'
 import { AppError } from '../src/errors.ts'
 import { receivedBytes } from '../src/image/young-garbage.ts'
+import type { Turn } from '../src/transfer/turns.ts'
 import { KiB } from '../src/units.ts'
 
-/** How long a client may send nothing at all, in milliseconds. */
-export const silenceLimit = 120_000
-
-/** The least that a client must send, in bytes a second, averaged over this many seconds of waiting for it. */
-const minimumRate = KiB
-const rateWindow = 60
+/** How many bytes must come while the client is waited for as long as it may be silent; less where that is short. */
+const leastBytes = 64 * KiB
+const leastRate = KiB
 
 /** What may wait here before the client is held back. */
 const queueLimit = 512 * KiB
 
+export interface ReadBodyOptions {
+  /** How long a client may send nothing at all, in milliseconds. */
+  readonly stallTimeout: number
+  /** Has a place; gives it up for as long as nothing comes. */
+  readonly turn: Turn
+}
+
 /**
  * The body's chunks as they come. To be iterated once.
- * @throws AppError VDI_IO_ERROR when the client stops sending; the stream's own error when the connection breaks
+ * @throws StalledUploadError when the client stops sending; the stream's own error when the connection breaks
  */
-export const readBody = (incoming: Readable): AsyncIterable<Uint8Array> => ({
-  [Symbol.asyncIterator]: () => iterate(incoming),
+export const readBody = (
+  incoming: Readable,
+  options: ReadBodyOptions,
+): AsyncIterable<Uint8Array> => ({
+  [Symbol.asyncIterator]: () => iterate(incoming, options),
 })
 
 interface Reader {
   readonly stop: () => void
   /** How many bytes have come to it. */
   readonly received: () => number
+}
+
+/** The client sent nothing, or next to nothing, for too long: 408. */
+export class StalledUploadError extends AppError {
+  constructor(found: string) {
+    super('VDI_IO_ERROR', [`Cannot read the upload: ${found}`])
+  }
 }
 
 /** Who reads a stream, or did so last: to be stopped by whoever takes it over. */
@@ -44,9 +59,12 @@ export const stopReading = (incoming: Readable): number => {
 }
 
 // By hand: the stream's own iterator takes twice the time for each chunk, and another timer would be armed for each.
-const iterate = (incoming: Readable): AsyncIterator<Uint8Array, undefined> => {
+const iterate = (
+  incoming: Readable,
+  { stallTimeout, turn }: ReadBodyOptions,
+): AsyncIterator<Uint8Array, undefined> => {
   const queue: Uint8Array[] = []
-  const watch = createRateWatch()
+  const watch = createRateWatch(stallTimeout)
   let queued = 0
   let received = 0
   let isOver = false
@@ -77,9 +95,13 @@ const iterate = (incoming: Readable): AsyncIterator<Uint8Array, undefined> => {
   }
   const silence = setTimeout(() => {
     if (wake === undefined) return
-    const found = `no byte came for ${silenceLimit / 1000} s, after ${received} bytes`
-    incoming.destroy(new AppError('VDI_IO_ERROR', [`Cannot read the upload: ${found}`]))
-  }, silenceLimit)
+    // The connection stays: the client is to be told.
+    fail(
+      new StalledUploadError(
+        `no byte came for ${stallTimeout / 1000} s, after ${received} bytes; --stall-timeout sets how long`,
+      ),
+    )
+  }, stallTimeout)
   const stop = (): void => {
     clearTimeout(silence)
     incoming.off('data', onData).off('end', onEnd).off('close', onClose)
@@ -94,9 +116,12 @@ const iterate = (incoming: Readable): AsyncIterator<Uint8Array, undefined> => {
     const before = received
     silence.refresh()
     incoming.resume()
+    turn.pause()
     await new Promise<void>((resolve) => (wake = resolve))
     wake = undefined
-    if (failure === undefined) watch(received - before, performance.now() - started, received)
+    const waited = performance.now() - started
+    await turn.take()
+    if (failure === undefined) watch(received - before, waited, received)
   }
 
   readers.set(incoming, { stop, received: () => received })
@@ -125,6 +150,8 @@ const iterate = (incoming: Readable): AsyncIterator<Uint8Array, undefined> => {
       const value = queue.shift()!
       queued -= value.length
       if (incoming.isPaused() && queued <= queueLimit / 2) incoming.resume()
+      const others = turn.step(value.length)
+      if (others !== undefined) await others
       return { done: false, value }
     },
     async return() {
@@ -164,17 +191,18 @@ export async function* untilCut(
 }
 
 /** Counts only the time spent waiting for the client: a slow disk of ours is not its fault. */
-const createRateWatch = () => {
+const createRateWatch = (stallTimeout: number) => {
+  const least = Math.min(leastBytes, (leastRate * stallTimeout) / 1000)
   let waited = 0
   let bytes = 0
   return (length: number, milliseconds: number, received: number): void => {
     waited += milliseconds
     bytes += length
-    if (waited < rateWindow * 1000) return
-    const rate = Math.floor((bytes * 1000) / waited)
-    if (rate < minimumRate) {
-      const found = `only ${rate} bytes a second came, at least ${minimumRate} must, after ${received} bytes`
-      throw new AppError('VDI_IO_ERROR', [`Cannot read the upload: ${found}`])
+    if (waited < stallTimeout) return
+    if (bytes < least) {
+      const seconds = Math.round(waited / 1000)
+      const found = `only ${bytes} bytes came in ${seconds} s, at least ${least} must, after ${received} bytes`
+      throw new StalledUploadError(found)
     }
     waited = 0
     bytes = 0

@@ -33,16 +33,16 @@ export const besideRequestTask = async <T>(
   request: TaskRequest,
   work: (task: TaskHandle) => Promise<T>,
 ): Promise<T> => {
-  const { ref, requireAllowed } = namedTask(context, request)
-  if (ref === undefined) return work(noTask)
-  await context.transfer.catalog.tasks.requireFree(ref, requireAllowed)
-  return work({ ...noTask, ref })
+  const { user, ref, requireAllowed } = namedTask(context, request)
+  if (ref !== undefined) await context.transfer.catalog.tasks.requireFree(ref, requireAllowed)
+  return work({ ...noTask, user: user.name, ref })
 }
 
 const namedTask = (
   { transfer }: RouteContext,
   { parameters, identity, permission }: TaskRequest,
 ): NamedTask => ({
+  user: identity.user,
   ref: readTask(parameters),
   requireAllowed(task) {
     const denied = taskDenial(identity, task, 'task.use')

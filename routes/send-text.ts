@@ -3,25 +3,38 @@
 
 import type { ServerResponse } from 'node:http'
 import { throwIfAborted } from '../src/disk/disk.ts'
-import { stallLimit } from './streaming.ts'
+import type { Turn } from '../src/transfer/turns.ts'
+
+interface SendTextOptions {
+  /** Aborted: the connection is destroyed and the reason thrown. */
+  readonly signal: AbortSignal
+  /** Has a place; gives it up for as long as the client takes nothing. */
+  readonly turn: Turn
+  /** How long a client may take nothing at all before it counts as gone, in milliseconds. */
+  readonly stallTimeout: number
+}
 
 /**
  * Sends `pieces` as the body of `outgoing`, whose head has been written, and ends it.
- * @param signal aborted: the connection is destroyed and the reason thrown
  * @throws what the pieces threw; the connection has then been destroyed
  */
 export const sendText = async (
   pieces: AsyncIterable<string>,
   outgoing: ServerResponse,
-  signal: AbortSignal,
+  { signal, turn, stallTimeout }: SendTextOptions,
 ): Promise<void> => {
-  outgoing.setTimeout(stallLimit, () => outgoing.destroy())
+  outgoing.setTimeout(stallTimeout, () => {
+    if (turn.pausedSince !== undefined) outgoing.destroy()
+  })
   try {
     for await (const piece of pieces) {
       throwIfAborted(signal)
+      turn.pause()
       await written(outgoing, piece)
+      await turn.take(signal)
     }
     throwIfAborted(signal)
+    turn.pause()
     await ended(outgoing)
   } catch (error) {
     outgoing.destroy()

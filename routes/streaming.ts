@@ -5,24 +5,21 @@ import type { ServerResponse } from 'node:http'
 import { throwIfAborted } from '../src/disk/disk.ts'
 import type { ByteRange } from '../src/disk/extents.ts'
 import { AppError } from '../src/errors.ts'
-import type { BufferPool, PooledBuffer } from '../src/image/buffer-pool.ts'
-import { createBufferPool } from '../src/image/buffer-pool.ts'
+import type { PacedPool, PooledBuffer } from '../src/image/buffer-pool.ts'
+import { createPacedPool } from '../src/image/buffer-pool.ts'
 import type { Image } from '../src/image/image.ts'
-import { MiB } from '../src/units.ts'
-
-/** Bytes read and written at a time, and how many such pieces a transfer holds. */
-const pieceSize = MiB
-const pieceCount = 4
+import type { Turn } from '../src/transfer/turns.ts'
 
 /** How many pieces are being read while others are being sent. */
 const readsAhead = 2
 
-/** How long a client may take nothing at all before it counts as gone, in milliseconds. */
-export const stallLimit = 15 * 60_000
-
 interface SendOptions {
   /** Aborted: the connection is destroyed and the reason thrown. */
   signal: AbortSignal
+  /** Has a place; gives it up for as long as the client takes nothing. */
+  turn: Turn
+  /** How long a client may take nothing at all before it counts as gone, in milliseconds. */
+  stallTimeout: number
   /** Called with the number of bytes that left. */
   onProgress: (bytes: number) => void
   /** Asked when all has been read, before the last piece is sent: a throw keeps the client from taking it as whole. */
@@ -32,25 +29,26 @@ interface SendOptions {
 /**
  * Sends `range` of `image` as the body of `outgoing`, whose head has been written, and ends it.
  * @returns `client-left` where the connection closed before the last byte
- * @throws what the image threw; the connection has then been destroyed, never ended as if whole
+ * @throws what the image threw, VDI_IO_ERROR where the client stalled; the connection has then been destroyed, never
+ *   ended as if whole
  */
 export const sendImage = async (
   image: Image,
   range: ByteRange,
   outgoing: ServerResponse,
-  { signal, onProgress, verify }: SendOptions,
+  { signal, turn, stallTimeout, onProgress, verify }: SendOptions,
 ): Promise<'complete' | 'client-left'> => {
   const gone = new AbortController()
   outgoing.once('close', () => gone.abort())
   outgoing.once('error', () => gone.abort())
   // A client that left while the image was planned: its `close` has been and does not come again.
   if (outgoing.destroyed) gone.abort()
-  outgoing.setTimeout(stallLimit, () => outgoing.destroy())
-  const stop = AbortSignal.any([signal, gone.signal])
-  const pool = createBufferPool(pieceCount, pieceSize)
+  const stall = watchStall(outgoing, turn, stallTimeout)
+  const stop = AbortSignal.any([signal, gone.signal, stall])
+  const pool = createPacedPool(() => turn.pausedTime)
   let unread = range.length
   try {
-    for await (const { bytes, release } of readAhead(image, range, pool, stop)) {
+    for await (const { bytes, release } of readAhead(image, range, { pool, turn, signal: stop })) {
       throwIfAborted(stop)
       unread -= bytes.length
       if (unread === 0) await verify?.()
@@ -59,16 +57,30 @@ export const sendImage = async (
         release()
       })
     }
-    await ended(outgoing, gone.signal)
-    return gone.signal.aborted && !outgoing.writableFinished ? 'client-left' : 'complete'
+    turn.pause()
+    await ended(outgoing, stop)
+    if (outgoing.writableFinished) return 'complete'
+    throwIfAborted(stop)
+    return 'client-left'
   } catch (error) {
-    const clientLeft = gone.signal.aborted && !signal.aborted
+    const clientLeft = gone.signal.aborted && !signal.aborted && !stall.aborted
     outgoing.destroy()
     if (clientLeft) return 'client-left'
     throw error
   } finally {
     pool.close()
   }
+}
+
+/** Aborted when the client has taken nothing for so long. Storage of ours that is slow is not its fault. */
+const watchStall = (outgoing: ServerResponse, turn: Turn, stallTimeout: number): AbortSignal => {
+  const stalled = new AbortController()
+  outgoing.setTimeout(stallTimeout, () => {
+    if (turn.pausedSince === undefined) return
+    const found = `the client took nothing for ${stallTimeout / 1000} s`
+    stalled.abort(new AppError('VDI_IO_ERROR', [`Cannot send the image: ${found}`]))
+  })
+  return stalled.signal
 }
 
 /** Aborted when the connection closes: for work that comes before the first byte. */
@@ -83,20 +95,38 @@ export const leavingOf = (outgoing: ServerResponse): AbortSignal => {
   return left.signal
 }
 
+interface ReadOptions {
+  readonly pool: PacedPool
+  readonly turn: Turn
+  readonly signal: AbortSignal
+}
+
 /** The pieces of `range` in order, each already read. */
 async function* readAhead(
   image: Image,
   { offset, length }: ByteRange,
-  pool: BufferPool,
-  signal: AbortSignal,
+  { pool, turn, signal }: ReadOptions,
 ): AsyncGenerator<PooledBuffer, void, undefined> {
   const reading: { piece: PooledBuffer; done: Promise<void> }[] = []
   const end = offset + length
+  /** A buffer, once the client has taken what is in the others. */
+  const taken = async (): Promise<PooledBuffer> => {
+    turn.pause()
+    const buffer = await pool.take(signal)
+    await turn.take(signal)
+    return buffer
+  }
   try {
     for (let at = offset; at < end || reading.length > 0;) {
       while (at < end && reading.length < readsAhead) {
-        const { bytes, release } = await pool.take(signal)
+        throwIfAborted(signal)
+        // What has been read can be sent while others are at work.
+        const buffer = pool.tryTake() ?? (reading.length > 0 ? undefined : await taken())
+        if (buffer === undefined) break
+        const { bytes, release } = buffer
         const piece = { bytes: bytes.subarray(0, Math.min(bytes.length, end - at)), release }
+        const others = turn.step(piece.bytes.length, signal)
+        if (others !== undefined) await others
         const done = image.read(at, piece.bytes, signal)
         reading.push({ piece, done })
         // Reported when its turn comes; until then it must not count as unhandled.

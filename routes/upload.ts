@@ -5,7 +5,7 @@ import { STATUS_CODES } from 'node:http'
 import type { Readable } from 'node:stream'
 import { MiB } from '../src/units.ts'
 import type { ErrorReply } from './error-response.ts'
-import { silenceLimit, stopReading } from './read-body.ts'
+import { stopReading } from './read-body.ts'
 
 /** 1 PiB: what Orchestra announces when it does not know. It cuts the connection after the last byte. */
 export const unknownLength = 2 ** 50
@@ -17,6 +17,9 @@ export const mayBeQuestion = (length: number | undefined, httpVersion: string): 
 /** What is read and thrown away after an early answer, so that the client sees it before the connection closes. */
 const lingerBytes = 64 * MiB
 const lingerTime = 10_000
+
+/** How long nothing may come of a body that is thrown away, in milliseconds. */
+const silenceLimit = 120_000
 
 /** Headers of whatever answer follows. */
 export const setHeaders = (

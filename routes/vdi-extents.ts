@@ -8,6 +8,8 @@ import { writeRunsJson } from '../src/disk/block-map-json.ts'
 import { AppError } from '../src/errors.ts'
 import type { ExtentsRequest, ReadyExtents } from '../src/transfer/vdi-extents.ts'
 import { listExtents } from '../src/transfer/vdi-extents.ts'
+import type { TaskHandle } from '../src/transfer/with-task.ts'
+import { withTask } from '../src/transfer/with-task.ts'
 import { KiB } from '../src/units.ts'
 import { endWithError } from './end-with-error.ts'
 import type { NodeEnvironment, RouteContext } from './environment.ts'
@@ -37,7 +39,7 @@ export const createExtentsRoute = (context: RouteContext): Hono<NodeEnvironment>
 }
 
 const handleExtents = async (
-  { transfer, authenticate, requirePermission }: RouteContext,
+  { transfer, stallTimeout, authenticate, requirePermission }: RouteContext,
   c: Context<NodeEnvironment>,
 ): Promise<Response> => {
   const { incoming, outgoing } = c.env
@@ -48,7 +50,12 @@ const handleExtents = async (
     const identity = await authenticate(readCredentials(incoming, parameters), incoming.socket)
     requirePermission(identity, 'http/get_export_raw_vdi')
     const request = { ...readRequest(parameters), clientLeft: leavingOf(outgoing) }
-    await listExtents(transfer, request, deliverTo(c))
+    await withTask(
+      transfer.catalog,
+      { user: identity.user, ref: undefined },
+      (task) => listExtents(transfer, request, task, deliverTo(c, task, stallTimeout)),
+      () => '',
+    )
   } catch (error) {
     endWithError(c, transfer.log, error, 'a list of extents')
   }
@@ -77,8 +84,8 @@ const readBytes = (parameters: Parameters, name: ParameterName): number | undefi
 }
 
 const deliverTo =
-  (c: Context<NodeEnvironment>) =>
-  async ({ runs, entryOf, etag, signal }: ReadyExtents): Promise<void> => {
+  (c: Context<NodeEnvironment>, task: TaskHandle, stallTimeout: number) =>
+  async ({ runs, entryOf, etag, signal, turn, open }: ReadyExtents): Promise<void> => {
     const { outgoing } = c.env
     const verdict = checkPreconditions(c.req.method, c.env.incoming.headers, { etags: [etag] })
     const head = { etag, 'content-type': 'application/json', 'cache-control': 'no-cache, no-store' }
@@ -87,11 +94,12 @@ const deliverTo =
       outgoing.end()
       return
     }
+    await open()
     const pieces = writeRunsJson(runs, entryOf, pieceLength)
     // What fails before the first piece is still a refusal.
     const first = await pieces.next()
-    outgoing.writeHead(200, head)
-    await sendText(startingWith(first, pieces), outgoing, signal)
+    outgoing.writeHead(200, { ...head, ...(task.ref !== undefined && { 'task-id': task.ref }) })
+    await sendText(startingWith(first, pieces), outgoing, { signal, turn, stallTimeout })
   }
 
 async function* startingWith(

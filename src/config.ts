@@ -15,8 +15,12 @@ export interface Config {
   /** Absolute path of the folder that holds everything. */
   readonly data: string
   readonly logLevel: LogLevel
-  /** How many imports and exports may run at once. */
+  /** How many transfers may be busy at once: the others wait for their turn. */
   readonly maxTransfers: number
+  /** How many may be open at once, those included whose clients take or send nothing. */
+  readonly maxOpenTransfers: number
+  /** How long a client may take or send nothing in the middle of a transfer, in seconds. */
+  readonly stallTimeout: number
   /** How many layers a chain may have before some are merged. */
   readonly maxChainDepth: number
   /** How fast layers are merged, in MiB a second; 0: they are not. */
@@ -51,8 +55,18 @@ const options = {
   'log-level': { metavar: 'LEVEL', help: logLevels.join(', '), fallback: 'info' },
   'max-transfers': {
     metavar: 'N',
-    help: 'how many imports and exports may run at once',
+    help: 'how many transfers may be busy at once; others take turns with them',
     fallback: String(Math.max(8, cpus().length * 4)),
+  },
+  'max-open-transfers': {
+    metavar: 'N',
+    help: 'how many may be open at once; one more gets 503',
+    fallback: '1000',
+  },
+  'stall-timeout': {
+    metavar: 'SECONDS',
+    help: 'how long a client may take or send nothing',
+    fallback: '900',
   },
   'max-chain-depth': {
     metavar: 'N',
@@ -139,6 +153,8 @@ const schema: Readonly<Record<OptionName, z.ZodType>> = {
   data: dataSchema,
   'log-level': z.enum(logLevels, { error: () => `must be one of ${logLevels.join(', ')}` }),
   'max-transfers': countSchema(1, 1000),
+  'max-open-transfers': countSchema(1, 100_000),
+  'stall-timeout': countSchema(1, 86_400),
   'max-chain-depth': countSchema(1, 64),
   'coalesce-rate': countSchema(0, 100_000),
   'tls-cert': fileSchema,
@@ -184,6 +200,8 @@ export const readInvocation = (
     data: read('data'),
     logLevel: read('log-level'),
     maxTransfers: read('max-transfers'),
+    maxOpenTransfers: read('max-open-transfers'),
+    stallTimeout: read('stall-timeout'),
     maxChainDepth: read('max-chain-depth'),
     coalesceRate: read('coalesce-rate'),
     tls: readTls(read, problems),
@@ -242,6 +260,8 @@ const configText = (config: Config): string => {
     `data = ${data}`,
     `log-level = ${logLevel}`,
     `max-transfers = ${config.maxTransfers}`,
+    `max-open-transfers = ${config.maxOpenTransfers}`,
+    `stall-timeout = ${config.stallTimeout}`,
     `max-chain-depth = ${config.maxChainDepth}`,
     `coalesce-rate = ${config.coalesceRate}`,
     `tls-self-signed = ${tls === 'self-signed'}`,
@@ -256,7 +276,7 @@ const addressText = ({ host, port }: ListenAddress): string =>
 
 const helpText = (): string => {
   const lines = Object.entries<Option>(options).map(([name, { metavar = '', help, fallback }]) => {
-    const usage = `--${name} ${metavar}`.padEnd(26)
+    const usage = `--${name} ${metavar}`.padEnd(27)
     return `  ${usage}${help} (${environmentName(name)}; default ${fallback || 'none'})`
   })
   return [
@@ -266,8 +286,8 @@ const helpText = (): string => {
     '       diskport user list|add|passwd|...     manages who may log in: diskport user --help',
     '',
     ...lines,
-    `  ${'--show-config'.padEnd(26)}print the settings and exit`,
-    `  ${'--help'.padEnd(26)}print this and exit`,
+    `  ${'--show-config'.padEnd(27)}print the settings and exit`,
+    `  ${'--help'.padEnd(27)}print this and exit`,
     '',
     'DISKPORT_ROOT_PASSWORD sets the password of the user root; without it the first start makes one and shows it once.',
   ].join('\n')

@@ -23,6 +23,8 @@ const fail = (lines: readonly string[], exitCode: number): void => {
 }
 
 const serve = async (config: Config): Promise<void> => {
+  // A closed pipe or a full disk behind one of them is no reason to stop serving.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   const server = await startServer(config)
   if (server.generatedPassword !== undefined) {
     process.stderr.write(`The password of the user root is ${server.generatedPassword}\n`)

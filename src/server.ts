@@ -6,6 +6,7 @@ import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createApp, createListener } from '../routes/app.ts'
 import type { RouteContext } from '../routes/environment.ts'
+import type { HealthDetails } from '../routes/health.ts'
 import { createHealthRoute } from '../routes/health.ts'
 import { createSocketImport } from '../routes/import-on-socket.ts'
 import { createRpcRoutes } from '../routes/rpc.ts'
@@ -17,7 +18,7 @@ import type { ApiCaller } from './cli/session.ts'
 import { createCliRoute } from './cli/session.ts'
 import type { Config } from './config.ts'
 import type { Logger } from './log.ts'
-import { createLogger } from './log.ts'
+import { createLogger, createLogSink } from './log.ts'
 import { createConnections } from './net/connections.ts'
 import type { Listeners } from './net/listeners.ts'
 import { openListeners } from './net/listeners.ts'
@@ -71,7 +72,8 @@ const start = async (
   onClose: (close: () => unknown) => void,
   closeAll: () => Promise<void>,
 ): Promise<RunningServer> => {
-  const log = createLogger(config.logLevel)
+  const logSink = createLogSink()
+  const log = createLogger(config.logLevel, logSink)
   await mkdir(config.data, { recursive: true, mode: 0o700 })
   onClose(lockDataFolder(join(config.data, 'lock')))
 
@@ -88,7 +90,7 @@ const start = async (
     onError: (error, doing) => log.error({ error }, doing),
     ...coalescingOf(config, log),
   })
-  const transfers = createTransfers(config.maxTransfers)
+  const transfers = createTransfers(config.maxTransfers, { maximumOpen: config.maxOpenTransfers })
   const leases = createLeases((vdiUuid) => catalog.changes.emit('VDI', vdiUuid, 'mod'))
   const context = { catalog, storage, transfers, leases, log }
   const repositories = createStorageRepositories(context, resolve(config.data))
@@ -99,10 +101,11 @@ const start = async (
 
   onClose(expireRegularly(catalog, log))
 
-  const health = createHealthRoute(async () => {
+  const checkHealth = async (): Promise<HealthDetails> => {
     await catalog.pools.list()
-    return catalog.whyUnwritable()
-  }, version)
+    return { reason: await catalog.whyUnwritable(), droppedLogLines: logSink.dropped }
+  }
+  const health = createHealthRoute(checkHealth, version)
   const authenticate = createAuthenticate(catalog, { log })
   const objects: ObjectContext = {
     catalog,
@@ -137,6 +140,7 @@ const start = async (
   }
   const routes: RouteContext = {
     transfer: context,
+    stallTimeout: config.stallTimeout * 1000,
     authenticate: (credentials, socket) =>
       authenticate(credentials, socket && connections.originOf(socket, 'HTTP Basic')),
     requirePermission: (identity, permission) => requireHttpPermission(identity, permission, log),

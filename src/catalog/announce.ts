@@ -217,6 +217,10 @@ export const announceTasks = (
       if (task.subtaskOf !== undefined) changed(task.subtaskOf)
       return ref
     },
+    async adopt(task) {
+      await tasks.adopt(task)
+      emit('task', task.uuid, 'add')
+    },
     setProgress(ref, fraction) {
       tasks.setProgress(ref, fraction)
       progress.tell(ref)

@@ -12,6 +12,8 @@ import {
   announceUsers,
   announceVdis,
 } from './announce.ts'
+import type { TransferTasks } from './brief-tasks.ts'
+import { recordTasksFirst, withBriefTasks } from './brief-tasks.ts'
 import type { Changes } from './changes.ts'
 import { createChanges } from './changes.ts'
 import type { Coalescing } from './coalescing.ts'
@@ -38,7 +40,6 @@ import type { Sms } from './sms.ts'
 import { createSms } from './sms.ts'
 import type { Srs } from './srs.ts'
 import { createSrs } from './srs.ts'
-import type { Tasks } from './tasks.ts'
 import { createTasks } from './tasks.ts'
 import { createTaskOutcomes } from './task-outcome.ts'
 import { createUnwrittenTasks } from './unwritten-tasks.ts'
@@ -62,7 +63,7 @@ export interface Catalog {
   readonly forget: Forget
   readonly users: Users
   readonly sessions: Sessions
-  readonly tasks: Tasks
+  readonly tasks: TransferTasks
   readonly utilisation: Utilisation
 
   /** Of all objects but sessions and layers. */
@@ -109,10 +110,13 @@ export const createCatalog = async (
     onForgotten: (uuids) => uuids.forEach((uuid) => changes.emit('task', uuid, 'del')),
   })
   const announced = announceTasks(tasks, changes)
+  const brief = withBriefTasks(announced.tasks, now)
   const pools = announceNamed('pool', createPools(database, now), changes)
   const vdis = announceVdis(createVdis(database, now, outcomes), changes)
+  const layers = announceLayers(createLayers(database, now, outcomes), vdis, changes)
   const users = createUsers(database, now, createPasswordHasher(passwordCost))
   const closeAll = async (): Promise<void> => {
+    brief.close()
     announced.close()
     await close()
     await database.close()
@@ -123,15 +127,14 @@ export const createCatalog = async (
     hosts: announceNamed('host', createHosts(database, now), changes),
     sms: announceNamed('SM', createSms(database, now), changes),
     srs: announceNamed('SR', createSrs(database, now), changes),
-    vdis,
-    layers: announceLayers(createLayers(database, now, outcomes), vdis, changes),
+    ...recordTasksFirst(brief.tasks, { vdis, layers }),
     coalescing: announceCoalescing(createCoalescing(database, outcomes), vdis, changes),
     keptMaps: announceKeptMaps(createKeptMaps(database), vdis, changes),
     scannedFiles: announceScannedFiles(createScannedFiles(database, now), changes),
     forget: announceForget(createForget(database), { vdis, pools }, changes),
     users: announceUsers(users, changes),
     sessions: createSessions(database, now),
-    tasks: announced.tasks,
+    tasks: brief.tasks,
     utilisation: createUtilisation(database),
     changes,
     whyUnwritable: () => database.whyUnwritable(),

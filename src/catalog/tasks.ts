@@ -27,6 +27,9 @@ export interface Tasks {
    */
   create(task: NewTask): Promise<string>
 
+  /** Writes a task that has been made elsewhere and may be running; a power cut may undo it. */
+  adopt(task: TaskRow): Promise<void>
+
   get(ref: string): Promise<TaskRow | undefined>
 
   /** In the order they were made. */
@@ -148,6 +151,10 @@ export const createTasks = (
       await rows.insert({ ...newTask, ...names, uuid, createdAt: now() })
       return toRef(uuid)
     },
+    adopt: (task) =>
+      database.transactionWithoutSync(async (db) => {
+        await db.insertInto('tasks').values(task).execute()
+      }),
     async get(ref) {
       const task = await rows.find(refToUuid(ref))
       return task && live(task)
@@ -225,7 +232,8 @@ export const createTasks = (
 
 type Outcome = Pick<TaskRow, 'status' | 'progress'> & Partial<TaskChanges>
 
-const newTask = {
+/** What all tasks are when they begin. */
+export const newTask = {
   otherConfig: {},
   status: 'pending',
   progress: 0,

@@ -17,10 +17,17 @@ const unitSize = 64 * KiB
 const windowSize = MiB
 const windowCount = 3
 
+/**
+ * Called before `bytes` are read: long work lets that of others have its turn there. Undefined: go on.
+ * @throws the reason of the signal
+ */
+export type Step = (bytes: number, signal?: AbortSignal) => Promise<void> | undefined
+
 export interface NarrowOptions {
   readonly signal?: AbortSignal | undefined
   /** Told the fraction of the comparison that is done, 0 to 1. */
   readonly onProgress?: ((fraction: number) => void) | undefined
+  readonly step?: Step | undefined
 }
 
 /**
@@ -33,7 +40,7 @@ export const narrowChanges = async (
   disk: Disk,
   base: Disk,
   candidates: BlockMap,
-  { signal, onProgress }: NarrowOptions = {},
+  { signal, onProgress, step }: NarrowOptions = {},
 ): Promise<BlockMap> => {
   const units = unitsOf(candidates)
   const [held, heldByBase] = [await dataUnits(disk, units), await dataUnits(base, units)]
@@ -41,10 +48,7 @@ export const narrowChanges = async (
   const total = held.count + heldByBase.count
   let compared = 0
   const ahead: Window[] = []
-  const free = Array.from({ length: windowCount }, (): Buffer[] => [
-    Buffer.allocUnsafe(windowSize),
-    Buffer.allocUnsafe(windowSize),
-  ])
+  let free: Buffer[][] = []
   const finish = async (): Promise<void> => {
     const { part, reads, buffers } = ahead.shift()!
     const [bytes, baseBytes] = await Promise.all(reads)
@@ -55,9 +59,17 @@ export const narrowChanges = async (
   }
   try {
     for (const part of heldParts(held, heldByBase)) {
-      if (free.length === 0) await finish()
+      const others = step?.(part.length * unitSize, signal)
+      if (others !== undefined) {
+        // Awaited below; a read that fails first must not leave it unhandled. Who waits holds no buffers.
+        others.catch(() => {})
+        while (ahead.length > 0) await finish()
+        free = []
+        await others
+      }
+      if (ahead.length === windowCount) await finish()
       throwIfAborted(signal)
-      const buffers = free.pop()!
+      const buffers = free.pop() ?? windowBuffers()
       const reads = [
         readPart(part.isHeld ? disk : undefined, disk.size, part, buffers[0]!, signal),
         readPart(part.isHeldByBase ? base : undefined, disk.size, part, buffers[1]!, signal),
@@ -73,6 +85,11 @@ export const narrowChanges = async (
   }
   return mapOf(differing.finish(), disk.size)
 }
+
+const windowBuffers = (): Buffer[] => [
+  Buffer.allocUnsafe(windowSize),
+  Buffer.allocUnsafe(windowSize),
+]
 
 /** Units that follow each other, at most a window of them. */
 interface Part extends Omit<UnitRun, 'rank'> {

@@ -11,7 +11,7 @@ import { closeWith } from '../disk/close-with.ts'
 import { createDeferredDisk } from '../disk/deferred-disk.ts'
 import { changedBlocks, collectDeltaMap, createDeltaDisk } from '../disk/delta-disk.ts'
 import type { Disk } from '../disk/disk.ts'
-import type { NarrowOptions } from '../disk/narrow-delta.ts'
+import type { NarrowOptions, Step } from '../disk/narrow-delta.ts'
 import { narrowChanges } from '../disk/narrow-delta.ts'
 import { AppError } from '../errors.ts'
 import { GiB } from '../units.ts'
@@ -32,9 +32,19 @@ export type Narrowing = 'never' | 'small' | 'always'
 /** How much data two VDIs may hold between them to be compared unasked, in bytes: about a second's work. */
 const smallComparison = GiB
 
-export interface DeltaOptions extends NarrowOptions {
+export interface DeltaOptions extends Omit<NarrowOptions, 'step'> {
   readonly narrow: Narrowing
+  /** Runs a comparison, which may go on for others when this asker has left, in turns with other work. Default: at once. */
+  readonly inTurns?: InTurns
 }
+
+/** @param signal ends the wait for a turn */
+export type InTurns = <T>(
+  work: (step: Step) => Promise<T>,
+  signal: AbortSignal | undefined,
+) => Promise<T>
+
+const atOnce: InTurns = (work) => work(() => undefined)
 
 export interface Changes {
   /** What may differ, as `data`; the rest is hole. Of the size of the first VDI. */
@@ -130,7 +140,9 @@ export const createDeltas = ({ source, pinVdis, followChanges, openVdi }: DeltaP
     }
     requireContent(vdi, base, chains)
     const key = [vdi, base].map(contentKey).join(' ')
-    const narrow = (to: NarrowOptions): Promise<BlockMap> => compare(vdi, base, map, to)
+    const { inTurns = atOnce } = options
+    const narrow = (to: NarrowOptions): Promise<BlockMap> =>
+      inTurns((step) => compare(vdi, base, map, { ...to, step }), to.signal)
     return { map: await narrowed.get(key, narrow, options), how: 'narrowed', own }
   }
 

@@ -3,6 +3,7 @@
 
 import { encodeChangedBlocks } from '../disk/changed-bitmap.ts'
 import type { TransferContext } from './context.ts'
+import { inTurnsOf } from './in-turns.ts'
 import { openNow } from './open-now.ts'
 
 /**
@@ -18,7 +19,11 @@ export const listChangedBlocks = async (
   signal?: AbortSignal,
 ): Promise<string> => {
   const { map } = await openNow(context, toUuid, fromUuid, (to, from) =>
-    context.storage.deltas.changes(to, from!, { narrow: 'small', signal }),
+    context.storage.deltas.changes(to, from!, {
+      narrow: 'small',
+      signal,
+      inTurns: inTurnsOf(context.transfers, undefined),
+    }),
   )
   return encodeChangedBlocks(map)
 }

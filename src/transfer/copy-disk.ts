@@ -5,6 +5,7 @@ import type { Disk, DiskWrite, DiskWriter } from '../disk/disk.ts'
 import { throwIfAborted } from '../disk/disk.ts'
 import { createBufferPool } from '../image/buffer-pool.ts'
 import { MiB } from '../units.ts'
+import type { Turn } from './turns.ts'
 import type { TaskHandle } from './with-task.ts'
 
 /** Bytes read at a time, and how many such pieces may be on their way to the storage. */
@@ -13,6 +14,8 @@ const pieceCount = 6
 
 interface CopyDiskOptions {
   readonly signal: AbortSignal
+  /** Has a place; others have their turn between two pieces. */
+  readonly turn: Turn
   /** Called with the number of bytes of data that have been stored. */
   readonly onProgress: (bytes: number) => void
 }
@@ -30,7 +33,7 @@ export const copyDisk = async (
 
 async function* writesOf(
   source: Disk,
-  { signal, onProgress }: CopyDiskOptions,
+  { signal, turn, onProgress }: CopyDiskOptions,
 ): AsyncGenerator<DiskWrite, void, undefined> {
   const buffers = createBufferPool(pieceCount, pieceSize)
   try {
@@ -38,6 +41,7 @@ async function* writesOf(
       if (kind === 'zero') yield { kind, offset, length }
       if (kind !== 'data') continue
       for (let at = offset; at < offset + length;) {
+        await turn.step(Math.min(pieceSize, offset + length - at), signal)
         const piece = await buffers.take(signal)
         const bytes = piece.bytes.subarray(0, Math.min(pieceSize, offset + length - at))
         await source.read(at, bytes, signal)

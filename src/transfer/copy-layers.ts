@@ -10,7 +10,7 @@ import { copyDisk, countData, progressOf } from './copy-disk.ts'
 import type { Stretch } from './layer-stretches.ts'
 import { stretchesOf } from './layer-stretches.ts'
 import type { TaskHandle } from './with-task.ts'
-import type { Below } from './write-layer.ts'
+import type { Below, Work } from './write-layer.ts'
 import { writeLayer } from './write-layer.ts'
 
 export interface LayerCopies {
@@ -20,11 +20,10 @@ export interface LayerCopies {
   readonly release: () => void
 }
 
-interface CopyLayersOptions {
+interface CopyLayersOptions extends Work {
   readonly srUuid: string
   /** At rest; a raw layer that lies on another becomes QCOW2. */
   readonly format: FormatName
-  readonly signal: AbortSignal
   /** Told how far the copying is. */
   readonly task: TaskHandle
 }
@@ -87,7 +86,7 @@ const copyStretch = async (
   context: TransferContext,
   stretch: Stretch,
   copyOf: ReadonlyMap<string, string>,
-  { srUuid, format, signal, onProgress }: CopyStretchOptions,
+  { srUuid, format, signal, turn, onProgress }: CopyStretchOptions,
 ): Promise<void> => {
   const { catalog } = context
   const { top, below } = stretch
@@ -103,7 +102,7 @@ const copyStretch = async (
   try {
     await withStretch(context, stretch, (disk) =>
       writeLayer(context, layer, async (writer) => {
-        await copyDisk(disk, writer, { signal, onProgress })
+        await copyDisk(disk, writer, { signal, turn, onProgress })
         await disk.verify()
       }),
     )

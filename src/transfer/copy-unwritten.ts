@@ -5,6 +5,7 @@ import { copyWrites } from '../disk/copy-writes.ts'
 import type { Disk, DiskWrite, DiskWriter } from '../disk/disk.ts'
 import type { ByteRange } from '../disk/extents.ts'
 import { MiB } from '../units.ts'
+import type { Transfer } from './transfers.ts'
 
 /** A writer that remembers where it wrote. */
 export interface WriteRecorder extends DiskWriter {
@@ -44,19 +45,19 @@ export const copyUnwritten = async (
   source: Disk,
   recorder: WriteRecorder,
   target: DiskWriter,
-  signal?: AbortSignal,
+  work?: Pick<Transfer, 'signal' | 'turn'>,
 ): Promise<void> => {
   await copyWrites(
-    unwrittenData(source, recorder, signal),
+    unwrittenData(source, recorder, work),
     target,
-    signal === undefined ? {} : { signal },
+    work === undefined ? {} : { signal: work.signal },
   )
 }
 
 async function* unwrittenData(
   source: Disk,
   recorder: WriteRecorder,
-  signal: AbortSignal | undefined,
+  work: Pick<Transfer, 'signal' | 'turn'> | undefined,
 ): AsyncGenerator<DiskWrite, void, undefined> {
   const size = Math.min(source.size, recorder.size)
   for await (const extent of source.extents({ offset: 0, length: size })) {
@@ -64,7 +65,8 @@ async function* unwrittenData(
     for (const { offset, length } of recorder.unwritten(extent)) {
       for (let at = offset; at < offset + length; at += MiB) {
         const bytes = new Uint8Array(Math.min(MiB, offset + length - at))
-        await source.read(at, bytes, signal)
+        await work?.turn.step(bytes.length, work.signal)
+        await source.read(at, bytes, work?.signal)
         yield { kind: 'data', offset: at, bytes }
       }
     }

@@ -14,10 +14,11 @@ import { formatFor, requireSizeAllowed } from './at-rest-format.ts'
 import type { TransferContext } from './context.ts'
 import { copyDisk, countData, progressOf } from './copy-disk.ts'
 import { requireData } from '../store/require-data.ts'
-import { findSr, findVdi, requireWritable, requireWritableSr } from './find.ts'
+import { findSr, findVdi, nameOf, requireWritable, requireWritableSr } from './find.ts'
 import { openNow } from './open-now.ts'
 import { notASnapshot } from './snapshot-vdi.ts'
 import type { TaskHandle } from './with-task.ts'
+import type { Work } from './write-layer.ts'
 import { closeSource, writeContent, writeLayer } from './write-layer.ts'
 
 export interface CopyRequest {
@@ -41,7 +42,7 @@ export const copyVdi = (
   request: CopyRequest,
   task: TaskHandle,
 ): Promise<string> =>
-  context.transfers.run(task.ref, async (signal) => {
+  context.transfers.run(task, async ({ signal, turn, open }) => {
     requireData(await findVdi(context, request.vdiUuid))
     const { disk, vdi, verify } = await openNow(
       context,
@@ -50,12 +51,14 @@ export const copyVdi = (
       (vdi, base) => context.storage.openVdi(vdi, base),
     )
     try {
+      await open()
+      task.begin(`Copy of ${nameOf(vdi)}`)
       const onProgress = progressOf(await countData(disk), task)
       const write = async (writer: DiskWriter): Promise<void> => {
-        await copyDisk(disk, writer, { signal, onProgress })
+        await copyDisk(disk, writer, { signal, turn, onProgress })
         await verify()
       }
-      const copying = { context, request, task, vdi, write }
+      const copying = { context, request, task, vdi, write, work: { signal, turn } }
       if (request.intoUuid !== null) return await copyInto(copying, request.intoUuid)
       if (request.srUuid !== null) {
         return await copyNew(copying, await findSr(context, request.srUuid))
@@ -74,6 +77,7 @@ interface Copying {
   readonly vdi: VdiRow
   /** Puts the content in. */
   readonly write: (writer: DiskWriter) => Promise<void>
+  readonly work: Work
 }
 
 /** Makes a VDI, which appears together with its content. */
@@ -104,7 +108,7 @@ const copyNew = async (copying: Copying, sr: SrRow): Promise<string> => {
 }
 
 const copyInto = async (copying: Copying, intoUuid: string): Promise<string> => {
-  const { context, request, task, vdi, write } = copying
+  const { context, request, task, vdi, write, work } = copying
   const { srUuid, baseUuid } = request
   if (intoUuid === vdi.uuid) {
     const message = `The VDI ${vdi.uuid} cannot be copied into itself`
@@ -122,7 +126,7 @@ const copyInto = async (copying: Copying, intoUuid: string): Promise<string> => 
     }
     await requireWritableSr(context, into.srUuid)
     const keepsContent = baseUuid !== null
-    await writeContent(context, into, { keepsContent, taskRef: task.ref }, write)
+    await writeContent(context, into, { keepsContent, taskRef: task.ref, work }, write)
     return intoUuid
   } finally {
     release()

@@ -11,7 +11,10 @@ import type { Image } from '../image/image.ts'
 import type { Narrowing, OpenedDelta } from '../store/deltas.ts'
 import type { OpenedVdi } from '../store/opened.ts'
 import type { TransferContext } from './context.ts'
+import { nameOf } from './find.ts'
+import { inTurnsOf } from './in-turns.ts'
 import { openNow } from './open-now.ts'
+import type { Turn } from './turns.ts'
 import type { TaskHandle } from './with-task.ts'
 
 /** Part of every ETag: raised when a plan lays out its bytes differently than before. */
@@ -44,6 +47,13 @@ export interface ReadyExport {
   readonly fileName: string
   /** Aborted when the task is cancelled or the server stops. */
   readonly signal: AbortSignal
+  /** Is paused while the client takes nothing. */
+  readonly turn: Turn
+  /**
+   * To be called when nothing is left to refuse, before the first byte; not for what sends none.
+   * @throws AppError TOO_BUSY
+   */
+  readonly open: () => Promise<void>
   /** Takes the fraction of the image that has been sent, 0 to 1, for the task. */
   readonly report: (fraction: number) => void
   /**
@@ -66,7 +76,7 @@ export const exportVdi = (
   task: TaskHandle,
   deliver: Deliver,
 ): Promise<void> =>
-  context.transfers.run(task.ref, async (signal) => {
+  context.transfers.run(task, async ({ signal, turn, open }) => {
     const { options } = request
     const format = requireFormat(request.formatName)
     // Of a task that waits for a comparison first, that is one half, the sending the other.
@@ -82,7 +92,7 @@ export const exportVdi = (
       async (vdi, base): Promise<OpenedExport> =>
         base === undefined
           ? context.storage.openVdi(vdi)
-          : openDelta(context, { vdi, base, format, request, signal, onProgress }),
+          : openDelta(context, { vdi, base, format, request, task, signal, onProgress }),
     )
     const { vdi, baseVdi: base } = opened
     const image = await planOrClose(opened, () =>
@@ -96,6 +106,11 @@ export const exportVdi = (
         mediaType: format.mediaType,
         fileName: `${vdi.uuid}.${format.name}`,
         signal,
+        turn,
+        open: async () => {
+          await open()
+          task.begin(`Export of ${nameOf(vdi)}`)
+        },
         report: (fraction) => task.report(1 - share + share * fraction),
         verify: () => opened.verify(),
       })
@@ -114,13 +129,14 @@ interface DeltaRequest {
   readonly base: VdiRow
   readonly format: ImageFormat
   readonly request: ExportRequest
+  readonly task: TaskHandle
   readonly signal: AbortSignal
   readonly onProgress: (fraction: number) => void
 }
 
 const openDelta = async (
-  { storage }: TransferContext,
-  { vdi, base, format, request, signal, onProgress }: DeltaRequest,
+  { storage, transfers }: TransferContext,
+  { vdi, base, format, request, task, signal, onProgress }: DeltaRequest,
 ): Promise<OpenedDelta> => {
   const { narrow = 'small', options, clientLeft } = request
   // What the format cannot carry is refused before content is compared: an empty delta is planned for nothing.
@@ -130,6 +146,7 @@ const openDelta = async (
     narrow,
     signal: clientLeft === undefined ? signal : AbortSignal.any([signal, clientLeft]),
     onProgress,
+    inTurns: inTurnsOf(transfers, task.user),
   })
 }
 

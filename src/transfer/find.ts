@@ -7,12 +7,19 @@ import { AppError } from '../errors.ts'
 import { notAttached, readOnlyError } from '../store/sr-errors.ts'
 import type { TransferContext } from './context.ts'
 
+/** Characters of a VDI's name in that of a task. */
+const maximumName = 200
+
 /** @throws AppError HANDLE_INVALID where there is none */
 export const findVdi = async ({ catalog }: TransferContext, uuid: string): Promise<VdiRow> => {
   const vdi = await catalog.vdis.get(uuid)
   if (vdi === undefined) throw handleInvalid('VDI', uuid)
   return vdi
 }
+
+/** What a task calls the VDI. */
+export const nameOf = ({ nameLabel, uuid }: VdiRow): string =>
+  nameLabel === '' ? uuid : nameLabel.slice(0, maximumName)
 
 /** @throws AppError VDI_READONLY; a snapshot is read-only whatever its flag says */
 export const requireWritable = ({ uuid, readOnly, isSnapshot }: VdiRow): void => {

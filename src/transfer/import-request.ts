@@ -1,6 +1,7 @@
 // What an import is asked to do and what is known of its body: how routes tell import-vdi.ts. Nothing here knows HTTP.
 
 import type { VdiRow } from '../catalog/vdis.ts'
+import type { Turn } from './turns.ts'
 
 export interface ImportRequest {
   /** The VDI to write into, or the storage repository to make one in. */
@@ -36,8 +37,11 @@ export interface Upload {
   readonly endsWith?: 'close' | 'cut'
   /** A body without a byte may be a question whether the import would be taken: Orchestra asks so before each. */
   readonly mayAsk?: boolean
-  /** Called once, when nothing is left that could be refused before the first byte: the bytes. */
-  accept(): AsyncIterable<Uint8Array>
+  /**
+   * Called once, when nothing is left that could be refused before the first byte: the bytes.
+   * @param turn is paused while none come
+   */
+  accept(turn: Turn): AsyncIterable<Uint8Array>
   /**
    * Called once when all bytes have been read, before the commit.
    * @throws AppError where they are not what the client meant to send

@@ -17,7 +17,7 @@ import type { BufferPool } from '../image/buffer-pool.ts'
 import { createBufferPool } from '../image/buffer-pool.ts'
 import type { ForwardReader } from '../image/forward-reader.ts'
 import { createForwardReader } from '../image/forward-reader.ts'
-import { formatBytes, MiB } from '../units.ts'
+import { formatBytes, KiB } from '../units.ts'
 import type { Announcement } from './check-import.ts'
 import {
   checkImportInto,
@@ -30,19 +30,20 @@ import { requireDefaultAllows } from './at-rest-format.ts'
 import type { TransferContext } from './context.ts'
 import { requireData } from '../store/require-data.ts'
 import type { ImportRequest, Upload } from './import-request.ts'
-import { findSr, findVdi, requireWritable, requireWritableSr } from './find.ts'
+import { findSr, findVdi, nameOf, requireWritable, requireWritableSr } from './find.ts'
 import { requireBase } from './require-base.ts'
 import type { FormCheck } from './require-form.ts'
 import { createFormCheck, requireNoForm } from './require-form.ts'
 import { requireRoom } from './require-room.ts'
 import type { UploadSpools } from './upload-spools.ts'
 import { createUploadSpools } from './upload-spools.ts'
+import type { Turn } from './turns.ts'
 import type { TaskHandle } from './with-task.ts'
 import { writeContent, writeLayer } from './write-layer.ts'
 
 /** Bytes read at a time, and how many such pieces may be on their way to the storage. */
-const pieceSize = MiB
-const pieceCount = 6
+const pieceSize = 256 * KiB
+const pieceCount = 16
 
 /**
  * Runs an import as one transfer. On a throw the VDI is as it was and nothing is left behind.
@@ -57,7 +58,7 @@ export const importVdi = (
   task: TaskHandle,
   upload: Upload,
 ): Promise<string> =>
-  context.transfers.run(task.ref, async (signal) => {
+  context.transfers.run(task, async ({ signal, turn, open }) => {
     const { target, formatName, chunked } = request
     const format = requireFormat(formatName ?? 'raw')
     const form = createFormCheck({
@@ -66,7 +67,8 @@ export const importVdi = (
     })
     const buffers = createBufferPool(pieceCount, pieceSize)
     const spools = createUploadSpools(context)
-    const importing = { context, request, task, upload, format, form, buffers, spools, signal }
+    const waits = { signal, turn, open }
+    const importing = { context, request, task, upload, format, form, buffers, spools, ...waits }
     try {
       return await ('vdiUuid' in target
         ? importInto(importing, target.vdiUuid)
@@ -89,6 +91,8 @@ interface Importing {
   readonly buffers: BufferPool
   readonly spools: UploadSpools
   readonly signal: AbortSignal
+  readonly turn: Turn
+  readonly open: () => Promise<void>
 }
 
 const announcementOf = ({ format, request, upload }: Importing): Announcement => ({
@@ -122,15 +126,16 @@ const importInto = async (importing: Importing, vdiUuid: string): Promise<string
   const announced = { formatName: format.name, length: upload.length, diskSize: asked.virtualSize }
   await requireRoom(context, asked.srUuid, announced)
   // Whoever cuts may have come only to ask: the VDI is taken when the first byte is there.
-  const probe = upload.endsWith === 'cut' ? openStream(importing) : undefined
+  const probe = upload.endsWith === 'cut' ? await openStream(importing) : undefined
   if (await probe?.atEnd()) return answerEmpty(importing, vdiUuid)
   const release = context.leases.take(vdiUuid, task.ref ?? 'another import')
   try {
     // Only now: what the last holder of the lease committed is what this import goes on top of.
     const vdi = await findVdi(context, vdiUuid)
     await requireConditions(importing, vdi)
-    const stream = probe ?? openStream(importing)
+    const stream = probe ?? (await openStream(importing))
     if (await stream.atEnd()) throw nothingCame()
+    task.begin(`Import into ${nameOf(vdi)}`)
     const decoded = await decode(importing, stream, vdi.srUuid, vdi.virtualSize)
     requireFits(decoded.virtualSize, vdi)
     await requireBase(context, vdi, { format: format.name, replace: request.replace, decoded })
@@ -139,7 +144,8 @@ const importInto = async (importing: Importing, vdiUuid: string): Promise<string
     const isWhole = holdsAll && reachesEnd && decoded.virtualSize >= vdi.virtualSize
     const keepsContent = !request.replace && !isWhole
     const write = writerOf(importing, stream, decoded)
-    await writeContent(context, vdi, { keepsContent, taskRef: task.ref }, write)
+    const options = { keepsContent, taskRef: task.ref, work: importing }
+    await writeContent(context, vdi, options, write)
     return vdiUuid
   } finally {
     release()
@@ -161,8 +167,9 @@ const importNew = async (
   if (upload.length === 0) throw nothingCame()
   requireWithin(objectBounds, { nameLabel })
   await requireRoom(context, srUuid, { formatName: format.name, length: upload.length })
-  const stream = openStream(importing)
+  const stream = await openStream(importing)
   if (await stream.atEnd()) throw nothingCame()
+  task.begin(`Import of ${nameLabel === '' ? 'a new VDI' : nameLabel.slice(0, 200)}`)
   const decoded = await decode(importing, stream, srUuid, request.size)
   requireFitsSize(decoded.virtualSize, request.size)
   // What raw chunks leave out holds nothing: on a new VDI they are the whole disk.
@@ -194,8 +201,10 @@ const requireConditions = async ({ context, request }: Importing, asked: VdiRow)
   request.requireConditions(vdi)
 }
 
-const openStream = ({ upload, signal }: Importing): ForwardReader =>
-  createForwardReader(upload.accept(), signal)
+const openStream = async ({ upload, signal, turn, open }: Importing): Promise<ForwardReader> => {
+  await open()
+  return createForwardReader(upload.accept(turn), signal)
+}
 
 /** Reads the header, and checks what can be checked of the image before anything is written. */
 const decode = async (

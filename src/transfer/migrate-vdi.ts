@@ -11,8 +11,9 @@ import { formatFor, requireSizeAllowed, requireSupported } from './at-rest-forma
 import type { TransferContext } from './context.ts'
 import { copyLayers } from './copy-layers.ts'
 import { requireData } from '../store/require-data.ts'
-import { findSr, findVdi, requireWritableSr } from './find.ts'
+import { findSr, findVdi, nameOf, requireWritableSr } from './find.ts'
 import type { TaskHandle } from './with-task.ts'
+import type { Work } from './write-layer.ts'
 
 export interface MigrateRequest {
   readonly vdiUuid: string
@@ -31,7 +32,7 @@ export const migrateVdi = (
   request: MigrateRequest,
   task: TaskHandle,
 ): Promise<void> =>
-  context.transfers.run(task.ref, async (signal) => {
+  context.transfers.run(task, async ({ signal, turn, open }) => {
     const vdi = await findVdi(context, request.vdiUuid)
     requireData(vdi)
     requireOwnPlace(vdi)
@@ -43,7 +44,9 @@ export const migrateVdi = (
     await requireWritableSr(context, sr.uuid)
     const release = takeAll(context, family, task.ref ?? 'a migration')
     try {
-      await moveFamily(context, family, target, { signal, task })
+      await open()
+      task.begin(`Migration of ${nameOf(vdi)}`)
+      await moveFamily(context, family, target, { signal, turn, task })
     } finally {
       release()
     }
@@ -121,7 +124,7 @@ const moveFamily = async (
   context: TransferContext,
   family: readonly VdiRow[],
   target: Target,
-  options: { readonly signal: AbortSignal; readonly task: TaskHandle },
+  options: Work & { readonly task: TaskHandle },
 ): Promise<void> => {
   const { catalog, storage } = context
   // Files that others have changed are looked at again: the layers are copied as the catalog knows them.

@@ -1,32 +1,75 @@
-// The transfers that run: how many may at once, how each is cancelled, and how all end when the
-// server stops. Knows neither disks nor HTTP.
+// The transfers that run: which may be open, when each may work, how each is cancelled, and how all end
+// when the server stops. Knows neither disks nor HTTP.
 
-import pLimit from 'p-limit'
 import { throwIfAborted } from '../disk/disk.ts'
 import { AppError } from '../errors.ts'
+import type { Occupant } from './open-places.ts'
+import { createOpenPlaces } from './open-places.ts'
+import type { Turn } from './turns.ts'
+import { createTurns } from './turns.ts'
+
+/** Whose work it is. */
+export interface Worker {
+  /** The task that cancels it; it may come while the work runs. */
+  readonly ref?: string | undefined
+  /** Between users places and turns are shared evenly. Absent: the server's own work. */
+  readonly user?: string | undefined
+}
+
+/** What the work of a transfer is given. */
+export interface Transfer {
+  /** Aborted when it is cancelled, when it has to make room for another, or when the server stops. */
+  readonly signal: AbortSignal
+  /** Ends with the work. */
+  readonly turn: Turn
+  /**
+   * Takes one of the places for open transfers, and then a turn. To be called when nothing is left that could be
+   * refused, before the first byte.
+   * @throws AppError TOO_BUSY, see OpenPlaces; the reason of `signal`
+   */
+  readonly open: () => Promise<void>
+}
 
 export interface Transfers {
   /**
-   * Runs `work` as one transfer.
-   * @param taskRef the task that cancels it, where there is one
-   * @throws AppError TOO_BUSY when as many run as may, HOST_IS_SHUTTING_DOWN once draining has begun
+   * Runs `work`, which opens the transfer once it knows that there will be one.
+   * @throws AppError HOST_IS_SHUTTING_DOWN once draining has begun
    */
-  run<T>(taskRef: string | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T>
+  run<T>(worker: Worker, work: (transfer: Transfer) => Promise<T>): Promise<T>
 
   /** Stops the transfers of a task; false where none runs. */
   cancel(taskRef: string): boolean
 
-  /** How many run. */
+  /** How many run, those included that are not open yet. */
   readonly running: number
+
+  /** How many are open. */
+  readonly open: number
 
   /** Takes no new ones, waits for those that run, and stops what is left after `milliseconds`. */
   drain(milliseconds: number): Promise<void>
 }
 
-/** @param maximum how many may run at once */
-export const createTransfers = (maximum: number): Transfers => {
-  const limit = pLimit(maximum)
-  const running = new Set<{ taskRef: string | undefined; abort: AbortController }>()
+export interface TransferOptions {
+  /** How many may be open at once; most of them wait for their clients. */
+  readonly maximumOpen?: number
+  /** A clock in milliseconds. */
+  readonly now?: () => number
+}
+
+interface Running {
+  readonly worker: Worker
+  readonly abort: AbortController
+}
+
+/** @param maximumBusy how many may work at once, while the others wait for their turn or for their clients */
+export const createTransfers = (
+  maximumBusy: number,
+  { maximumOpen = 1000, now = () => performance.now() }: TransferOptions = {},
+): Transfers => {
+  const turns = createTurns(maximumBusy, now)
+  const places = createOpenPlaces(maximumOpen, now)
+  const running = new Set<Running>()
   let draining = false
   let idle: (() => void) | undefined
 
@@ -34,24 +77,40 @@ export const createTransfers = (maximum: number): Transfers => {
     get running() {
       return running.size
     },
-    async run(taskRef, work) {
+    get open() {
+      return places.size
+    },
+    async run(worker, work) {
       if (draining) throw new AppError('HOST_IS_SHUTTING_DOWN', [])
-      // Waiting in line would hold a connection open in silence: the client is told to come again.
-      if (limit.activeCount + limit.pendingCount >= maximum) throw new AppError('TOO_BUSY', [])
-      const transfer = { taskRef, abort: new AbortController() }
-      running.add(transfer)
+      const abort = new AbortController()
+      const { signal } = abort
+      const user = worker.user ?? ''
+      const turn = turns.turn(user)
+      const occupant: Occupant = {
+        user,
+        get pausedSince() {
+          return turn.pausedSince
+        },
+        evict: (reason) => abort.abort(reason),
+      }
+      const entry = { worker, abort }
+      running.add(entry)
+      const open = async (): Promise<void> => {
+        throwIfAborted(signal)
+        places.take(occupant)
+        await turn.take(signal)
+      }
       try {
-        return await limit(async () => {
-          throwIfAborted(transfer.abort.signal)
-          return work(transfer.abort.signal)
-        })
+        return await work({ signal, turn, open })
       } finally {
-        running.delete(transfer)
+        turn.end()
+        places.giveBack(occupant)
+        running.delete(entry)
         if (running.size === 0) idle?.()
       }
     },
     cancel(taskRef) {
-      const found = [...running].filter((transfer) => transfer.taskRef === taskRef)
+      const found = [...running].filter(({ worker }) => worker.ref === taskRef)
       for (const { abort } of found) abort.abort(new AppError('TASK_CANCELLED', [taskRef]))
       return found.length > 0
     },

@@ -11,7 +11,11 @@ import type { Narrowing } from '../store/deltas.ts'
 import { formatBytes } from '../units.ts'
 import type { TransferContext } from './context.ts'
 import { strongTag } from './export-vdi.ts'
+import { nameOf } from './find.ts'
+import { inTurnsOf } from './in-turns.ts'
 import { openNow } from './open-now.ts'
+import type { Turn } from './turns.ts'
+import type { TaskHandle } from './with-task.ts'
 
 export interface ExtentsRequest {
   readonly vdiUuid: string
@@ -37,6 +41,9 @@ export interface ReadyExtents {
   readonly etag: string
   /** Aborted when the client has left or the server stops. */
   readonly signal: AbortSignal
+  /** See ReadyExport. */
+  readonly turn: Turn
+  readonly open: () => Promise<void>
 }
 
 /**
@@ -46,9 +53,10 @@ export interface ReadyExtents {
 export const listExtents = (
   context: TransferContext,
   request: ExtentsRequest,
+  task: TaskHandle,
   deliver: (ready: ReadyExtents) => Promise<void>,
 ): Promise<void> =>
-  context.transfers.run(undefined, async (stopped) => {
+  context.transfers.run(task, async ({ signal: stopped, turn, open }) => {
     const { baseUuid, narrow = 'small', clientLeft } = request
     const signal = clientLeft === undefined ? stopped : AbortSignal.any([stopped, clientLeft])
     const listed = await openNow(context, request.vdiUuid, baseUuid, async (vdi, base) => {
@@ -56,7 +64,7 @@ export const listExtents = (
       const opened =
         base === undefined
           ? await openWhole(context, vdi, range)
-          : await openDelta(context, { vdi, base, narrow, signal }, range)
+          : await openDelta(context, { vdi, base, narrow, task, signal }, range)
       return { ...opened, range }
     })
     const { vdi, baseVdi: base, range } = listed
@@ -67,6 +75,11 @@ export const listExtents = (
         entryOf: listed.entryOf,
         etag: strongTag(['extents', disks, listed.basis, range.offset, range.length]),
         signal,
+        turn,
+        open: async () => {
+          await open()
+          task.begin(`Extents of ${nameOf(vdi)}`)
+        },
       })
     } finally {
       await listed.close()
@@ -116,16 +129,21 @@ interface DeltaRequest {
   readonly vdi: VdiRow
   readonly base: VdiRow
   readonly narrow: Narrowing
+  readonly task: TaskHandle
   readonly signal: AbortSignal
 }
 
 /** What has changed. */
 const openDelta = async (
-  { storage }: TransferContext,
-  { vdi, base, narrow, signal }: DeltaRequest,
+  { storage, transfers }: TransferContext,
+  { vdi, base, narrow, task, signal }: DeltaRequest,
   range: ByteRange,
 ): Promise<Listed> => {
-  const { disk, ...rest } = await storage.deltas.open(vdi, base, { narrow, signal })
+  const { disk, ...rest } = await storage.deltas.open(vdi, base, {
+    narrow,
+    signal,
+    inTurns: inTurnsOf(transfers, task.user),
+  })
   return {
     runs: verified(atTop(disk.extents(range)), rest.verify),
     // Of what has not changed nothing is said: reading it as zeros would be wrong.

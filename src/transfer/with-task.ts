@@ -1,22 +1,28 @@
-// A client's task around a transfer: whatever happens, it ends with the transfer and says the truth.
+// The task around a transfer: whatever happens, it ends with the transfer and says the truth. It is the
+// client's, or, where the client named none, one that the server makes once there is something to watch.
 
 import type { Catalog } from '../catalog/catalog.ts'
 import type { TaskCheck } from '../catalog/tasks.ts'
 import { toAppError } from '../errors.ts'
 
-/** The client's task as a transfer sees it. */
+/** The task as a transfer sees it. */
 export interface TaskHandle {
-  /** None: nobody is told. */
-  readonly ref?: string
+  /** None: nobody is told, or nothing has begun yet. */
+  readonly ref?: string | undefined
+  /** The name of the user whose work it is. */
+  readonly user?: string | undefined
+  /** From now on there is something to watch, called `nameLabel`. A client's task keeps its own name. */
+  begin(nameLabel: string): void
   /** @param fraction of the work, 0 to 1 */
   report(fraction: number): void
 }
 
-export const noTask: TaskHandle = { report: () => {} }
+export const noTask: TaskHandle = { begin: () => {}, report: () => {} }
 
-/** The task that a request names, and whether whoever sent it may use it. */
+/** Who asks, and for which task. */
 export interface NamedTask {
-  /** None: nobody is told. */
+  readonly user: { readonly uuid: string; readonly name: string }
+  /** As the client named it; none: one is made when the work calls `begin`. */
   readonly ref: string | undefined
   /** Absent: the task is the caller's own. */
   readonly requireAllowed?: TaskCheck
@@ -29,22 +35,35 @@ export interface NamedTask {
  * @throws AppError what Tasks.take throws: `work` has not run then, and the task is untouched
  */
 export const withTask = async <T>(
-  catalog: Catalog,
-  { ref: taskRef, requireAllowed }: NamedTask,
+  catalog: Pick<Catalog, 'tasks'>,
+  { user, ref: clientRef, requireAllowed }: NamedTask,
   work: (task: TaskHandle) => Promise<T>,
   resultOf: (value: T) => string,
 ): Promise<T> => {
-  if (taskRef === undefined) return work(noTask)
-  await catalog.tasks.take(taskRef, requireAllowed)
-  const report = (fraction: number): void => catalog.tasks.setProgress(taskRef, fraction)
+  const { tasks } = catalog
+  let ref = clientRef
+  if (ref !== undefined) await tasks.take(ref, requireAllowed)
+  const handle: TaskHandle = {
+    get ref() {
+      return ref
+    },
+    user: user.name,
+    begin(nameLabel) {
+      ref ??= tasks.begin({ nameLabel, userUuid: user.uuid })
+    },
+    report(fraction) {
+      if (ref !== undefined) tasks.setProgress(ref, fraction)
+    },
+  }
   try {
-    const value = await work({ ref: taskRef, report })
-    await catalog.tasks.succeed(taskRef, resultOf(value))
+    const value = await work(handle)
+    if (ref !== undefined) await tasks.succeed(ref, resultOf(value))
     return value
   } catch (error) {
     const reason = toAppError(error)
-    if (reason.code === 'TASK_CANCELLED') await catalog.tasks.cancel(taskRef)
-    else await catalog.tasks.fail(taskRef, reason)
+    if (ref === undefined) throw error
+    if (reason.code === 'TASK_CANCELLED') await tasks.cancel(ref)
+    else await tasks.fail(ref, reason)
     throw reason
   }
 }

@@ -12,9 +12,13 @@ import type { LayerDraft, LayerId, Store } from '../store/store.ts'
 import { layerFileName } from '../store/store.ts'
 import { copyUnwritten, createWriteRecorder } from './copy-unwritten.ts'
 import type { TransferContext } from './context.ts'
+import type { Transfer } from './transfers.ts'
 
 /** The longest chain of layers: a longer one would cost every reader. The next layer is then made whole. */
 const maximumChain = 64
+
+/** The part of a transfer that long work needs. */
+export type Work = Pick<Transfer, 'signal' | 'turn'>
 
 /** The content that a layer lies on. */
 export type Below = Pick<OpenedVdi, 'disk' | 'chain' | 'verify'>
@@ -29,6 +33,8 @@ export interface NewLayer {
   readonly virtualSize: number
   /** What stays where nothing is written: the VDI's present content. Absent: zeros. */
   readonly below?: Below
+  /** Of the transfer: ends what is done beside `write`, and lets others have their turn in it. */
+  readonly work?: Work
   /** Moves the VDI to the sealed layer, in one transaction. */
   commit(sealed: SealedLayer): Promise<void>
 }
@@ -68,7 +74,7 @@ export const writeLayer = async (
     if (isWhole && below !== undefined) {
       const recorder = createWriteRecorder(draft)
       await write(recorder)
-      await copyUnwritten(below.disk, recorder, draft)
+      await copyUnwritten(below.disk, recorder, draft, layer.work)
     } else {
       await write(draft)
     }
@@ -111,19 +117,23 @@ export const closeSource = ({ log }: TransferContext, disk: Disk | undefined): P
     ? Promise.resolve()
     : disk.close().catch((error: unknown) => log.error({ error }, 'closing what was read'))
 
+export interface ContentOptions {
+  /** What is not written stays as it is; else it becomes zeros. */
+  readonly keepsContent: boolean
+  /** The task that ends with the commit. */
+  readonly taskRef?: string | undefined
+  /** See NewLayer. */
+  readonly work?: Work
+}
+
 /**
  * Writes the new content of a VDI, whose lease the caller holds. On a throw it keeps the old.
  * @param vdi as it is while the lease is held
- * @param options `keepsContent`: what is not written stays as it is; else it becomes zeros. `taskRef`: the task that
- *   ends with the commit
  */
 export const writeContent = async (
   context: TransferContext,
   vdi: VdiRow,
-  {
-    keepsContent,
-    taskRef,
-  }: { readonly keepsContent: boolean; readonly taskRef?: string | undefined },
+  { keepsContent, taskRef, work }: ContentOptions,
   write: (writer: DiskWriter) => Promise<void>,
 ): Promise<void> => {
   const { catalog, storage } = context
@@ -134,6 +144,7 @@ export const writeContent = async (
     const layer = {
       ...vdi,
       ...(below === undefined ? {} : { below }),
+      ...(work === undefined ? {} : { work }),
       commit: (sealed: SealedLayer) =>
         catalog.layers.commit({ ...sealed, vdiUuid, expectedLayerUuid, taskRef }),
     }

@@ -49,8 +49,8 @@ export const createDispatcher = (
   ): Promise<string> => {
     const { catalog } = context
     const ref = await catalog.tasks.create({ nameLabel: name, userUuid: call.identity.user.uuid })
-    const resultOf = (result: Wire): string => (result === '' ? '' : toXmlValue(result))
-    const running = withTask(catalog, { ref }, (task) => run({ ...call, task }), resultOf)
+    const { user } = call.identity
+    const running = withTask(catalog, { user, ref }, (task) => run({ ...call, task }), resultText)
       .then(
         () => {},
         (error: unknown) => void ours(error, name),
@@ -82,7 +82,11 @@ export const createDispatcher = (
     const bound = method.bind(args)
     const run = (call: Call): Promise<Wire> => audited(() => bound(call))
     const call: Call = { context, identity, origin, task: noTask, ...(signal && { signal }) }
-    return isAsync ? runBehindTask(`${ASYNC}${method.name}`, call, run) : run(call)
+    if (isAsync) return runBehindTask(`${ASYNC}${method.name}`, call, run)
+    const { user } = identity
+    // Long work makes a task that shows it to others.
+    const asked = { user, ref: undefined }
+    return withTask(context.catalog, asked, (task) => run({ ...call, task }), resultText)
   }
 
   /** Any error as an AppError; one that is nobody's fault but ours is logged. */
@@ -123,6 +127,9 @@ export const createDispatcher = (
     },
   }
 }
+
+/** As a task tells it. */
+const resultText = (result: Wire): string => (result === '' ? '' : toXmlValue(result))
 
 /** By `class.method` and by `class_method`, which Orchestra uses. */
 const namesOf = (table: readonly Method[]): ReadonlyMap<string, Method> => {

@@ -248,7 +248,7 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('interruptions', () =>
   })
 
   test('a client that leaves in the middle of a download pins nothing', async () => {
-    const server = await startServer({ args: ['--max-transfers', '1'] })
+    const server = await startServer({ args: ['--max-open-transfers', '1'] })
     const size = 64 << 20
     const source = await createRawSource(await createTestFolder(), 'source.raw', {
       size,

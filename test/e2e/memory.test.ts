@@ -2,12 +2,13 @@
 
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { curl } from '../support/curl.ts'
 import { isZero } from '../../src/disk/zero.ts'
-import { MiB, TiB } from '../../src/units.ts'
+import { KiB, MiB, TiB } from '../../src/units.ts'
 import { moveTablesToEnd } from '../support/qcow2-surgery.ts'
 import { startServer } from '../support/server.ts'
+import { openDownload, openUpload } from '../support/slow-client.ts'
 import {
   createRawSource,
   convertSource,
@@ -15,9 +16,19 @@ import {
   expectSameGuest,
 } from '../support/sources.ts'
 import { createTestFolder, hasTool } from '../support/tools.ts'
-import { asRoot, download, expectStatus, exportUrl, uploadNew } from '../support/transfer.ts'
+import {
+  asRoot,
+  download,
+  expectStatus,
+  exportUrl,
+  importUrl,
+  uploadNew,
+} from '../support/transfer.ts'
 
 const limit = 200 * MiB
+
+/** Of a server with hundreds of slow clients. */
+const limitOfMany = 300_000_000
 
 describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('memory', () => {
   test(
@@ -83,6 +94,51 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('memory', () => {
       expect(await server.peakMemory()).toBeLessThan(limit)
       const { bodyFile } = await download(server, uuid, 'raw')
       await expectSameGuest([bodyFile, 'raw'], [join(folder, 'full.raw'), 'raw'])
+    },
+  )
+})
+
+describe.skipIf(!hasTool('curl'))('memory of slow clients', () => {
+  const count = 200
+  const size = 64 * MiB
+
+  test(
+    '200 downloads whose clients take little at a time stay below 300 MB',
+    { timeout: 240_000 },
+    async () => {
+      const server = await startServer()
+      const source = await createRawSource(await createTestFolder(), 'full.raw', {
+        size,
+        parts: [[0, size]],
+      })
+      const uuid = await uploadNew(server, source, 'raw')
+      const downloads = await Promise.all(
+        Array.from({ length: count }, () => openDownload(exportUrl(server, uuid, 'raw'))),
+      )
+      onTestFinished(() => {
+        for (const slow of downloads) slow.cut()
+      })
+      for (let round = 0; round < 10; round += 1) {
+        await Promise.all(downloads.map((slow) => slow.read(50 * KiB)))
+      }
+      expect(await server.peakMemory()).toBeLessThan(limitOfMany)
+    },
+  )
+
+  test(
+    '200 uploads whose clients send little at a time stay below 300 MB',
+    { timeout: 240_000 },
+    async () => {
+      const server = await startServer()
+      const url = importUrl(server, { sr_uuid: 'default', format: 'raw' })
+      const uploads = await Promise.all(Array.from({ length: count }, () => openUpload(url, size)))
+      onTestFinished(() => {
+        for (const slow of uploads) slow.cut()
+      })
+      for (let round = 1; round <= 10; round += 1) {
+        await Promise.all(uploads.map((slow) => slow.write(Buffer.alloc(50 * KiB, round))))
+      }
+      expect(await server.peakMemory()).toBeLessThan(limitOfMany)
     },
   )
 })

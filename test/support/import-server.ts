@@ -21,8 +21,11 @@ import { readAll } from './disks.ts'
 import { connectRaw } from './raw-client.ts'
 import { eventually } from './wait.ts'
 
-/** @param denial what whoever asks is refused with */
-export const startImportServer = async ({ denial }: { denial?: AppError | undefined } = {}) => {
+/** @param options `denial`: what whoever asks is refused with */
+export const startImportServer = async ({
+  denial,
+  stallTimeout = 900_000,
+}: { denial?: AppError | undefined; stallTimeout?: number } = {}) => {
   const { catalog, srUuid } = await createStartedCatalog()
   const log = pino({ level: 'silent' })
   const storage = createStorage({
@@ -35,6 +38,7 @@ export const startImportServer = async ({ denial }: { denial?: AppError | undefi
   const root = (await catalog.users.getByName('root'))!
   const routes: RouteContext = {
     transfer: context,
+    stallTimeout,
     authenticate: () =>
       denial?.code.startsWith('SESSION_') === true
         ? Promise.reject(denial)

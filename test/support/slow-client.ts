@@ -2,7 +2,12 @@
 // look at the server in the middle of it.
 
 import { once } from 'node:events'
-import { type ClientRequest, type IncomingMessage, request } from 'node:http'
+import {
+  type ClientRequest,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  request,
+} from 'node:http'
 import { rootPassword } from './server.ts'
 import { within } from './wait.ts'
 
@@ -64,6 +69,8 @@ const readAnswer = async (response: IncomingMessage): Promise<{ status: number; 
 export interface SlowDownload {
   readonly status: number
   readonly length: number
+  /** Names in lower case. */
+  readonly headers: IncomingHttpHeaders
   /** Reads at least `count` bytes, and no more than what is there already; less only at the end. */
   read(count: number): Promise<Buffer>
   /** All that has not been read yet; throws when the connection breaks. */
@@ -97,6 +104,7 @@ export const openDownload = async (
   return {
     status: response.statusCode!,
     length: Number(response.headers['content-length']),
+    headers: response.headers,
     read: (count) => within(`${count} bytes of a download`, read(count)),
     rest: () => within('the rest of a download', read(Infinity), 60_000),
     cut: () => void outgoing.destroy(),

@@ -22,6 +22,8 @@ export interface TestServer {
   readonly output: () => string
   /** What it has printed on standard output. */
   readonly standardOutput: () => string
+  /** Closes the reading end of standard error: whatever the process writes there fails from now on. */
+  closeStandardError(): void
   /** Sends SIGTERM and returns at once; `exited` tells the rest. */
   terminate(): void
   /** The exit code, or the signal that ended it. */
@@ -41,6 +43,8 @@ export interface ServerOptions {
   readonly dataFolder?: string
   readonly args?: readonly string[]
   readonly env?: NodeJS.ProcessEnv
+  /** An open file for standard error in place of the pipe that `output` reads. */
+  readonly standardError?: number
   /** The program, from the root of the repository. Default: that of `npm start`. */
   readonly program?: string
 }
@@ -65,7 +69,7 @@ export const spawnServer = async (options: ServerOptions = {}): Promise<TestServ
     {
       cwd: repository,
       env: { ...process.env, DISKPORT_ROOT_PASSWORD: rootPassword, ...options.env },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', options.standardError ?? 'pipe'],
     },
   )
   const printed = collectOutput(child)
@@ -85,6 +89,7 @@ export const spawnServer = async (options: ServerOptions = {}): Promise<TestServ
     output: () => printed.all,
     standardOutput: () => printed.stdout,
     exited,
+    closeStandardError: () => void child.stderr?.destroy(),
     terminate: () => void child.kill('SIGTERM'),
     async stop() {
       child.kill('SIGTERM')
@@ -113,7 +118,7 @@ const collectOutput = (child: ChildProcess): Printed => {
     printed.stdout += text
     printed.all += text
   })
-  child.stderr!.setEncoding('utf8').on('data', (text: string) => void (printed.all += text))
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => void (printed.all += text))
   return printed
 }
 

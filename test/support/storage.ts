@@ -14,6 +14,7 @@ import { exportVdi } from '../../src/transfer/export-vdi.ts'
 import { importVdi } from '../../src/transfer/import-vdi.ts'
 import { createLeases } from '../../src/transfer/leases.ts'
 import { createTransfers } from '../../src/transfer/transfers.ts'
+import { noTask } from '../../src/transfer/with-task.ts'
 import { writeLayer } from '../../src/transfer/write-layer.ts'
 import { KiB } from '../../src/units.ts'
 import { createStartedCatalog } from './catalogs.ts'
@@ -25,8 +26,6 @@ export interface TestWrite {
   readonly length: number
   readonly seed?: number
 }
-
-const noTask = { report: () => {} }
 
 export const createTestStorage = async (wrap: (store: Store) => Store = (store) => store) => {
   const { catalog, srUuid } = await createStartedCatalog()

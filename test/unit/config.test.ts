@@ -41,6 +41,8 @@ describe('config', () => {
       data: '/arg',
       logLevel: 'warn',
       maxTransfers: 5,
+      maxOpenTransfers: 1000,
+      stallTimeout: 900,
       maxChainDepth: 12,
       coalesceRate: 0,
       tls: undefined,

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest'
-import { createBufferPool } from '../../../src/image/buffer-pool.ts'
+import type { PacedPool, PooledBuffer } from '../../../src/image/buffer-pool.ts'
+import { createBufferPool, createPacedPool } from '../../../src/image/buffer-pool.ts'
+import { KiB, MiB } from '../../../src/units.ts'
 
 test('a pool makes no more buffers than it may, and waits for one to come back', async () => {
   const pool = createBufferPool(2, 512)
@@ -55,4 +57,57 @@ test('what a closed pool leaves goes to the next one of the same size, as soon a
   expect((await next.take()).bytes).not.toBe(second.bytes)
   second.release()
   expect((await next.take()).bytes).toBe(second.bytes)
+})
+
+/** Takes and gives back `bytes` as a client does that never has to be waited for. */
+const pass = (pool: PacedPool, bytes: number): void => {
+  for (let passed = 0; passed < bytes;) {
+    const lent = pool.tryTake()!
+    passed += lent.bytes.length
+    lent.release()
+  }
+}
+
+/** All that can be had at once. */
+const takeAll = (pool: PacedPool): PooledBuffer[] => {
+  const taken: PooledBuffer[] = []
+  for (let next = pool.tryTake(); next !== undefined; next = pool.tryTake()) taken.push(next)
+  return taken
+}
+
+const sizesOf = (buffers: readonly PooledBuffer[]): number[] =>
+  buffers.map(({ bytes }) => bytes.length)
+
+test('a client begins with little, is given more once it has taken much quickly, and less once it is slow', () => {
+  let waited = 0
+  const pool = createPacedPool(() => waited)
+  const first = takeAll(pool)
+  expect(sizesOf(first)).toEqual([128 * KiB, 128 * KiB, 128 * KiB])
+  for (const { release } of first) release()
+  waited += 200
+  pass(pool, 8 * MiB)
+  const large = takeAll(pool)
+  expect(sizesOf(large)).toEqual([MiB, MiB, MiB, MiB])
+  for (const { release } of large) release()
+  waited += 251
+  expect(sizesOf(takeAll(pool))).toEqual([128 * KiB, 128 * KiB, 128 * KiB])
+  pool.close()
+})
+
+test('fast clients share 64 MiB: more of them, or stalled ones, do not make it more', () => {
+  const pools = Array.from({ length: 20 }, () => createPacedPool(() => 0))
+  const held = pools.map((pool) => {
+    pass(pool, 8 * MiB)
+    return takeAll(pool)
+  })
+  const large = held.flat().filter(({ bytes }) => bytes.length === MiB)
+  expect(large).toHaveLength(64)
+  expect(sizesOf(held.at(-1)!)).toEqual([128 * KiB, 128 * KiB, 128 * KiB])
+  // What a broken transfer never gives back is not counted for ever, and what comes back later not twice.
+  for (const pool of pools) pool.close()
+  for (const { release } of held.flat()) release()
+  const next = createPacedPool(() => 0)
+  pass(next, 8 * MiB)
+  expect(sizesOf(takeAll(next))).toEqual([MiB, MiB, MiB, MiB])
+  next.close()
 })

@@ -8,8 +8,12 @@ import { sendImage } from '../../../routes/streaming.ts'
 import type { ByteRange } from '../../../src/disk/extents.ts'
 import { AppError } from '../../../src/errors.ts'
 import type { Image } from '../../../src/image/image.ts'
+import type { Turn } from '../../../src/transfer/turns.ts'
+import { createTurns } from '../../../src/transfer/turns.ts'
 import { MiB } from '../../../src/units.ts'
 import { expectSameBytes, fillPattern } from '../../support/disks.ts'
+import { freeTurn } from '../../support/turns.ts'
+import { eventually } from '../../support/wait.ts'
 
 const size = 40 * MiB
 
@@ -24,12 +28,17 @@ const patternImage = (onRead: (offset: number) => void = () => {}): Image => ({
 })
 
 /** Serves `range` of `image` once; the client's response and the server's verdict. */
-const serve = async (image: Image, range: ByteRange, signal = new AbortController().signal) => {
+const serve = async (
+  image: Image,
+  range: ByteRange,
+  { signal = new AbortController().signal, turn = freeTurn(), stallTimeout = 900_000 } = {},
+) => {
   const verdict = Promise.withResolvers<string>()
   let sent = 0
   const server = createServer((_incoming, outgoing: ServerResponse) => {
     outgoing.writeHead(200, { 'content-length': range.length })
-    sendImage(image, range, outgoing, { signal, onProgress: (bytes) => (sent += bytes) }).then(
+    const onProgress = (bytes: number): void => void (sent += bytes)
+    sendImage(image, range, outgoing, { turn, stallTimeout, signal, onProgress }).then(
       verdict.resolve,
       verdict.reject,
     )
@@ -87,7 +96,7 @@ describe('sendImage', () => {
     const image = patternImage((offset) => {
       if (offset === 8 * MiB) cancel.abort(new AppError('TASK_CANCELLED', ['x']))
     })
-    const { response, verdict } = await serve(image, { offset: 0, length: size }, cancel.signal)
+    const { response, verdict } = await serve(image, { offset: 0, length: size }, cancel)
     await expect(bodyOf(response)).rejects.toThrow('aborted')
     await expect(verdict).rejects.toMatchObject({ code: 'TASK_CANCELLED' })
   })
@@ -99,8 +108,82 @@ describe('sendImage', () => {
     const { signal } = new AbortController()
     const range = { offset: 0, length: size }
     const image = patternImage(() => (reads += 1))
-    const sent = sendImage(image, range, outgoing, { signal, onProgress: () => {} })
+    const sent = sendImage(image, range, outgoing, {
+      turn: freeTurn(),
+      stallTimeout: 900_000,
+      signal,
+      onProgress: () => {},
+    })
     expect(await sent).toBe('client-left')
     expect(reads).toBe(0)
+  })
+
+  test('while the client takes nothing, its place is for others; then it goes on', async () => {
+    const turns = createTurns(1)
+    const turn = turns.turn('slow')
+    void turn.take()
+    const { response, verdict } = await serve(patternImage(), { offset: 0, length: size }, { turn })
+    response.pause()
+    await eventually('the transfer to be paused', async () => turn.pausedSince)
+    const other = turns.turn('other')
+    expect(other.take()).toBeUndefined()
+    const body = bodyOf(response)
+    await eventually('the transfer to stand in line', async () => turns.waiting || undefined)
+    other.end()
+    expect((await body).length).toBe(size)
+    expect(await verdict).toBe('complete')
+  })
+
+  test('a client that leaves while its transfer waits for a turn ends the wait', async () => {
+    const turns = createTurns(1)
+    const turn = turns.turn('slow')
+    void turn.take()
+    const { response, verdict } = await serve(patternImage(), { offset: 0, length: size }, { turn })
+    response.pause()
+    await eventually('the transfer to be paused', async () => turn.pausedSince)
+    void turns.turn('other').take()
+    response.resume()
+    await eventually('the transfer to stand in line', async () => turns.waiting || undefined)
+    response.destroy()
+    expect(await verdict).toBe('client-left')
+    expect(turns.waiting).toBe(0)
+  })
+
+  test('a client that takes nothing for too long is cut off, and the reason thrown', async () => {
+    const { response, verdict } = await serve(
+      patternImage(),
+      { offset: 0, length: size },
+      { stallTimeout: 50 },
+    )
+    response.pause()
+    await expect(verdict).rejects.toThrow(
+      'Cannot send the image: the client took nothing for 0.05 s',
+    )
+  })
+
+  test('a client that reads fast pays for no wait: its turn is never asked for between pieces', async () => {
+    const turn = freeTurn()
+    let waits = 0
+    const counted: Turn = {
+      take: (signal) => turn.take(signal),
+      step: (bytes, signal) => {
+        const others = turn.step(bytes, signal)
+        if (others !== undefined) waits += 1
+        return others
+      },
+      pause: () => turn.pause(),
+      end: () => turn.end(),
+      get pausedSince() {
+        return turn.pausedSince
+      },
+      get pausedTime() {
+        return turn.pausedTime
+      },
+    }
+    const options = { turn: counted }
+    const { response, verdict } = await serve(patternImage(), { offset: 0, length: size }, options)
+    await bodyOf(response)
+    expect(await verdict).toBe('complete')
+    expect(waits).toBe(0)
   })
 })

@@ -27,7 +27,11 @@ const start = async (
   const root = (await on.catalog.users.getByName('root'))!
   const authenticate = () => Promise.resolve({ user: root })
   const listener = createListener(
-    createApp({ transfer: on.context, authenticate, requirePermission }, on.context.log, []),
+    createApp(
+      { transfer: on.context, stallTimeout: 900_000, authenticate, requirePermission },
+      on.context.log,
+      [],
+    ),
   )
   const server = createHttpServer(listener)
   server.listen(0, '127.0.0.1')

@@ -15,6 +15,7 @@ import { copyVdi } from '../../../src/transfer/copy-vdi.ts'
 import { createLeases } from '../../../src/transfer/leases.ts'
 import { migrateVdi } from '../../../src/transfer/migrate-vdi.ts'
 import { createTransfers } from '../../../src/transfer/transfers.ts'
+import { noTask } from '../../../src/transfer/with-task.ts'
 import { writeContent } from '../../../src/transfer/write-layer.ts'
 import { KiB, MiB } from '../../../src/units.ts'
 import { createStartedCatalog } from '../../support/catalogs.ts'
@@ -68,7 +69,7 @@ const start = async ({ wrap = (store) => store, readOnly = false }: StartOptions
     moveAway: async (vdiUuid: string): Promise<void> => {
       const uuid = await createSr({ path: '', readOnly: false })
       storage.attach(uuid, createLayerStore(createMemoryFolder()))
-      await migrateVdi(context, { vdiUuid, srUuid: uuid }, { report: () => {} })
+      await migrateVdi(context, { vdiUuid, srUuid: uuid }, noTask)
       await storage.settled()
     },
     destroy: async (uuid: string): Promise<void> => {
@@ -227,7 +228,7 @@ test('what comes out of a read-only folder can be written', async () => {
   const srUuid = await on.createSr({ path: '', readOnly: false })
   on.storage.attach(srUuid, createLayerStore(createMemoryFolder()))
   const request = { vdiUuid: file.uuid, srUuid, baseUuid: null, intoUuid: null }
-  const copy = await copyVdi(on.context, request, { report: () => {} })
+  const copy = await copyVdi(on.context, request, noTask)
   await on.moveAway(file.uuid)
   for (const uuid of [copy, file.uuid]) expect((await on.vdi(uuid)).readOnly).toBe(false)
 })

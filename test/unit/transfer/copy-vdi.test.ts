@@ -90,7 +90,7 @@ describe('a copy into a new disk', () => {
     await write(vdi, 0, 1, MiB)
     await write(vdi, 2 * MiB, 1, MiB)
     const fractions: number[] = []
-    const task = { report: (fraction: number) => void fractions.push(fraction) }
+    const task = { ...noTask, report: (fraction: number) => void fractions.push(fraction) }
     await copyVdi(context, { ...nothing, vdiUuid: vdi, srUuid: otherSrUuid }, task)
     expect(fractions).toEqual([0.5, 1])
   })
