@@ -99,7 +99,10 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('stalled clients', () 
     expect(refused.headers.get('retry-after')).toMatch(/^\d+$/)
     expect(await refused.text()).toContain('The user root has 1 open transfers of 1')
     await listed(rpc, `Export of ${uuid}`)
-    expect(Object.keys(await rpc('task.get_all_records'))).toHaveLength(1)
+    const tasks = Object.values(await rpc<Record<string, NamedTask>>('task.get_all_records'))
+    // The upload at the beginning may have lasted long enough to be listed.
+    const names = tasks.map(({ name_label: name }) => name)
+    expect(names.filter((name) => name !== 'Import of a new VDI')).toEqual([`Export of ${uuid}`])
   })
 
   test('a download without a task has one of the server, which cancels it', async () => {
@@ -127,19 +130,6 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('stalled clients', () 
     await rpc('task.cancel', task)
     await within('the upload to be broken off', stalled.broken)
     expect(await untilStatus(rpc, task, 'cancelled')).toMatchObject({ error_info: [] })
-  })
-
-  test('a short transfer leaves no task behind', async () => {
-    const server = await startServer()
-    const rpc = await login(server)
-    const source = await createRawSource(await createTestFolder())
-    const uuid = await uploadNew(server, source, 'raw')
-    const before = Object.keys(await rpc('task.get_all_records')).length
-    for (let count = 0; count < 20; count += 1) {
-      const got = await curl(...asRoot, '-r', '0-9', exportUrl(server, uuid, 'raw'))
-      expect(got.headers.get('task-id')).toMatch(/^OpaqueRef:/)
-    }
-    expect(Object.keys(await rpc('task.get_all_records'))).toHaveLength(before)
   })
 
   test('an upload that falls silent: curl is told why, and so is the task', async () => {
