@@ -470,7 +470,7 @@ describe.skipIf(!hasTool('qemu-img') || !hasTool('curl'))('existing storage', ()
     // Gone while the server runs.
     await rename(folder, join(place, 'away'))
     await expectStatus(await curl(...asRoot, url), 503)
-    expect(await rpcAgain('SR.get_physical_size', sr)).toBe('0')
+    expect(await rpcAgain('SR.get_physical_size', sr)).toBe(0)
     await expect(rpcAgain('SR.scan', sr)).rejects.toMatchObject({ code: 'SR_NOT_ATTACHED' })
     const [pbd] = await rpcAgain<string[]>('SR.get_PBDs', sr)
     expect(await rpcAgain('PBD.get_currently_attached', pbd)).toBe(false)

@@ -72,7 +72,7 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('README.md', () => {
     const xe = `xe() { '${process.execPath}' '${resolve(import.meta.dirname, '../../src/cli/xe.ts')}' "$@"; }`
     await writeFile(join(folder, 'commands.sh'), `cd '${folder}'\n${xe}\n${script}`)
     const { stdout, stderr } = await run('bash', ['-euo', 'pipefail', join(folder, 'commands.sh')])
-    expect(stdout).toMatch(/^ +supported-image-formats \(SRO\): .*\bqcow2\b/m)
+    expect(stdout).toMatch(/^ +supported-image-formats \( RO\): .*\bqcow2\b/m)
     expect(stderr.match(/\(100% ETA 00:00:00\) *\nTotal time: /g)).toHaveLength(2)
     await expectSameGuest([join(folder, 'out.qcow2'), 'qcow2'], [join(folder, 'full.vhd'), 'vhd'])
     await expectSameGuest([join(folder, 'out.qcow2'), 'qcow2'], [raw, 'raw'])
