@@ -44,8 +44,8 @@ export const fileFolder = (path: string): LayerFolder => {
     },
     state: (name) =>
       unlessAbsent(async () => {
-        const { size, mtimeNs, ino } = await lstat(join(path, name), { bigint: true })
-        return { size: Number(size), changedAt: mtimeNs, inode: ino }
+        const { size, mtimeNs, ctimeNs, ino } = await lstat(join(path, name), { bigint: true })
+        return { size: Number(size), changedAt: mtimeNs, inodeChangedAt: ctimeNs, inode: ino }
       }),
     open: (name) => unlessAbsent(() => openPlainFileImage(join(path, name))),
     async remove(name) {

@@ -1,6 +1,7 @@
 // The store of layers as image files in a folder: staging, seal, publish. The same for files of the
 // file system and for memory.
 
+import type { BlockMap } from '../disk/block-map.ts'
 import { collectBlockMap } from '../disk/block-map.ts'
 import type { Disk } from '../disk/disk.ts'
 import { AppError } from '../errors.ts'
@@ -9,6 +10,7 @@ import { formats } from '../formats/registry.ts'
 import type { Image, WritableImage } from '../image/image.ts'
 import { padToSectors } from '../image/padded-image.ts'
 import { changesBetween, ChangedFileError, parseStamp, takeStamp } from './file-stamp.ts'
+import { readForeignMap } from './foreign-map.ts'
 import type { LayerFolder } from './layer-folder.ts'
 import {
   clearStaging,
@@ -159,10 +161,20 @@ const readKeptMap = async (folder: LayerFolder, layer: LayerId, size: number) =>
 
 const openImage = async (folder: LayerFolder, layer: LayerId, image: Image): Promise<Disk> => {
   const disk = await formats[layer.format].open(image)
-  // What others may have put beside a file of theirs is for raw ones only.
-  const hasMap = layer.format === 'raw' || !isOfOthers(layer)
-  const map = hasMap ? await readSidecar(folder, layer, disk.size) : undefined
+  const map = isOfOthers(layer)
+    ? await mapOfOthers(folder, layer, image)
+    : await readSidecar(folder, layer, disk.size)
   return map === undefined ? disk : openWithMap(disk, map)
+}
+
+/** What others may have put beside a file of theirs is for raw ones only. */
+const mapOfOthers = async (
+  folder: LayerFolder,
+  layer: LayerId,
+  image: Image,
+): Promise<BlockMap | undefined> => {
+  const found = layer.format === 'raw' ? await readForeignMap(folder, layer, image) : undefined
+  return found !== undefined && 'map' in found ? found.map : undefined
 }
 
 type LayerOfOthers = LayerId & { readonly fileStamp: string }
