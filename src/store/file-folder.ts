@@ -52,6 +52,12 @@ export const fileFolder = (path: string): LayerFolder => {
       await rm(join(staging, name), { force: true })
       await rm(join(path, name), { force: true })
     },
+    async touch(name) {
+      // Our own clock may differ from that of the storage, which the times of other files come from.
+      await using file = await open(join(path, name), 'r+')
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(1), 0, 1, 0)
+      await file.write(buffer, 0, bytesRead, 0)
+    },
     discard: (name) => rm(join(staging, name), { force: true }),
     listStaging: async () => (await readdir(staging)).filter((name) => stagedName.test(name)),
     openSpool: () => openFileSpool(join(staging, `${randomUUID()}.spool`)),

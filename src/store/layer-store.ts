@@ -17,6 +17,7 @@ import {
   fitsSidecar,
   hasSidecar,
   mapState,
+  markNewer,
   openWithMap,
   readSidecar,
   sidecarName,
@@ -84,6 +85,7 @@ export const createLayerStore = (folder: LayerFolder): Store => ({
         await file.close()
         const bytes = await folder.publish(layerFileName(layer))
         ended = true
+        if (layer.format === 'raw') await markNewer(folder, layer)
         return bytes
       },
       async abort() {

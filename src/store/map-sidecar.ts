@@ -74,6 +74,13 @@ export const stageSidecar = async (
   }
 }
 
+/**
+ * The map lies beside its file now, which was moved there after it. Should the storage repository be forgotten and
+ * found again, a map counts only if it is no older than its file (foreign-map.ts); without it the content is the same.
+ */
+export const markNewer = (folder: LayerFolder, layer: LayerId): Promise<void> =>
+  folder.touch(sidecarName(layer)).catch(() => {})
+
 /** The map beside a raw layer as a file; undefined where there is none. */
 export const mapState = async (
   folder: StoreFiles,

@@ -31,6 +31,7 @@ export const createMemoryFolder = (): LayerFolder => {
       staging.delete(name)
       published.delete(name)
     },
+    touch: async () => {},
     async discard(name) {
       staging.delete(name)
     },

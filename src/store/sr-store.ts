@@ -72,6 +72,7 @@ export const readOnlyFolder = (folder: LayerFolder, sr: Pick<SrRow, 'uuid'>): La
     ...folder,
     create: refuse,
     publish: refuse,
+    touch: refuse,
     openSpool: refuse,
     discard: refuse,
     listStaging: async () => [],

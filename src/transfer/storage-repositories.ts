@@ -18,8 +18,10 @@ import { noPbd, notAttached, readOnlyError, unplugged } from '../store/sr-errors
 import { makeSrStore, openSrStore } from '../store/sr-store.ts'
 import type { Store } from '../store/store.ts'
 import type { TransferContext } from './context.ts'
+import { preferredFormat, readFlag } from './device-config.ts'
 import type { Place, Plugging } from './plugging.ts'
 import { createPlugging } from './plugging.ts'
+import { createProblemFiles } from './problem-files.ts'
 
 export interface NewSr {
   readonly nameLabel: string
@@ -49,6 +51,9 @@ export interface StorageRepositories extends Plugging {
    * @throws AppError SR_NOT_ATTACHED with the reason
    */
   scan(sr: SrRow): Promise<ScanReport>
+
+  /** The file that tells all that the last scan found wrong; it is there only while there is something. */
+  problemsFile(srUuid: string): string
 
   /**
    * Forgets it with its VDIs; all files stay.
@@ -85,6 +90,7 @@ export const createStorageRepositories = (
 ): StorageRepositories => {
   // Two that are made at once on one folder would each find it free.
   const oneAtATime = pLimit(1)
+  const problemFiles = createProblemFiles(dataFolder)
 
   const open = async (sr: SrRow): Promise<Store> => {
     const { store, reason } = await openSrStore(sr, dataFolder)
@@ -94,17 +100,23 @@ export const createStorageRepositories = (
     return store
   }
 
-  const tell = (sr: SrRow, { added, changed, problems }: ScanReport): void => {
+  const noteProblems = (srUuid: string, problems: ScanReport['problems']): Promise<void> =>
+    problemFiles.write(srUuid, problems).catch((error: unknown) => {
+      log.error({ error, sr: srUuid }, 'writing down what a scan found wrong')
+    })
+
+  const tell = async (sr: SrRow, { added, changed, problems }: ScanReport): Promise<void> => {
     log.info({ sr: sr.uuid, added: added.length, changed: changed.length }, 'scanned')
     for (const [file, reason] of problems)
       log.warn({ sr: sr.uuid, file, reason }, 'found by a scan')
+    await noteProblems(sr.uuid, problems)
   }
 
   const scan = async (sr: SrRow): Promise<ScanReport> => {
     // A folder may have come or gone since.
     if (sr.path !== '') await storage.reattach(sr.uuid, await open(sr))
     const report = await storage.files.scan(sr.uuid)
-    tell(sr, report)
+    await tell(sr, report)
     // What it found stands, whatever becomes of this.
     await storage.collectNow(sr.uuid).catch((error: unknown) => {
       log.error({ error, sr: sr.uuid }, 'collecting layers after a scan')
@@ -177,6 +189,7 @@ export const createStorageRepositories = (
     await requireIdle(sr)
     await catalog.forget.sr(sr.uuid)
     storage.detach(sr.uuid)
+    await noteProblems(sr.uuid, new Map())
   }
 
   return {
@@ -185,6 +198,7 @@ export const createStorageRepositories = (
     },
     create: (sr) => oneAtATime(() => create(sr)),
     scan,
+    problemsFile: (srUuid) => problemFiles.path(srUuid),
     forget: (sr) =>
       oneAtATime(async () => {
         if (sr.path === '' && (await hasVdis(sr))) {
@@ -225,30 +239,6 @@ export const createStorageRepositories = (
       choosePlace,
     }),
   }
-}
-
-/** @throws AppError INVALID_VALUE */
-const readFlag = (deviceConfig: StringMap, key: string): boolean => {
-  const value = deviceConfig[key] ?? 'false'
-  if (value !== 'true' && value !== 'false') {
-    throw new AppError('INVALID_VALUE', [`device_config:${key}`, value.slice(0, 64)], {
-      message: `device_config:${key} is true or false, not "${value.slice(0, 64)}"`,
-    })
-  }
-  return value === 'true'
-}
-
-/** XCP-ng's key: names parted by commas, the best first. */
-const preferredFormat = (deviceConfig: StringMap, supported: readonly FormatName[]): FormatName => {
-  const key = 'preferred-image-formats'
-  const value = deviceConfig[key] ?? ''
-  const names = value.split(',').map((name) => name.trim().toLowerCase())
-  const found = names.flatMap((name) => supported.filter((format) => format === name))
-  if (value === '') return supported[0]!
-  if (found.length > 0) return found[0]!
-  throw new AppError('INVALID_VALUE', [`device_config:${key}`, value.slice(0, 64)], {
-    message: `device_config:${key} names none of ${supported.join(', ')}: "${value.slice(0, 64)}"`,
-  })
 }
 
 /** The file that a client names by its name or by its uuid; undefined where there is none. */

@@ -126,6 +126,17 @@ export const srMethods: readonly SessionMethod[] = [
       }
     },
   }),
+  // Not a method of XenAPI: sm_config shows the first few of what may be thousands.
+  defineMethod({
+    name: 'SR.get_scan_problems',
+    role: 'read-only',
+    parameters: { sr: parameter(refTo('SR')) },
+    result: stringMap,
+    async run({ context }, { sr }) {
+      await requireSr(context, sr)
+      return Object.fromEntries(context.transfer.storage.files.problems(sr))
+    },
+  }),
   defineMethod({
     name: 'SR.update',
     role: 'vm-power-admin',

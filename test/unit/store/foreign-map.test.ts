@@ -1,6 +1,7 @@
 // Block maps beside raw files of others: used where they belong to the file, and never against its data.
 
-import { chmod, cp, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { chmod, cp, readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import { KiB } from '../../../src/units.ts'
 import { expectSameBytes } from '../../support/disks.ts'
@@ -147,5 +148,20 @@ describe('a block map beside a raw file', () => {
     await writeMap(path, entries(9))
     expect((await scan()).problems.get(`${uuidIn(path)}.raw`)).toContain('zeros at byte 36864')
     expect(await kinds(path)).toEqual(['data', 'hole', 'data', 'hole'])
+  })
+})
+
+describe('a raw layer of our own', () => {
+  test('whose storage repository was forgotten and is found again keeps its map', async () => {
+    const { scan, storage, srUuid, folder, names } = await start()
+    const uuid = randomUUID()
+    const options = { size: 64 * KiB, timestamp: new Date() }
+    const draft = await storage.store(srUuid).createLayer({ uuid, format: 'raw' }, options)
+    await draft.write(0, new Uint8Array(4096).fill(1))
+    await draft.seal()
+    expect(await readdir(folder)).toContain(`${uuid}.raw.map.json`)
+    // A map that is not used would be a problem.
+    expect((await scan()).problems).toEqual(new Map())
+    expect(await names()).toEqual([`${uuid}.raw`])
   })
 })

@@ -242,6 +242,26 @@ describe('SR.scan', () => {
   })
 })
 
+describe('SR.get_scan_problems', () => {
+  it('tells all that a scan found, where sm_config shows twenty', async () => {
+    const { call, create, folder, loginAs, dispatcher } = await start()
+    const names = Array.from({ length: 23 }, () => `${randomUUID()}.vhd`).toSorted()
+    for (const name of names) await writeFile(join(folder, name), 'x')
+    const sr = await create({ location: folder })
+    const shown = asMap(await call('SR.get_sm_config', sr))['scan-problems'] as string
+    expect(shown.split('\n')).toHaveLength(21)
+    expect(shown).toMatch(
+      /\nand 3 more files: SR.get_scan_problems tells all, and so does \/.*txt$/,
+    )
+    const session = await loginAs('read-only')
+    const method = 'SR.get_scan_problems'
+    const all = await dispatcher.call({ method, params: [session, sr] })
+    expect(Object.keys(asMap(all))).toEqual(names)
+    const unknown = { code: 'HANDLE_INVALID' }
+    await expect(call(method, `OpaqueRef:${randomUUID()}`)).rejects.toMatchObject(unknown)
+  })
+})
+
 describe('VDI.introduce and VDI.forget', () => {
   const introduce = (
     { call }: Pick<TestApi, 'call'>,
