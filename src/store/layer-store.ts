@@ -4,11 +4,12 @@
 import type { BlockMap } from '../disk/block-map.ts'
 import { collectBlockMap } from '../disk/block-map.ts'
 import type { Disk } from '../disk/disk.ts'
-import { AppError } from '../errors.ts'
+import { StorageError } from '../errors.ts'
 import type { LayerWriter } from '../formats/format.ts'
 import { formats } from '../formats/registry.ts'
 import type { Image, WritableImage } from '../image/image.ts'
 import { padToSectors } from '../image/padded-image.ts'
+import { asDamage, reportDamage } from './damage.ts'
 import { changesBetween, ChangedFileError, parseStamp, takeStamp } from './file-stamp.ts'
 import { readForeignMap } from './foreign-map.ts'
 import type { LayerFolder } from './layer-folder.ts'
@@ -138,27 +139,32 @@ const startFile = async (
 
 const openLayer = async (folder: LayerFolder, layer: LayerId): Promise<LayerDisk> => {
   const fileName = layerFileName(layer)
-  const file = await folder.open(fileName)
+  const file = await folder.open(fileName).catch((error: unknown) => {
+    throw asDamage(error, fileName)
+  })
   if (file === undefined) {
     if (isOfOthers(layer)) throw new ChangedFileError(fileName, 'it is gone')
-    throw new AppError('VDI_IO_ERROR', [`Cannot open the layer ${fileName}: the file is missing`])
+    throw new StorageError(`Cannot open the layer ${fileName}: the file is missing`)
   }
   try {
-    return isOfOthers(layer)
+    const disk = isOfOthers(layer)
       ? await openWatched(folder, layer, file)
       : await openImage(folder, layer, file)
+    return reportDamage(disk, fileName)
   } catch (error) {
     await file.close()
-    throw error
+    throw asDamage(error, fileName)
   }
 }
 
 const readKeptMap = async (folder: LayerFolder, layer: LayerId, size: number) => {
-  const map = await readSidecar(folder, layer, size)
+  const map = await readSidecar(folder, layer, size).catch((error: unknown) => {
+    throw asDamage(error, sidecarName(layer))
+  })
   if (map !== undefined) return map
-  throw new AppError('VDI_IO_ERROR', [
+  throw new StorageError(
     `Cannot read what the layer ${layerFileName(layer)} held: ${sidecarName(layer)} is missing`,
-  ])
+  )
 }
 
 const openImage = async (folder: LayerFolder, layer: LayerId, image: Image): Promise<Disk> => {
@@ -195,6 +201,12 @@ const openWatched = async (
   const changes = changesBetween(stamp, await takeStamp(file, await mapState(folder, layer)))
   if (changes !== undefined) throw new ChangedFileError(fileName, changes)
   const { image, verify } = watchImage(file, fileName, stamp)
-  const disk = await openImage(folder, layer, layer.format === 'raw' ? padToSectors(image) : image)
-  return { ...disk, verify }
+  try {
+    const whole = layer.format === 'raw' ? padToSectors(image) : image
+    return { ...(await openImage(folder, layer, whole)), verify }
+  } catch (error) {
+    // One that is written at this moment is not damaged.
+    await verify()
+    throw error
+  }
 }

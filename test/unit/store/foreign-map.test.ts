@@ -1,13 +1,15 @@
 // Block maps beside raw files of others: used where they belong to the file, and never against its data.
 
 import { randomUUID } from 'node:crypto'
-import { chmod, cp, readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises'
+import { chmod, cp, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { KiB } from '../../../src/units.ts'
 import { expectSameBytes } from '../../support/disks.ts'
 import { createScannedFolder, uuidIn } from '../../support/scanned-folder.ts'
 import { createRawSource } from '../../support/sources.ts'
 import { createTestFolder } from '../../support/tools.ts'
+import { eventually } from '../../support/wait.ts'
 
 /** Two stretches of a file of 64 KiB: data, and what `data` says. */
 const mapText = (data: boolean, depth = 0): string =>
@@ -15,6 +17,16 @@ const mapText = (data: boolean, depth = 0): string =>
     { start: 0, length: 4096, depth, present: true, zero: false, data: true },
     { start: 4096, length: 60 * KiB, depth, present: true, zero: !data, data },
   ])
+
+/** Returns when the file system's clock, which moves in steps of milliseconds, has left the last change of `path`. */
+const clockAfter = async (path: string): Promise<void> => {
+  const { ctimeNs } = await stat(path, { bigint: true })
+  const probe = join(await createTestFolder(), 'probe')
+  await eventually('the clock of the file system to move on', async () => {
+    await writeFile(probe, '')
+    return (await stat(probe, { bigint: true })).ctimeNs > ctimeNs || undefined
+  })
+}
 
 const start = async () => {
   const scanned = await createScannedFolder()
@@ -25,8 +37,10 @@ const start = async () => {
     await disk.close()
     return extents.map(({ kind }) => kind)
   }
-  const writeMap = (path: string, text = mapText(false)): Promise<void> =>
-    writeFile(`${path}.map.json`, text)
+  const writeMap = async (path: string, text = mapText(false)): Promise<void> => {
+    await writeFile(`${path}.map.json`, text)
+    await clockAfter(`${path}.map.json`)
+  }
   /** Another file of the same size, older than anything here, all of it data. */
   const older = async (): Promise<string> => {
     const path = await createRawSource(await createTestFolder(), 'older.raw', {
