@@ -11,7 +11,8 @@ import type { SrRow } from '../catalog/srs.ts'
 import { AppError, isNodeError } from '../errors.ts'
 import type { FormatName } from '../formats/format.ts'
 import { requireFreeFolder } from '../store/check-folder.ts'
-import { makeSrStore, openSrStore } from '../store/sr-store.ts'
+import type { SrStore } from '../store/sr-store.ts'
+import { makeSrStore } from '../store/sr-store.ts'
 import { notAttached } from '../store/sr-errors.ts'
 import type { TransferContext } from './context.ts'
 
@@ -78,6 +79,8 @@ interface Parts {
   readonly dataFolder: string
   readonly oneAtATime: LimitFunction
   readonly scan: (sr: SrRow) => Promise<unknown>
+  /** As the row says, with the layers that the catalog has there. */
+  readonly openStore: (sr: SrRow) => Promise<SrStore>
   readonly requireIdle: (sr: SrRow) => Promise<void>
   readonly requireType: (type: string) => Promise<readonly FormatName[]>
   /** @param own the uuid of the storage repository that asks: its own folder is not taken */
@@ -85,14 +88,23 @@ interface Parts {
 }
 
 export const createPlugging = (parts: Parts): Plugging => {
-  const { context, dataFolder, oneAtATime, scan, requireIdle, requireType, choosePlace } = parts
+  const {
+    context,
+    dataFolder,
+    oneAtATime,
+    scan,
+    openStore,
+    requireIdle,
+    requireType,
+    choosePlace,
+  } = parts
   const { catalog, storage } = context
 
   /** As the row says now. */
   const reattach = async (uuid: string): Promise<string | undefined> => {
     const sr = await catalog.srs.get(uuid)
     if (sr === undefined) throw new AppError('HANDLE_INVALID', ['SR', toRef(uuid)])
-    const { store, reason } = await openSrStore(sr, dataFolder)
+    const { store, reason } = await openStore(sr)
     await storage.reattach(uuid, store)
     return reason
   }
@@ -142,7 +154,7 @@ export const createPlugging = (parts: Parts): Plugging => {
 
   const plug = async (sr: SrRow): Promise<void> => {
     if (storage.isAttached(sr.uuid)) return
-    const { store, reason } = await openSrStore({ ...sr, isPlugged: true }, dataFolder)
+    const { store, reason } = await openStore({ ...sr, isPlugged: true })
     if (reason !== undefined) throw notAttached(sr.uuid, reason)
     await catalog.srs.update(sr.uuid, () => ({ isPlugged: true }))
     await storage.reattach(sr.uuid, store)

@@ -15,7 +15,9 @@ import { STAGING } from '../store/file-folder.ts'
 import { parseImageFileName } from '../store/inspect-file.ts'
 import type { IntroducedVdi, ScanReport } from '../store/scan-folder.ts'
 import { noPbd, notAttached, readOnlyError, unplugged } from '../store/sr-errors.ts'
+import type { SrStore } from '../store/sr-store.ts'
 import { makeSrStore, openSrStore } from '../store/sr-store.ts'
+import { removeStaging } from '../store/staging-folder.ts'
 import type { Store } from '../store/store.ts'
 import type { TransferContext } from './context.ts'
 import { preferredFormat, readFlag } from './device-config.ts'
@@ -82,6 +84,8 @@ export interface StorageRepositories extends Plugging {
   forgetVdi(uuid: string): Promise<void>
 }
 
+type SrFolder = Pick<SrRow, 'uuid' | 'path' | 'readOnly'>
+
 type Context = Pick<TransferContext, 'catalog' | 'storage' | 'log' | 'leases'>
 
 export const createStorageRepositories = (
@@ -92,13 +96,22 @@ export const createStorageRepositories = (
   const oneAtATime = pLimit(1)
   const problemFiles = createProblemFiles(dataFolder)
 
+  const openStore = async (sr: SrRow): Promise<SrStore> =>
+    openSrStore(sr, dataFolder, await catalog.layers.list(sr.uuid))
+
   const open = async (sr: SrRow): Promise<Store> => {
-    const { store, reason } = await openSrStore(sr, dataFolder)
+    const { store, reason } = await openStore(sr)
     if (reason !== undefined) {
       log.warn({ sr: sr.uuid, reason }, 'a storage repository is not attached')
     }
     return store
   }
+
+  /** The storage repository has gone from the catalog already. */
+  const tidyUp = (place: SrFolder): Promise<void> =>
+    removeFolders(place, dataFolder).catch((error: unknown) => {
+      log.error({ error, sr: place.uuid }, 'removing the empty folders of a storage repository')
+    })
 
   const noteProblems = (srUuid: string, problems: ScanReport['problems']): Promise<void> =>
     problemFiles.write(srUuid, problems).catch((error: unknown) => {
@@ -166,7 +179,7 @@ export const createStorageRepositories = (
     } catch (error) {
       if ((await catalog.srs.get(place.uuid)) !== undefined) await catalog.forget.sr(place.uuid)
       storage.detach(place.uuid)
-      if (!place.readOnly) await removeFolders(place, dataFolder)
+      await tidyUp(place)
       throw error
     }
   }
@@ -207,7 +220,7 @@ export const createStorageRepositories = (
           throw new AppError('OPERATION_NOT_ALLOWED', [message])
         }
         await remove(sr)
-        if (sr.path === '') await removeFolders(sr, dataFolder)
+        await tidyUp(sr)
       }),
     destroy: (sr) =>
       oneAtATime(async () => {
@@ -217,7 +230,7 @@ export const createStorageRepositories = (
         // What its last VDIs had may be going still.
         await storage.collectNow(sr.uuid)
         await remove(sr)
-        await removeFolders(sr, dataFolder)
+        await tidyUp(sr)
       }),
     async introduceVdi(sr, location, vdi) {
       const name = await fileNameOf(storage, sr, location)
@@ -234,6 +247,7 @@ export const createStorageRepositories = (
       dataFolder,
       oneAtATime,
       scan,
+      openStore,
       requireIdle,
       requireType,
       choosePlace,
@@ -257,12 +271,13 @@ const fileNameOf = async (
 
 /** What was made for a storage repository and is empty; what is not empty stays. */
 const removeFolders = async (
-  { uuid, path }: Pick<SrRow, 'uuid' | 'path'>,
+  { uuid, path, readOnly }: SrFolder,
   dataFolder: string,
 ): Promise<void> => {
+  if (readOnly) return
+  if (path !== '') return removeStaging(path, uuid)
   const own = join(dataFolder, 'sr', uuid)
-  const folders = path === '' ? [join(own, STAGING), own] : [join(path, STAGING)]
-  for (const folder of folders) await rmdir(folder).catch(unlessInUse)
+  for (const folder of [join(own, STAGING), own]) await rmdir(folder).catch(unlessInUse)
 }
 
 const unlessInUse = (error: unknown): void => {
