@@ -1,6 +1,5 @@
 // The server as one object: everything put together in order, and taken apart in the reverse order.
 
-import { mkdir } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -21,6 +20,7 @@ import { createLogger } from './log.ts'
 import { createConnections } from './net/connections.ts'
 import type { Listeners } from './net/listeners.ts'
 import { openListeners } from './net/listeners.ts'
+import { makeDataFolder } from './store/data-folder.ts'
 import { createPace } from './store/pace.ts'
 import type { Storage } from './store/storage.ts'
 import { createStorage } from './store/storage.ts'
@@ -72,7 +72,7 @@ const start = async (
   closeAll: () => Promise<void>,
 ): Promise<RunningServer> => {
   const log = createLogger(config.logLevel)
-  await mkdir(config.data, { recursive: true, mode: 0o700 })
+  await makeDataFolder(config.data)
   onClose(lockDataFolder(join(config.data, 'lock')))
 
   const catalog = await createCatalog(join(config.data, catalogFile))
@@ -91,7 +91,7 @@ const start = async (
   const transfers = createTransfers(config.maxTransfers)
   const leases = createLeases((vdiUuid) => catalog.changes.emit('VDI', vdiUuid, 'mod'))
   const context = { catalog, storage, transfers, leases, log }
-  const repositories = createStorageRepositories(context, resolve(config.data))
+  const repositories = createStorageRepositories(context, resolve(config.data), config.srRoots)
   await repositories.attachAll()
   onClose(() => storage.settled())
   onClose(() => storage.stop())

@@ -10,6 +10,7 @@ import type { StringMap } from '../catalog/schema.ts'
 import type { SrRow } from '../catalog/srs.ts'
 import { AppError, isNodeError } from '../errors.ts'
 import type { FormatName } from '../formats/format.ts'
+import type { FolderRequest } from '../store/check-folder.ts'
 import { requireFreeFolder } from '../store/check-folder.ts'
 import { STAGING } from '../store/file-folder.ts'
 import { parseImageFileName } from '../store/inspect-file.ts'
@@ -21,18 +22,15 @@ import { removeStaging } from '../store/staging-folder.ts'
 import type { Store } from '../store/store.ts'
 import type { TransferContext } from './context.ts'
 import { preferredFormat, readFlag } from './device-config.ts'
-import type { Place, Plugging } from './plugging.ts'
+import type { AskedPlace, Place, Plugging } from './plugging.ts'
 import { createPlugging } from './plugging.ts'
 import { createProblemFiles } from './problem-files.ts'
 
-export interface NewSr {
+export interface NewSr extends AskedPlace {
   readonly nameLabel: string
   readonly nameDescription: string
-  readonly type: string
   readonly contentType: string
   readonly shared: boolean
-  /** `location`, `read-only`, `preferred-image-formats`; other keys are kept and mean nothing. */
-  readonly deviceConfig: StringMap
   readonly smConfig: StringMap
 }
 
@@ -91,6 +89,7 @@ type Context = Pick<TransferContext, 'catalog' | 'storage' | 'log' | 'leases'>
 export const createStorageRepositories = (
   { catalog, storage, log, leases }: Context,
   dataFolder: string,
+  srRoots: readonly string[] = [],
 ): StorageRepositories => {
   // Two that are made at once on one folder would each find it free.
   const oneAtATime = pLimit(1)
@@ -144,11 +143,11 @@ export const createStorageRepositories = (
     return sm.supportedImageFormats
   }
 
-  const choosePlace = async (
-    type: string,
-    deviceConfig: StringMap,
-    own?: string,
-  ): Promise<Place> => {
+  const rootsOf = ({ mayNameAny }: AskedPlace): FolderRequest['roots'] =>
+    mayNameAny ? 'anywhere' : srRoots
+
+  const choosePlace = async (asked: AskedPlace, own?: string): Promise<Place> => {
+    const { type, deviceConfig } = asked
     const formats = await requireType(type)
     const readOnly = readFlag(deviceConfig, 'read-only')
     const defaultFormat = preferredFormat(deviceConfig, formats)
@@ -164,12 +163,14 @@ export const createStorageRepositories = (
         .filter((sr) => sr.path !== '' && sr.uuid !== own)
         .map((sr) => ({ path: sr.path, name: `the folder of the storage repository ${sr.uuid}` })),
     ]
-    const path = location === '' ? '' : await requireFreeFolder({ location, readOnly, taken })
+    const roots = rootsOf(asked)
+    const path =
+      location === '' ? '' : await requireFreeFolder({ location, readOnly, taken, roots })
     return { path, readOnly, defaultFormat }
   }
 
-  const create = async (asked: NewSr): Promise<string> => {
-    const place = { uuid: randomUUID(), ...(await choosePlace(asked.type, asked.deviceConfig)) }
+  const create = async ({ mayNameAny, ...asked }: NewSr): Promise<string> => {
+    const place = { uuid: randomUUID(), ...(await choosePlace({ ...asked, mayNameAny })) }
     // The store is there before anybody can see the row.
     storage.attach(place.uuid, await makeSrStore(place, dataFolder))
     try {
@@ -250,6 +251,7 @@ export const createStorageRepositories = (
       openStore,
       requireIdle,
       requireType,
+      rootsOf,
       choosePlace,
     }),
   }

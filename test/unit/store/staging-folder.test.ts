@@ -78,6 +78,13 @@ describe('the staging folder of a new storage repository', () => {
     expect(await readdir(join(path, marked))).toEqual([mark])
   })
 
+  test('is used again where the storage repository gets a PBD there once more', async () => {
+    const { path, sr } = await start()
+    await makeSrStore(sr, noDataFolder)
+    await makeSrStore(sr, noDataFolder)
+    expect(await readdir(path)).toEqual(['staging'])
+  })
+
   test('goes with it only while it is empty', async () => {
     const { path, sr, put } = await start()
     await makeSrStore(sr, noDataFolder)
@@ -127,7 +134,7 @@ describe('a storage repository from before there were marks', () => {
     await put('.', `${sealed.uuid}.qcow2`)
     const theirs = `${randomUUID()}.qcow2`
     await put('staging', theirs)
-    for (const _start of [1, 2]) {
+    for (let starts = 0; starts < 2; starts += 1) {
       expect(await restart(sr, noDataFolder, [sealed])).toBeUndefined()
       expect(await files('staging')).toEqual([theirs])
     }

@@ -195,6 +195,52 @@ describe('SR.create', () => {
   })
 })
 
+describe('SR.create by a pool-operator', () => {
+  const asOperator = async (srRoots: readonly string[] = []) => {
+    const api = await createTestApi({ srRoots })
+    onTestFinished(() => api.transfer.storage.settled())
+    const session = await api.loginAs('pool-operator')
+    const call: TestApi['call'] = (method, ...params) =>
+      api.dispatcher.call({ method, params: [session, ...params] })
+    return {
+      ...api,
+      callAsOperator: call,
+      create: (location: string) => createSr({ ...api, call }, { location }),
+    }
+  }
+
+  it('on /etc is refused, by root it passes', async () => {
+    const { create, call, hostUuid, catalog } = await asOperator()
+    await expect(create('/etc')).rejects.toMatchObject({
+      code: 'VALUE_NOT_SUPPORTED',
+      message: expect.stringContaining('--sr-root'),
+    })
+    expect(await catalog.srs.list()).toHaveLength(1)
+    const config = { location: '/etc', 'read-only': 'true' }
+    expect(await createSr({ call, hostUuid }, config)).toMatch(/^OpaqueRef:/)
+  })
+
+  it('no more by SR.probe or PBD.create', async () => {
+    const { callAsOperator, call, hostUuid } = await asOperator()
+    const config = { location: '/etc' }
+    const sr = await call('SR.introduce', randomUUID(), 'moved', '', 'file', 'user', false, {})
+    const refused = { code: 'VALUE_NOT_SUPPORTED', message: expect.stringContaining('--sr-root') }
+    const record = { host: hostUuid, SR: sr, device_config: config }
+    await expect(callAsOperator('PBD.create', record)).rejects.toMatchObject(refused)
+    expect(await call('SR.get_PBDs', sr)).toEqual([])
+    const probing = callAsOperator('SR.probe', hostUuid, config, 'file')
+    await expect(probing).rejects.toMatchObject(refused)
+  })
+
+  it('goes into the folders of --sr-root alone', async () => {
+    const [root, other] = [await createTestFolder(), await createTestFolder()]
+    const { create } = await asOperator([root])
+    await mkdir(join(root, 'images'))
+    expect(await create(join(root, 'images'))).toMatch(/^OpaqueRef:/)
+    await expect(create(other)).rejects.toThrow(`--sr-root names, ${root}; only a pool-admin may`)
+  })
+})
+
 describe('a read-only SR', () => {
   it('refuses what would write, and makes nothing in its folder', async () => {
     const { call, create, folder, catalog } = await start()
