@@ -1,7 +1,7 @@
 // AppError → HTTP: the one table of statuses, and the short text (or JSON) that a person reads.
 
 import type { ErrorCode } from '../src/errors.ts'
-import { AppError } from '../src/errors.ts'
+import { AppError, StorageError } from '../src/errors.ts'
 import type { Logger } from '../src/log.ts'
 import { PreconditionFailedError } from './preconditions.ts'
 import { StalledUploadError } from './read-body.ts'
@@ -150,6 +150,7 @@ const statusOf = (error: AppError, ioErrorStatus: number): number => {
   if (error instanceof MethodNotAllowedError) return 405
   if (error instanceof PreconditionFailedError) return 412
   if (error instanceof RefusedHeaderError) return error.status
+  if (error instanceof StorageError) return 500
   return error.code === 'VDI_IO_ERROR' ? ioErrorStatus : statuses[error.code]
 }
 

@@ -2,7 +2,7 @@
 // with them is reported at once, in words.
 
 import { cpus } from 'node:os'
-import { resolve } from 'node:path'
+import { isAbsolute, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import type { LogLevel } from './log.ts'
@@ -14,6 +14,8 @@ export interface Config {
   readonly listenPlain: ListenAddress | undefined
   /** Absolute path of the folder that holds everything. */
   readonly data: string
+  /** Absolute paths of the folders in which others than pool-admins may make storage repositories. */
+  readonly srRoots: readonly string[]
   readonly logLevel: LogLevel
   /** How many transfers may be busy at once: the others wait for their turn. */
   readonly maxTransfers: number
@@ -47,11 +49,19 @@ interface Option {
   readonly metavar?: string
   readonly help: string
   readonly fallback: string
+  /** It may be given more than once; the values are joined by colons. */
+  readonly repeats?: true
 }
 
 const options = {
   listen: { metavar: 'HOST:PORT', help: 'where to listen', fallback: '127.0.0.1:8080' },
   data: { metavar: 'DIR', help: 'the folder for everything diskport keeps', fallback: './data' },
+  'sr-root': {
+    metavar: 'DIR',
+    help: 'where a pool-operator may make storage repositories; may be repeated',
+    fallback: '',
+    repeats: true,
+  },
   'log-level': { metavar: 'LEVEL', help: logLevels.join(', '), fallback: 'info' },
   'max-transfers': {
     metavar: 'N',
@@ -136,6 +146,13 @@ const dataSchema = z
   .min(1, 'must name a folder')
   .transform((path) => resolve(path))
 
+/** Parted by colons, as in PATH. */
+const rootsSchema = z
+  .string()
+  .transform((text) => (text === '' ? [] : text.split(':')))
+  .refine((paths) => paths.every((path) => isAbsolute(path)), 'must be absolute paths')
+  .transform((paths) => paths.map((path) => resolve(path)))
+
 /** The data folder alone, for commands that need nothing else: its absolute path, or what is wrong with the setting. */
 export const readDataFolder = (
   fromArgs: string | undefined,
@@ -151,6 +168,7 @@ export const readDataFolder = (
 const schema: Readonly<Record<OptionName, z.ZodType>> = {
   listen: listenSchema,
   data: dataSchema,
+  'sr-root': rootsSchema,
   'log-level': z.enum(logLevels, { error: () => `must be one of ${logLevels.join(', ')}` }),
   'max-transfers': countSchema(1, 1000),
   'max-open-transfers': countSchema(1, 100_000),
@@ -176,7 +194,7 @@ export const readInvocation = (
   args: readonly string[],
   environment: Readonly<Record<string, string | undefined>>,
 ): Invocation => {
-  let values: Partial<Record<string, string | boolean>>
+  let values: Partial<Record<string, string | boolean | (string | boolean)[]>>
   try {
     values = parseCommandLine(args)
   } catch (error) {
@@ -188,7 +206,8 @@ export const readInvocation = (
   const read = (name: OptionName): unknown => {
     const fromArgs = values[name]
     const fromEnvironment = environment[environmentName(name)]
-    const value = String(fromArgs ?? fromEnvironment ?? options[name].fallback)
+    const given = Array.isArray(fromArgs) ? fromArgs.join(':') : fromArgs
+    const value = String(given ?? fromEnvironment ?? options[name].fallback)
     const source = fromArgs === undefined ? environmentName(name) : `--${name}`
     const result = schema[name].safeParse(value)
     if (result.success) return result.data
@@ -198,6 +217,7 @@ export const readInvocation = (
   const config = {
     listen: read('listen'),
     data: read('data'),
+    srRoots: read('sr-root'),
     logLevel: read('log-level'),
     maxTransfers: read('max-transfers'),
     maxOpenTransfers: read('max-open-transfers'),
@@ -241,9 +261,12 @@ const parseCommandLine = (args: readonly string[]) =>
     allowPositionals: false,
     options: {
       ...Object.fromEntries(
-        Object.entries<Option>(options).map(([name, { metavar }]) => [
+        Object.entries<Option>(options).map(([name, { metavar, repeats }]) => [
           name,
-          { type: metavar === undefined ? 'boolean' : 'string' } as const,
+          {
+            type: metavar === undefined ? 'boolean' : 'string',
+            multiple: repeats === true,
+          } as const,
         ]),
       ),
       'show-config': { type: 'boolean' },
@@ -258,6 +281,7 @@ const configText = (config: Config): string => {
     `listen = ${addressText(listen)}`,
     `listen-plain = ${listenPlain === undefined ? '(none)' : addressText(listenPlain)}`,
     `data = ${data}`,
+    `sr-root = ${config.srRoots.length === 0 ? '(none)' : config.srRoots.join(':')}`,
     `log-level = ${logLevel}`,
     `max-transfers = ${config.maxTransfers}`,
     `max-open-transfers = ${config.maxOpenTransfers}`,

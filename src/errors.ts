@@ -108,6 +108,13 @@ export const incompleteUpload = (found: string): AppError =>
 export const cutShort = (what: string, found: string): AppError =>
   incompleteUpload(`${what}: ${found}`)
 
+/** A file of a storage repository that cannot be read: VDI_IO_ERROR, and never the mistake of whoever sends or asks. */
+export class StorageError extends AppError {
+  constructor(message: string, cause?: unknown) {
+    super('VDI_IO_ERROR', [message], { cause })
+  }
+}
+
 /** Any thrown value as an AppError: what is not one already becomes INTERNAL_ERROR. */
 export const toAppError = (error: unknown): AppError => {
   if (error instanceof AppError) return error

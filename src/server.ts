@@ -1,6 +1,5 @@
 // The server as one object: everything put together in order, and taken apart in the reverse order.
 
-import { mkdir } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -22,6 +21,7 @@ import { createLogger, createLogSink } from './log.ts'
 import { createConnections } from './net/connections.ts'
 import type { Listeners } from './net/listeners.ts'
 import { openListeners } from './net/listeners.ts'
+import { makeDataFolder } from './store/data-folder.ts'
 import { createPace } from './store/pace.ts'
 import type { Storage } from './store/storage.ts'
 import { createStorage } from './store/storage.ts'
@@ -74,7 +74,7 @@ const start = async (
 ): Promise<RunningServer> => {
   const logSink = createLogSink()
   const log = createLogger(config.logLevel, logSink)
-  await mkdir(config.data, { recursive: true, mode: 0o700 })
+  await makeDataFolder(config.data)
   onClose(lockDataFolder(join(config.data, 'lock')))
 
   const catalog = await createCatalog(join(config.data, catalogFile))
@@ -93,7 +93,7 @@ const start = async (
   const transfers = createTransfers(config.maxTransfers, { maximumOpen: config.maxOpenTransfers })
   const leases = createLeases((vdiUuid) => catalog.changes.emit('VDI', vdiUuid, 'mod'))
   const context = { catalog, storage, transfers, leases, log }
-  const repositories = createStorageRepositories(context, resolve(config.data))
+  const repositories = createStorageRepositories(context, resolve(config.data), config.srRoots)
   await repositories.attachAll()
   onClose(() => storage.settled())
   onClose(() => storage.stop())

@@ -1,9 +1,10 @@
-// What an image at rest says of itself: its own id, and what it lies on. For scans of folders where
+// What an image at rest says of itself: its own id, what it lies on, whether its tables are sound. For scans of folders where
 // others wrote the images. All of it is the image's word: nothing here opens what it names.
 
 import type { Image } from '../image/image.ts'
 import type { FormatName } from './format.ts'
-import { describeQcow2 } from './qcow2/describe.ts'
+import { checkQcow2Tables } from './qcow2/check-tables.ts'
+import { describeQcow2, qcow2ParentNames } from './qcow2/describe.ts'
 import { describeVhd } from './vhd/describe.ts'
 
 export interface ImageDescription {
@@ -31,4 +32,24 @@ export const describeImage: Readonly<
   raw: async () => ({ isHidden: false }),
   vhd: describeVhd,
   qcow2: describeQcow2,
+}
+
+/**
+ * Looks at what opening an image does not read and an export meets later: tables, not data, and of large images a
+ * sample. @throws AppError IMPORT_ERROR_GENERIC for what an export would refuse
+ */
+export const checkTables: Readonly<Record<FormatName, (image: Image) => Promise<void>>> = {
+  raw: async () => {},
+  // Opening one reads its whole table. Its bitmaps lie in blocks, and any bits are right.
+  vhd: async () => {},
+  qcow2: checkQcow2Tables,
+}
+
+/** What an image that cannot be read calls its parent, as far as it can be made out. Throws where it cannot. */
+export const parentNamesOf: Readonly<
+  Record<FormatName, (image: Image) => Promise<readonly string[]>>
+> = {
+  raw: async () => [],
+  vhd: async (image) => (await describeVhd(image)).parent?.names ?? [],
+  qcow2: qcow2ParentNames,
 }

@@ -53,8 +53,8 @@ const readableImage = async (handle: FileHandle, mustBePlain = false): Promise<I
     extents: (range) => fileExtents(handle.fd, rangeWithin(size, range)),
     state: () =>
       io.run(async () => {
-        const { size, mtimeNs, ino } = await handle.stat({ bigint: true })
-        return { size: Number(size), changedAt: mtimeNs, inode: ino }
+        const { size, mtimeNs, ctimeNs, ino } = await handle.stat({ bigint: true })
+        return { size: Number(size), changedAt: mtimeNs, inodeChangedAt: ctimeNs, inode: ino }
       }),
     close: () => io.close(),
   }

@@ -7,8 +7,10 @@ import type { ByteRange, Extent } from '../disk/extents.ts'
 export interface FileState {
   /** In bytes. */
   readonly size: number
-  /** Of the last change, in nanoseconds since 1970. */
+  /** Of the last write (mtime), in nanoseconds since 1970. Anybody may set it back. */
   readonly changedAt: bigint
+  /** Of the last change of anything: content, name, owner, rights (ctime). Nobody sets it. */
+  readonly inodeChangedAt: bigint
   readonly inode: bigint
 }
 

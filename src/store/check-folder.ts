@@ -1,13 +1,16 @@
 // Whether a folder of the administrator's may become a storage repository. Looks only; makes nothing.
 
 import { access, constants, realpath, stat } from 'node:fs/promises'
-import { isAbsolute, join, sep } from 'node:path'
+import { isAbsolute, join, resolve, sep } from 'node:path'
 import { AppError, isNodeError } from '../errors.ts'
+import { specialFileSystemOf } from './special-file-systems.ts'
 
 export interface FolderRequest {
   /** As the client wrote it. */
   readonly location: string
   readonly readOnly: boolean
+  /** Absolute paths; the folder must be one of them or lie in one. */
+  readonly roots: readonly string[] | 'anywhere'
   /** Folders that are taken, by what they are called in messages. */
   readonly taken: readonly { readonly path: string; readonly name: string }[]
 }
@@ -18,19 +21,28 @@ const maximumPathLength = 4096
 /**
  * The real path of the folder, links resolved.
  * @throws AppError VALUE_NOT_SUPPORTED [device_config:location, path, reason] unless it is an absolute path to a folder that can
- *   be read, and written unless `readOnly`, and that is neither one of those taken nor inside or around one
+ *   be read, and written unless `readOnly`, that lies in one of `roots` and on no special file system, and that is
+ *   neither one of those taken nor inside or around one
  */
 export const requireFreeFolder = async (request: FolderRequest): Promise<string> => {
-  const { location, readOnly, taken } = request
+  const { location, readOnly, taken, roots } = request
   const fail = (found: string, cause?: unknown): AppError =>
     new AppError('VALUE_NOT_SUPPORTED', ['device_config:location', shown(location), found], {
       cause,
     })
   if (!isAbsolute(location)) throw fail('it is no absolute path')
   if (location.includes('\0') || location.length > maximumPathLength) throw fail('it is no path')
-  const path = await realpath(location).catch((error: unknown) => {
-    throw fail(causeOf(error), error)
+  const path = await realpath(location).catch(async (error: unknown) => {
+    // Who may not look around here is not told what there is.
+    const outside = await whyOutside(resolve(location), roots)
+    throw outside === undefined ? fail(causeOf(error), error) : fail(outside)
   })
+  const outside = await whyOutside(path, roots)
+  if (outside !== undefined) throw fail(outside)
+  const special = await specialFileSystemOf(path)
+  if (special !== undefined) {
+    throw fail(`it lies on a special file system (${special}), which keeps no files`)
+  }
   const folder = await stat(path)
   if (!folder.isDirectory()) throw fail('it is no folder')
   const rights = readOnly ? 'read' : 'read and written'
@@ -44,6 +56,23 @@ export const requireFreeFolder = async (request: FolderRequest): Promise<string>
     if (place !== undefined) throw fail(`it is ${place} ${other.name}, ${otherPath}`)
   }
   return path
+}
+
+/** Why the path is out of bounds; undefined: it is not. */
+const whyOutside = async (
+  path: string,
+  roots: FolderRequest['roots'],
+): Promise<string | undefined> => {
+  if (roots === 'anywhere') return undefined
+  if (roots.length === 0) {
+    return 'only a pool-admin may name a folder, as this server was started without --sr-root DIR'
+  }
+  for (const root of roots) {
+    const place = placeOf(path, await realpath(root).catch(() => root))
+    if (place === 'the same as' || place === 'inside') return undefined
+  }
+  const named = roots.join(', ')
+  return `it lies in none of the folders that --sr-root names, ${named}; only a pool-admin may name another`
 }
 
 /** Without what no path has: it goes into messages. */

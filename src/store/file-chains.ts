@@ -1,6 +1,7 @@
 // Which file of a folder lies on which: by the names that images give their parents, which are data
 // and never paths. A parent is a plain name of a file in the same folder, found in the list of what
-// is there; nothing is ever opened by a name out of an image.
+// is there; nothing is ever opened by a name out of an image. Of a path only the last component counts:
+// XCP-ng's driver writes those of its host's mount points.
 
 import type { ParentClaim } from '../formats/describe.ts'
 import type { FormatName } from '../formats/format.ts'
@@ -92,21 +93,14 @@ const directParent = (
 ): FileChain => {
   if (parent === undefined) return { kind: 'whole' }
   const fail = (reason: string): FileChain => ({ kind: 'broken', reason })
-  const plain = plainNames(parent)
-  const [shown = ''] = parent.names
-  if (plain.length === 0) {
-    const found = `its parent is called ${JSON.stringify(cut(shown, shownLength))}`
-    return fail(`${found}; only a plain name of a file in the same folder is followed`)
-  }
-  const parentName = plain.find((name) => files.has(name))
+  const names = claimedNames(parent.names)
+  const parentName = names.find((name) => files.has(name))
   if (parentName === undefined) {
-    const [name] = plain
-    const reason = broken.get(name!)
-    return fail(
-      reason === undefined
-        ? `its parent ${JSON.stringify(cut(name!, shownLength))} is not among the images of this folder`
-        : `its parent ${name} cannot be used: ${cut(reason, 1000)}`,
-    )
+    const name = names.find((name) => broken.has(name))
+    if (name !== undefined) {
+      return fail(`its parent ${name} cannot be used: ${cut(broken.get(name)!, 1000)}`)
+    }
+    return fail(whyUnknown(parent.names, names))
   }
   const found = files.get(parentName)!
   if (parent.format !== undefined && parent.format !== found.format) {
@@ -120,14 +114,34 @@ const directParent = (
   return { kind: 'on', parentName }
 }
 
-/** The names of a claimed parent that may be files of the same folder. */
-export const plainNames = ({ names }: ParentClaim): string[] =>
-  names.map(plainNameOf).filter((name) => name !== undefined)
+/** @param names the files that it may be: not one is there */
+const whyUnknown = ([claimed = '']: readonly string[], [name]: readonly string[]): string => {
+  const called = `its parent is called ${JSON.stringify(cut(claimed, shownLength))}`
+  if (name === undefined) return `${called}; only a file of the same folder is followed`
+  const shown = cut(name, shownLength)
+  return isPath(claimed)
+    ? `${called}, and ${shown} is not among the images of this folder`
+    : `its parent ${JSON.stringify(shown)} is not among the images of this folder`
+}
 
-/** The name without `./`, `.\` or `file://./` before it; undefined for what is then no plain name. */
-const plainNameOf = (claimed: string): string | undefined => {
-  const name = claimed.replace(/^(?:file:\/\/)?\.[/\\]/, '')
-  const isPlain = /^[^/\\:\0]{1,255}$/.test(name) && name !== '.' && name !== '..'
+/** The files of the same folder that a parent may be, by all that it is called: plain names first, then the ends of paths. */
+export const claimedNames = (names: readonly string[]): string[] => {
+  const paths = names.filter((name) => !isUrl(name)).map((name) => name.replace(/^file:/, ''))
+  const ordered = [...paths.filter((name) => !isPath(name)), ...paths.filter(isPath)]
+  return ordered.map(lastComponent).filter((name) => name !== undefined)
+}
+
+/** More than a name with `./`, `.\` or `file://./` before it. */
+const isPath = (name: string): boolean =>
+  /[/\\]/.test(name.replace(/^(?:file:)?(?:\/\/)?\.[/\\]/, ''))
+
+/** `nbd://…`, `json:…`, `http:…`: it lies elsewhere, whatever its end is called. One letter is a drive of Windows. */
+const isUrl = (name: string): boolean =>
+  /^[a-z][a-z0-9+.-]+:/i.test(name) && !name.startsWith('file:')
+
+const lastComponent = (path: string): string | undefined => {
+  const name = path.split(/[/\\]/).at(-1)!
+  const isPlain = /^[^:\0]{1,255}$/.test(name) && name !== '.' && name !== '..'
   return isPlain ? name : undefined
 }
 

@@ -3,7 +3,7 @@
 // formats keep what says the rest.
 
 import { createHash } from 'node:crypto'
-import { AppError } from '../errors.ts'
+import { StorageError } from '../errors.ts'
 import type { FileState, Image } from '../image/image.ts'
 import { KiB } from '../units.ts'
 
@@ -30,11 +30,11 @@ export interface FileStamp {
  * A file that is not what it was: others write here too.
  * VDI_IO_ERROR, with a sentence that names the file and what has changed.
  */
-export class ChangedFileError extends AppError {
+export class ChangedFileError extends StorageError {
   readonly fileName: string
 
   constructor(fileName: string, changes: string) {
-    super('VDI_IO_ERROR', [`The file ${fileName} was changed by somebody else: ${changes}`])
+    super(`The file ${fileName} was changed by somebody else: ${changes}`)
     this.fileName = fileName
   }
 }

@@ -4,7 +4,8 @@
 import type { Catalog } from '../catalog/catalog.ts'
 import { handleInvalid } from '../catalog/refs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
-import { AppError } from '../errors.ts'
+import type { AppError } from '../errors.ts'
+import { StorageError } from '../errors.ts'
 import { ChangedFileError } from './file-stamp.ts'
 import type { Scanner } from './scan-folder.ts'
 
@@ -49,5 +50,5 @@ const explained = (
   const reason = reasons.find((found) => found !== undefined)
   if (reason === undefined) return error
   const found = `${error.message}; it cannot be used as it is now: ${reason}`
-  return new AppError('VDI_IO_ERROR', [found], { cause: error })
+  return new StorageError(found, error)
 }

@@ -4,15 +4,16 @@
 import { refToUuid } from '../catalog/refs.ts'
 import { toAppError } from '../errors.ts'
 import type { ImageDescription } from '../formats/describe.ts'
-import { describeImage } from '../formats/describe.ts'
+import { checkTables, describeImage, parentNamesOf } from '../formats/describe.ts'
 import type { FormatName } from '../formats/format.ts'
 import { formats } from '../formats/registry.ts'
 import type { FileState, Image } from '../image/image.ts'
 import { padToSectors } from '../image/padded-image.ts'
 import { alignUp, SECTOR_SIZE } from '../units.ts'
 import type { FileStamp } from './file-stamp.ts'
-import { stampText, takeStamp } from './file-stamp.ts'
-import { mapState, readSidecar } from './map-sidecar.ts'
+import { changesBetween, stampText, takeStamp } from './file-stamp.ts'
+import { readForeignMap } from './foreign-map.ts'
+import { mapState, sidecarName } from './map-sidecar.ts'
 import type { StoreFiles } from './store.ts'
 
 /** A file whose name says that it is an image: `<uuid>.<extension>`, as XenServer names them. */
@@ -33,6 +34,17 @@ export interface InspectedFile extends ImageFileName, ImageDescription {
   /** What is odd about it and yet read. */
   readonly remark?: string
 }
+
+/** A file that cannot be used. */
+export interface RefusedFile {
+  readonly fileName: string
+  readonly reason: string
+  /** What it calls its parent, as far as it can be made out. */
+  readonly parentNames: readonly string[]
+}
+
+export const isRefused = (file: InspectedFile | RefusedFile): file is RefusedFile =>
+  'reason' in file
 
 const formatsByExtension: Readonly<Record<string, FormatName>> = {
   vhd: 'vhd',
@@ -61,36 +73,59 @@ const quietTime = 20
 const maximumWaits = 5
 
 /**
- * @throws AppError IMPORT_ERROR_GENERIC, VDI_IO_ERROR or an error of the operating system for a file that is no
- *   readable image; undefined where it has gone
+ * Never throws for what is wrong with the file.
+ * @returns undefined where it has gone
  */
 export const inspectFile = async (
   files: StoreFiles,
   name: ImageFileName,
-): Promise<InspectedFile | undefined> => {
-  await waitForQuiet(files, name.fileName)
-  const image = await files.open(name.fileName)
-  if (image === undefined) return undefined
+): Promise<InspectedFile | RefusedFile | undefined> => {
+  const { fileName, format } = name
+  let image: Image | undefined
   try {
-    // First, so that a write while the rest is read shows as a change when the file is opened.
-    const looks = await takeStamp(image, await mapState(files, name))
-    const description = await describeImage[name.format](image)
-    const { imageUuid } = description
-    const stamp = { ...looks, ...(imageUuid !== undefined && { imageUuid }) }
-    const size = await readableSize(files, name, image, stamp)
-    return {
-      ...name,
-      ...description,
-      virtualSize: size,
-      fileSize: stamp.size,
-      changedAt: new Date(Number(BigInt(stamp.changedAt) / 1_000_000n)),
-      stamp: stampText(stamp),
-      ...(stamp.size % SECTOR_SIZE !== 0 && name.format === 'raw' && { remark: remarkOn(stamp) }),
-    }
+    await waitForQuiet(files, fileName)
+    image = await files.open(fileName)
+    return image && (await inspectImage(files, name, image))
+  } catch (error) {
+    const unreadable = async (): Promise<readonly string[]> => []
+    const parentNames =
+      image === undefined ? [] : await parentNamesOf[format](image).catch(unreadable)
+    return { fileName, reason: reasonOf(error), parentNames }
   } finally {
-    await image.close()
+    await image?.close()
   }
 }
+
+/**
+ * @throws AppError IMPORT_ERROR_GENERIC, VDI_IO_ERROR or an error of the operating system for a file that is no
+ *   readable image
+ */
+const inspectImage = async (
+  files: StoreFiles,
+  name: ImageFileName,
+  image: Image,
+): Promise<InspectedFile> => {
+  // First, so that a write while the rest is read shows as a change when the file is opened.
+  const looks = await takeStamp(image, await mapState(files, name))
+  const description = await describeImage[name.format](image)
+  const { imageUuid } = description
+  const stamp = { ...looks, ...(imageUuid !== undefined && { imageUuid }) }
+  const { size, mapRemark } = await openAsExport(files, name, image)
+  await checkUnlessWritten(name, image, looks)
+  const isCut = name.format === 'raw' && stamp.size % SECTOR_SIZE !== 0
+  const remarks = [isCut ? remarkOn(stamp) : undefined, mapRemark].filter(isThere)
+  return {
+    ...name,
+    ...description,
+    virtualSize: size,
+    fileSize: stamp.size,
+    changedAt: new Date(Number(BigInt(stamp.changedAt) / 1_000_000n)),
+    stamp: stampText(stamp),
+    ...(remarks.length > 0 && { remark: remarks.join('; ') }),
+  }
+}
+
+const isThere = (remark: string | undefined): remark is string => remark !== undefined
 
 const waitForQuiet = async (files: StoreFiles, fileName: string): Promise<void> => {
   for (let waits = 0; waits < maximumWaits; waits += 1) {
@@ -102,19 +137,40 @@ const waitForQuiet = async (files: StoreFiles, fileName: string): Promise<void> 
   }
 }
 
-/** The virtual size. Opens the image as an export would: what cannot be exported is found now. */
-const readableSize = async (
+interface OpenedOnce {
+  /** Virtual size, in bytes. */
+  readonly size: number
+  /** Why the map beside a raw file is not used. */
+  readonly mapRemark?: string
+}
+
+/** Opens the image as an export would: what cannot be exported is found now. */
+const openAsExport = async (
   files: StoreFiles,
   name: ImageFileName,
   image: Image,
-  stamp: FileStamp,
-): Promise<number> => {
+): Promise<OpenedOnce> => {
   const whole = name.format === 'raw' ? padToSectors(image) : image
   // The disk would close the image, which its opener does.
   const { size } = await formats[name.format].open(whole)
-  if (name.format === 'raw')
-    await readSidecar(files, { ...name, fileStamp: stampText(stamp) }, size)
-  return size
+  const found = name.format === 'raw' ? await readForeignMap(files, name, whole) : undefined
+  const reason = found !== undefined && 'distrust' in found ? found.distrust : undefined
+  if (reason === undefined) return { size }
+  return { size, mapRemark: `the block map ${sidecarName(name)} is not used: ${reason}` }
+}
+
+/** One that a VM writes meanwhile says nothing of its health: new tables name clusters after the end that it had. */
+const checkUnlessWritten = async (
+  { format }: ImageFileName,
+  image: Image,
+  looks: FileStamp,
+): Promise<void> => {
+  const { map: _map, ...before } = looks
+  try {
+    await checkTables[format](image)
+  } catch (error) {
+    if (changesBetween(before, await takeStamp(image)) === undefined) throw error
+  }
 }
 
 const remarkOn = ({ size }: FileStamp): string =>
@@ -125,4 +181,7 @@ export const reasonOf = (error: unknown): string => toAppError(error).message
 
 /** Whether the file is as it was, by what can be seen from outside. */
 export const isSameState = (a: FileState | undefined, b: FileState | undefined): boolean =>
-  a?.size === b?.size && a?.changedAt === b?.changedAt && a?.inode === b?.inode
+  a?.size === b?.size &&
+  a?.changedAt === b?.changedAt &&
+  a?.inodeChangedAt === b?.inodeChangedAt &&
+  a?.inode === b?.inode

@@ -26,6 +26,9 @@ export interface LayerFolder {
   /** Opens a published file; undefined where there is none. @throws AppError VDI_IO_ERROR for what is no plain file */
   open(name: string): Promise<Image | undefined>
 
+  /** Makes a published file look as if it had been written just now, by the clock of its storage. */
+  touch(name: string): Promise<void>
+
   /** Removes a file, published or in staging; one that is not there is fine. */
   remove(name: string): Promise<void>
 

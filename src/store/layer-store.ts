@@ -1,20 +1,24 @@
 // The store of layers as image files in a folder: staging, seal, publish. The same for files of the
 // file system and for memory.
 
+import type { BlockMap } from '../disk/block-map.ts'
 import { collectBlockMap } from '../disk/block-map.ts'
 import type { Disk } from '../disk/disk.ts'
-import { AppError } from '../errors.ts'
+import { StorageError } from '../errors.ts'
 import type { LayerWriter } from '../formats/format.ts'
 import { formats } from '../formats/registry.ts'
 import type { Image, WritableImage } from '../image/image.ts'
 import { padToSectors } from '../image/padded-image.ts'
+import { asDamage, reportDamage } from './damage.ts'
 import { changesBetween, ChangedFileError, parseStamp, takeStamp } from './file-stamp.ts'
+import { readForeignMap } from './foreign-map.ts'
 import type { LayerFolder } from './layer-folder.ts'
 import {
   clearStaging,
   fitsSidecar,
   hasSidecar,
   mapState,
+  markNewer,
   openWithMap,
   readSidecar,
   sidecarName,
@@ -82,6 +86,7 @@ export const createLayerStore = (folder: LayerFolder): Store => ({
         await file.close()
         const bytes = await folder.publish(layerFileName(layer))
         ended = true
+        if (layer.format === 'raw') await markNewer(folder, layer)
         return bytes
       },
       async abort() {
@@ -134,35 +139,50 @@ const startFile = async (
 
 const openLayer = async (folder: LayerFolder, layer: LayerId): Promise<LayerDisk> => {
   const fileName = layerFileName(layer)
-  const file = await folder.open(fileName)
+  const file = await folder.open(fileName).catch((error: unknown) => {
+    throw asDamage(error, fileName)
+  })
   if (file === undefined) {
     if (isOfOthers(layer)) throw new ChangedFileError(fileName, 'it is gone')
-    throw new AppError('VDI_IO_ERROR', [`Cannot open the layer ${fileName}: the file is missing`])
+    throw new StorageError(`Cannot open the layer ${fileName}: the file is missing`)
   }
   try {
-    return isOfOthers(layer)
+    const disk = isOfOthers(layer)
       ? await openWatched(folder, layer, file)
       : await openImage(folder, layer, file)
+    return reportDamage(disk, fileName)
   } catch (error) {
     await file.close()
-    throw error
+    throw asDamage(error, fileName)
   }
 }
 
 const readKeptMap = async (folder: LayerFolder, layer: LayerId, size: number) => {
-  const map = await readSidecar(folder, layer, size)
+  const map = await readSidecar(folder, layer, size).catch((error: unknown) => {
+    throw asDamage(error, sidecarName(layer))
+  })
   if (map !== undefined) return map
-  throw new AppError('VDI_IO_ERROR', [
+  throw new StorageError(
     `Cannot read what the layer ${layerFileName(layer)} held: ${sidecarName(layer)} is missing`,
-  ])
+  )
 }
 
 const openImage = async (folder: LayerFolder, layer: LayerId, image: Image): Promise<Disk> => {
   const disk = await formats[layer.format].open(image)
-  // What others may have put beside a file of theirs is for raw ones only.
-  const hasMap = layer.format === 'raw' || !isOfOthers(layer)
-  const map = hasMap ? await readSidecar(folder, layer, disk.size) : undefined
+  const map = isOfOthers(layer)
+    ? await mapOfOthers(folder, layer, image)
+    : await readSidecar(folder, layer, disk.size)
   return map === undefined ? disk : openWithMap(disk, map)
+}
+
+/** What others may have put beside a file of theirs is for raw ones only. */
+const mapOfOthers = async (
+  folder: LayerFolder,
+  layer: LayerId,
+  image: Image,
+): Promise<BlockMap | undefined> => {
+  const found = layer.format === 'raw' ? await readForeignMap(folder, layer, image) : undefined
+  return found !== undefined && 'map' in found ? found.map : undefined
 }
 
 type LayerOfOthers = LayerId & { readonly fileStamp: string }
@@ -181,6 +201,12 @@ const openWatched = async (
   const changes = changesBetween(stamp, await takeStamp(file, await mapState(folder, layer)))
   if (changes !== undefined) throw new ChangedFileError(fileName, changes)
   const { image, verify } = watchImage(file, fileName, stamp)
-  const disk = await openImage(folder, layer, layer.format === 'raw' ? padToSectors(image) : image)
-  return { ...disk, verify }
+  try {
+    const whole = layer.format === 'raw' ? padToSectors(image) : image
+    return { ...(await openImage(folder, layer, whole)), verify }
+  } catch (error) {
+    // One that is written at this moment is not damaged.
+    await verify()
+    throw error
+  }
 }

@@ -10,7 +10,6 @@ import { coalesce } from '../disk/extents.ts'
 import { AppError } from '../errors.ts'
 import type { FileState, Image } from '../image/image.ts'
 import { KiB } from '../units.ts'
-import { parseStamp } from './file-stamp.ts'
 import type { LayerFolder } from './layer-folder.ts'
 import type { LayerId, StoreFiles } from './store.ts'
 import { layerFileName } from './store.ts'
@@ -75,6 +74,13 @@ export const stageSidecar = async (
   }
 }
 
+/**
+ * The map lies beside its file now, which was moved there after it. Should the storage repository be forgotten and
+ * found again, a map counts only if it is no older than its file (foreign-map.ts); without it the content is the same.
+ */
+export const markNewer = (folder: LayerFolder, layer: LayerId): Promise<void> =>
+  folder.touch(sidecarName(layer)).catch(() => {})
+
 /** The map beside a raw layer as a file; undefined where there is none. */
 export const mapState = async (
   folder: StoreFiles,
@@ -83,8 +89,7 @@ export const mapState = async (
   layer.format === 'raw' ? folder.state(sidecarName(layer)) : undefined
 
 /**
- * The map of a layer of `size` bytes; undefined where there is no sidecar, or one that was written before a file
- * that others may change.
+ * The map of a layer of ours, of `size` bytes; undefined where there is no sidecar.
  * @throws AppError IMPORT_ERROR_GENERIC for one that does not fit the file
  */
 export const readSidecar = async (
@@ -95,24 +100,27 @@ export const readSidecar = async (
   const sidecar = await folder.open(sidecarName(layer))
   if (sidecar === undefined) return undefined
   try {
-    if (isOutdated(layer, await sidecar.state?.())) return undefined
-    const map = await readBlockMapJson(piecesOf(sidecar), size)
-    for (const { depth } of map.runs()) if (depth > 0) throw notOneFile(layer, depth)
-    return map
+    return await parseSidecar(layer, sidecar, size)
   } finally {
     await sidecar.close()
   }
+}
+
+/** @throws AppError IMPORT_ERROR_GENERIC for a map that does not fit the layer of `size` bytes */
+export const parseSidecar = async (
+  layer: LayerId,
+  sidecar: Image,
+  size: number,
+): Promise<BlockMap> => {
+  const map = await readBlockMapJson(piecesOf(sidecar), size)
+  for (const { depth } of map.runs()) if (depth > 0) throw notOneFile(layer, depth)
+  return map
 }
 
 export const hasSidecar = async (folder: LayerFolder, layer: LayerId): Promise<boolean> => {
   const sidecar = await folder.open(sidecarName(layer))
   await sidecar?.close()
   return sidecar !== undefined
-}
-
-const isOutdated = ({ fileStamp }: LayerId, state: FileState | undefined): boolean => {
-  if (fileStamp === null || fileStamp === undefined || state === undefined) return false
-  return state.changedAt < BigInt(parseStamp(fileStamp).changedAt)
 }
 
 const notOneFile = (layer: LayerId, depth: number): AppError =>

@@ -24,13 +24,14 @@ export const createMemoryFolder = (): LayerFolder => {
     list: async () => Array.from(published.keys(), (name) => ({ name, isPlain: true })),
     async state(name) {
       const image = published.get(name)
-      return image && { size: image.size, changedAt: 0n, inode: 0n }
+      return image && { size: image.size, changedAt: 0n, inodeChangedAt: 0n, inode: 0n }
     },
     open: async (name) => published.get(name),
     async remove(name) {
       staging.delete(name)
       published.delete(name)
     },
+    touch: async () => {},
     async discard(name) {
       staging.delete(name)
     },

@@ -5,7 +5,7 @@ import { collectBlockMap, tellTheSame } from '../disk/block-map.ts'
 import { formats } from '../formats/registry.ts'
 import type { LayerFolder } from './layer-folder.ts'
 import type { StartedFile } from './layer-store.ts'
-import { hasSidecar, nextSidecarName, sidecarName, stageSidecar } from './map-sidecar.ts'
+import { hasSidecar, markNewer, nextSidecarName, sidecarName, stageSidecar } from './map-sidecar.ts'
 import type { LayerId, LayerReplacement } from './store.ts'
 import { layerFileName } from './store.ts'
 
@@ -29,7 +29,9 @@ export const createReplacement = (
       // First the file: with the old map, or with its own, it shows the right content on the old chain.
       // The old file with the new map would not. After a crash in between, clearStaging does the rest.
       const bytes = await folder.publish(layerFileName(layer))
-      if (needsSidecar) await folder.publish(nextSidecarName(layer), sidecarName(layer))
+      if (!needsSidecar) return bytes
+      await folder.publish(nextSidecarName(layer), sidecarName(layer))
+      await markNewer(folder, layer)
       return bytes
     },
     async abort() {

@@ -9,10 +9,16 @@ import type { SrRow } from '../catalog/srs.ts'
 import { AppError } from '../errors.ts'
 import type { FileState } from '../image/image.ts'
 import type { ChainFile, FileChain } from './file-chains.ts'
-import { plainNames, resolveChains } from './file-chains.ts'
+import { claimedNames, resolveChains } from './file-chains.ts'
 import { imageUuidOf } from './file-stamp.ts'
-import type { ImageFileName, InspectedFile } from './inspect-file.ts'
-import { inspectFile, isSameState, parseImageFileName, reasonOf } from './inspect-file.ts'
+import type { ImageFileName, InspectedFile, RefusedFile } from './inspect-file.ts'
+import {
+  inspectFile,
+  isRefused,
+  isSameState,
+  parseImageFileName,
+  reasonOf,
+} from './inspect-file.ts'
 import type { FolderEntry } from './layer-folder.ts'
 import { notAttached } from './sr-errors.ts'
 import type { Store, StoreFiles } from './store.ts'
@@ -62,7 +68,7 @@ interface ScannerOptions {
 interface Look {
   readonly state: FileState | undefined
   readonly map: FileState | undefined
-  readonly result: InspectedFile | string
+  readonly result: InspectedFile | RefusedFile
 }
 
 export const createScanner = ({ catalog, store }: ScannerOptions): Scanner => {
@@ -82,7 +88,7 @@ export const createScanner = ({ catalog, store }: ScannerOptions): Scanner => {
     const known = await catalog.layers.list(srUuid)
     const before = looks.get(srUuid) ?? new Map<string, Look>()
     const after = new Map<string, Look>()
-    if (files === undefined) return { known, present: new Set(), inspected: [], broken: new Map() }
+    if (files === undefined) return { known, present: new Set(), inspected: [], refused: [] }
     const entries = await files.list().catch((error: unknown) => {
       throw error instanceof AppError ? error : notAttached(srUuid, reasonOf(error), error)
     })
@@ -150,8 +156,7 @@ interface Folder {
   readonly present: ReadonlySet<string>
   /** Files of others that can be read. */
   readonly inspected: readonly InspectedFile[]
-  /** Those that cannot, and why. */
-  readonly broken: ReadonlyMap<string, string>
+  readonly refused: readonly RefusedFile[]
 }
 
 const lookAtFiles = async (
@@ -163,19 +168,21 @@ const lookAtFiles = async (
 ): Promise<Folder> => {
   const ours = new Set(known.filter((layer) => layer.fileStamp === null).map(layerFileName))
   const inspected: InspectedFile[] = []
-  const broken = new Map<string, string>()
+  const refused: RefusedFile[] = []
   for (const { name: fileName, isPlain } of entries) {
     const name = parseImageFileName(fileName)
     if (name === undefined || ours.has(fileName)) continue
     if (!isPlain) {
-      broken.set(fileName, 'it is no plain file, and links are not followed')
+      const reason = 'it is no plain file, and links are not followed'
+      refused.push({ fileName, reason, parentNames: [] })
       continue
     }
     const result = await lookAtFile(files, name, before, after)
-    if (typeof result === 'string') broken.set(fileName, result)
-    else if (result !== undefined) inspected.push(result)
+    if (result === undefined) continue
+    if (isRefused(result)) refused.push(result)
+    else inspected.push(result)
   }
-  return { known, present: new Set(entries.map(({ name }) => name)), inspected, broken }
+  return { known, present: new Set(entries.map(({ name }) => name)), inspected, refused }
 }
 
 const lookAtFile = async (
@@ -183,7 +190,7 @@ const lookAtFile = async (
   name: ImageFileName,
   before: ReadonlyMap<string, Look>,
   after: Map<string, Look>,
-): Promise<InspectedFile | string | undefined> => {
+): Promise<InspectedFile | RefusedFile | undefined> => {
   const { fileName } = name
   try {
     const state = await files.state(fileName)
@@ -193,11 +200,11 @@ const lookAtFile = async (
       after.set(fileName, last)
       return last.result
     }
-    const result = await inspectFile(files, name).catch(reasonOf)
+    const result = await inspectFile(files, name)
     if (result !== undefined) after.set(fileName, { state, map, result })
     return result
   } catch (error) {
-    return reasonOf(error)
+    return { fileName, reason: reasonOf(error), parentNames: [] }
   }
 }
 
@@ -214,9 +221,10 @@ interface ResolvedFolder {
   readonly strangers: readonly string[]
 }
 
-const resolveFolder = ({ known, present, inspected, broken }: Folder): ResolvedFolder => {
+const resolveFolder = ({ known, present, inspected, refused }: Folder): ResolvedFolder => {
   const byUuid = new Map(known.map((layer) => [layer.uuid, layer]))
   const ours = known.filter((layer) => layer.fileStamp === null && layer.state === 'sealed')
+  const broken = new Map(refused.map(({ fileName, reason }) => [fileName, reason]))
   const chains = resolveChains(
     new Map([
       ...ours.map((layer) => [layerFileName(layer), chainFileOf(layer, byUuid)] as const),
@@ -233,7 +241,10 @@ const resolveFolder = ({ known, present, inspected, broken }: Folder): ResolvedF
     if (chain.kind !== 'broken' && file.remark !== undefined) found.set(file.fileName, file.remark)
   }
   const knownNames = new Set(known.map(layerFileName))
-  const claims = (file: InspectedFile): string[] => (file.parent ? plainNames(file.parent) : [])
+  const claims = [
+    ...inspected.map(({ fileName, parent }) => ({ fileName, names: parent?.names ?? [] })),
+    ...refused.map(({ fileName, parentNames: names }) => ({ fileName, names })),
+  ].map(({ fileName, names }) => ({ fileName, names: claimedNames(names) }))
   return {
     known,
     present,
@@ -241,9 +252,12 @@ const resolveFolder = ({ known, present, inspected, broken }: Folder): ResolvedF
     found,
     hidden: new Set([
       ...inspected.filter((file) => file.isHidden).map((file) => file.fileName),
-      ...Array.from(chains.values(), parentNameIn).filter((name) => name !== null),
+      // Also what those lie on that cannot be used: it would be offered, and deleted, below them.
+      ...claims.flatMap(({ names }) => names),
     ]),
-    strangers: inspected.filter((file) => !knownNames.has(file.fileName)).flatMap(claims),
+    strangers: claims
+      .filter(({ fileName }) => !knownNames.has(fileName))
+      .flatMap(({ names }) => names),
   }
 }
 

@@ -5,11 +5,13 @@ import { access, constants, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SrRow } from '../catalog/srs.ts'
 import { isNodeError } from '../errors.ts'
-import { fileFolder, openFileFolder, STAGING } from './file-folder.ts'
+import { fileFolder, openFileFolder } from './file-folder.ts'
 import type { LayerFolder } from './layer-folder.ts'
 import { createLayerStore } from './layer-store.ts'
 import { noPbd, notAttached, readOnlyError, unplugged } from './sr-errors.ts'
-import type { Store } from './store.ts'
+import { adoptStaging, ensureStaging, findStaging } from './staging-folder.ts'
+import type { LayerId, Store } from './store.ts'
+import { layerFileName } from './store.ts'
 
 type SrPlace = Pick<SrRow, 'uuid' | 'path' | 'readOnly'>
 
@@ -25,39 +27,62 @@ export interface SrStore {
 /**
  * Opens what was made by `makeSrStore`, at a start or a scan. A folder that was there before is never made: where
  * its file system is not mounted, nothing may be written into what lies below the mount point.
+ * @param layers those that the catalog has there, half-written ones included
  */
 export const openSrStore = async (
   sr: SrPlace & SrPlugging,
   dataFolder: string,
+  layers: readonly LayerId[] = [],
 ): Promise<SrStore> => {
   const why = sr.hasPbd === false ? noPbd : sr.isPlugged === false ? unplugged : undefined
   if (why !== undefined) return { store: createDetachedStore(sr, why), reason: why }
   if (sr.path === '') return { store: await makeSrStore(sr, dataFolder) }
-  const reason = await whyAway(sr)
-  return reason === undefined
-    ? { store: createLayerStore(folderOf(sr)) }
-    : { store: createDetachedStore(sr, reason), reason }
+  const opened = await openFolder(sr, layers)
+  return typeof opened === 'string'
+    ? { store: createDetachedStore(sr, opened), reason: opened }
+    : { store: createLayerStore(opened) }
 }
 
-/** Opens the folder of a new storage repository; makes what it needs, in a read-only one nothing. */
+/** Opens the folder of a storage repository that is new there; makes what it needs, in a read-only one nothing. */
 export const makeSrStore = async (sr: SrPlace, dataFolder: string): Promise<Store> => {
-  const path = sr.path === '' ? join(dataFolder, 'sr', sr.uuid) : sr.path
-  return createLayerStore(sr.readOnly ? folderOf(sr) : await openFileFolder(path))
+  if (sr.path === '') return createLayerStore(await openFileFolder(join(dataFolder, 'sr', sr.uuid)))
+  const folder = sr.readOnly
+    ? readOnlyFolder(fileFolder(sr.path), sr)
+    : fileFolder(sr.path, await ensureStaging(sr.path, sr.uuid))
+  return createLayerStore(folder)
 }
 
-const folderOf = (sr: SrPlace): LayerFolder =>
-  sr.readOnly ? readOnlyFolder(fileFolder(sr.path), sr) : fileFolder(sr.path)
-
-/** The staging folder, made with the storage repository, tells the folder from a bare mount point. */
-const whyAway = async ({ path, readOnly }: SrPlace): Promise<string | undefined> => {
+/** The folder, or why it cannot be used. */
+const openFolder = async (
+  sr: SrPlace,
+  layers: readonly LayerId[],
+): Promise<LayerFolder | string> => {
+  const { path, readOnly } = sr
   try {
     if (!(await stat(path)).isDirectory()) return `${path} is no folder`
     await access(path, constants.R_OK | constants.X_OK)
+    if (readOnly) return readOnlyFolder(fileFolder(path), sr)
+    const staging = (await findStaging(path, sr.uuid)) ?? (await adopt(sr, layers))
+    return staging === undefined
+      ? `the folder ${path} has no staging folder of this storage repository in it: its file system is not mounted`
+      : fileFolder(path, staging)
   } catch (error) {
     return `the folder ${path} cannot be read: ${codeOf(error)}`
   }
-  if (readOnly || (await readdir(path)).includes(STAGING)) return undefined
-  return `the folder ${path} has no ${STAGING} in it: its file system is not mounted`
+}
+
+/**
+ * The staging folder tells the folder from a bare mount point. One from before there were marks is taken where also
+ * something else is known.
+ */
+const adopt = async (
+  { uuid, path }: SrPlace,
+  layers: readonly LayerId[],
+): Promise<string | undefined> => {
+  const present = new Set(await readdir(path))
+  const isMeant = layers.length === 0 || layers.some((layer) => present.has(layerFileName(layer)))
+  const own = layers.filter(({ fileStamp }) => (fileStamp ?? null) === null).map(layerFileName)
+  return isMeant ? adoptStaging(path, uuid, new Set(own)) : undefined
 }
 
 const codeOf = (error: unknown): string =>
@@ -72,6 +97,7 @@ export const readOnlyFolder = (folder: LayerFolder, sr: Pick<SrRow, 'uuid'>): La
     ...folder,
     create: refuse,
     publish: refuse,
+    touch: refuse,
     openSpool: refuse,
     discard: refuse,
     listStaging: async () => [],

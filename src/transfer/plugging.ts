@@ -10,8 +10,10 @@ import type { StringMap } from '../catalog/schema.ts'
 import type { SrRow } from '../catalog/srs.ts'
 import { AppError, isNodeError } from '../errors.ts'
 import type { FormatName } from '../formats/format.ts'
+import type { FolderRequest } from '../store/check-folder.ts'
 import { requireFreeFolder } from '../store/check-folder.ts'
-import { makeSrStore, openSrStore } from '../store/sr-store.ts'
+import type { SrStore } from '../store/sr-store.ts'
+import { makeSrStore } from '../store/sr-store.ts'
 import { notAttached } from '../store/sr-errors.ts'
 import type { TransferContext } from './context.ts'
 
@@ -31,6 +33,8 @@ export interface FoundSr {
   readonly location: string
 }
 
+export type NewPbd = Omit<AskedPlace, 'type'> & { readonly otherConfig: StringMap }
+
 export interface Plugging {
   /**
    * Makes the record of a storage repository that lies somewhere already. Nothing can be read there before it has a
@@ -40,11 +44,11 @@ export interface Plugging {
   introduce(sr: IntroducedSr): Promise<void>
 
   /**
-   * Says where the storage repository lies; `deviceConfig` is that of `create`.
+   * Says where the storage repository lies.
    * @throws AppError PBD_EXISTS where that was said already; as `create` for the folder; VALUE_NOT_SUPPORTED for a
    *   folder that has none of the files which the storage repository is known to have
    */
-  createPbd(sr: SrRow, deviceConfig: StringMap, otherConfig: StringMap): Promise<void>
+  createPbd(sr: SrRow, pbd: NewPbd): Promise<void>
 
   /** Forgets what `createPbd` said. @throws AppError OPERATION_NOT_ALLOWED while it is plugged */
   destroyPbd(sr: SrRow): Promise<void>
@@ -62,7 +66,16 @@ export interface Plugging {
   unplug(sr: SrRow): Promise<void>
 
   /** The storage repositories in and right below a folder, by what the catalog knows and by their names. @throws AppError */
-  probe(type: string, deviceConfig: StringMap): Promise<readonly FoundSr[]>
+  probe(asked: AskedPlace): Promise<readonly FoundSr[]>
+}
+
+/** Where somebody wants a storage repository. */
+export interface AskedPlace {
+  readonly type: string
+  /** `location`, `read-only`, `preferred-image-formats`; other keys are kept and mean nothing. */
+  readonly deviceConfig: StringMap
+  /** Whether who asks may name any folder, and not only those in the roots. */
+  readonly mayNameAny: boolean
 }
 
 /** Where a storage repository lies, and how. */
@@ -78,21 +91,34 @@ interface Parts {
   readonly dataFolder: string
   readonly oneAtATime: LimitFunction
   readonly scan: (sr: SrRow) => Promise<unknown>
+  /** As the row says, with the layers that the catalog has there. */
+  readonly openStore: (sr: SrRow) => Promise<SrStore>
   readonly requireIdle: (sr: SrRow) => Promise<void>
   readonly requireType: (type: string) => Promise<readonly FormatName[]>
   /** @param own the uuid of the storage repository that asks: its own folder is not taken */
-  readonly choosePlace: (type: string, deviceConfig: StringMap, own?: string) => Promise<Place>
+  readonly choosePlace: (asked: AskedPlace, own?: string) => Promise<Place>
+  readonly rootsOf: (asked: AskedPlace) => FolderRequest['roots']
 }
 
 export const createPlugging = (parts: Parts): Plugging => {
-  const { context, dataFolder, oneAtATime, scan, requireIdle, requireType, choosePlace } = parts
+  const {
+    context,
+    dataFolder,
+    oneAtATime,
+    scan,
+    openStore,
+    requireIdle,
+    requireType,
+    rootsOf,
+    choosePlace,
+  } = parts
   const { catalog, storage } = context
 
   /** As the row says now. */
   const reattach = async (uuid: string): Promise<string | undefined> => {
     const sr = await catalog.srs.get(uuid)
     if (sr === undefined) throw new AppError('HANDLE_INVALID', ['SR', toRef(uuid)])
-    const { store, reason } = await openSrStore(sr, dataFolder)
+    const { store, reason } = await openStore(sr)
     await storage.reattach(uuid, store)
     return reason
   }
@@ -127,12 +153,9 @@ export const createPlugging = (parts: Parts): Plugging => {
     throw new AppError('VALUE_NOT_SUPPORTED', ['device_config:location', path, reason])
   }
 
-  const createPbd = async (
-    sr: SrRow,
-    deviceConfig: StringMap,
-    pbdOtherConfig: StringMap,
-  ): Promise<void> => {
-    const place = await choosePlace(sr.type, deviceConfig, sr.uuid)
+  const createPbd = async (sr: SrRow, pbd: NewPbd): Promise<void> => {
+    const { deviceConfig, otherConfig: pbdOtherConfig } = pbd
+    const place = await choosePlace({ ...pbd, type: sr.type }, sr.uuid)
     await requireSameFiles(sr, place.path)
     await makeSrStore({ uuid: sr.uuid, ...place }, dataFolder)
     const change = { ...place, deviceConfig, pbdOtherConfig, hasPbd: true, isPlugged: false }
@@ -142,7 +165,7 @@ export const createPlugging = (parts: Parts): Plugging => {
 
   const plug = async (sr: SrRow): Promise<void> => {
     if (storage.isAttached(sr.uuid)) return
-    const { store, reason } = await openSrStore({ ...sr, isPlugged: true }, dataFolder)
+    const { store, reason } = await openStore({ ...sr, isPlugged: true })
     if (reason !== undefined) throw notAttached(sr.uuid, reason)
     await catalog.srs.update(sr.uuid, () => ({ isPlugged: true }))
     await storage.reattach(sr.uuid, store)
@@ -151,8 +174,7 @@ export const createPlugging = (parts: Parts): Plugging => {
 
   return {
     introduce: (sr) => oneAtATime(() => introduce(sr)),
-    createPbd: (sr, deviceConfig, otherConfig) =>
-      oneAtATime(() => createPbd(sr, deviceConfig, otherConfig)),
+    createPbd: (sr, pbd) => oneAtATime(() => createPbd(sr, pbd)),
     destroyPbd: (sr) =>
       oneAtATime(async () => {
         if (sr.isPlugged) {
@@ -171,10 +193,11 @@ export const createPlugging = (parts: Parts): Plugging => {
         await catalog.srs.update(sr.uuid, () => ({ isPlugged: false }))
         await reattach(sr.uuid)
       }),
-    async probe(type, deviceConfig) {
-      await requireType(type)
-      const location = deviceConfig['location'] ?? ''
-      const folder = await requireFreeFolder({ location, readOnly: true, taken: [] })
+    async probe(asked) {
+      await requireType(asked.type)
+      const location = asked.deviceConfig['location'] ?? ''
+      const roots = rootsOf(asked)
+      const folder = await requireFreeFolder({ location, readOnly: true, taken: [], roots })
       const known = (await catalog.srs.list()).filter(({ path }) => path === folder)
       const inName = uuidOf(folder.slice(folder.lastIndexOf('/') + 1))
       const own = known[0]?.uuid ?? inName

@@ -10,25 +10,27 @@ import type { StringMap } from '../catalog/schema.ts'
 import type { SrRow } from '../catalog/srs.ts'
 import { AppError, isNodeError } from '../errors.ts'
 import type { FormatName } from '../formats/format.ts'
+import type { FolderRequest } from '../store/check-folder.ts'
 import { requireFreeFolder } from '../store/check-folder.ts'
 import { STAGING } from '../store/file-folder.ts'
 import { parseImageFileName } from '../store/inspect-file.ts'
 import type { IntroducedVdi, ScanReport } from '../store/scan-folder.ts'
 import { noPbd, notAttached, readOnlyError, unplugged } from '../store/sr-errors.ts'
+import type { SrStore } from '../store/sr-store.ts'
 import { makeSrStore, openSrStore } from '../store/sr-store.ts'
+import { removeStaging } from '../store/staging-folder.ts'
 import type { Store } from '../store/store.ts'
 import type { TransferContext } from './context.ts'
-import type { Place, Plugging } from './plugging.ts'
+import { preferredFormat, readFlag } from './device-config.ts'
+import type { AskedPlace, Place, Plugging } from './plugging.ts'
 import { createPlugging } from './plugging.ts'
+import { createProblemFiles } from './problem-files.ts'
 
-export interface NewSr {
+export interface NewSr extends AskedPlace {
   readonly nameLabel: string
   readonly nameDescription: string
-  readonly type: string
   readonly contentType: string
   readonly shared: boolean
-  /** `location`, `read-only`, `preferred-image-formats`; other keys are kept and mean nothing. */
-  readonly deviceConfig: StringMap
   readonly smConfig: StringMap
 }
 
@@ -49,6 +51,9 @@ export interface StorageRepositories extends Plugging {
    * @throws AppError SR_NOT_ATTACHED with the reason
    */
   scan(sr: SrRow): Promise<ScanReport>
+
+  /** The file that tells all that the last scan found wrong; it is there only while there is something. */
+  problemsFile(srUuid: string): string
 
   /**
    * Forgets it with its VDIs; all files stay.
@@ -77,34 +82,53 @@ export interface StorageRepositories extends Plugging {
   forgetVdi(uuid: string): Promise<void>
 }
 
+type SrFolder = Pick<SrRow, 'uuid' | 'path' | 'readOnly'>
+
 type Context = Pick<TransferContext, 'catalog' | 'storage' | 'log' | 'leases'>
 
 export const createStorageRepositories = (
   { catalog, storage, log, leases }: Context,
   dataFolder: string,
+  srRoots: readonly string[] = [],
 ): StorageRepositories => {
   // Two that are made at once on one folder would each find it free.
   const oneAtATime = pLimit(1)
+  const problemFiles = createProblemFiles(dataFolder)
+
+  const openStore = async (sr: SrRow): Promise<SrStore> =>
+    openSrStore(sr, dataFolder, await catalog.layers.list(sr.uuid))
 
   const open = async (sr: SrRow): Promise<Store> => {
-    const { store, reason } = await openSrStore(sr, dataFolder)
+    const { store, reason } = await openStore(sr)
     if (reason !== undefined) {
       log.warn({ sr: sr.uuid, reason }, 'a storage repository is not attached')
     }
     return store
   }
 
-  const tell = (sr: SrRow, { added, changed, problems }: ScanReport): void => {
+  /** The storage repository has gone from the catalog already. */
+  const tidyUp = (place: SrFolder): Promise<void> =>
+    removeFolders(place, dataFolder).catch((error: unknown) => {
+      log.error({ error, sr: place.uuid }, 'removing the empty folders of a storage repository')
+    })
+
+  const noteProblems = (srUuid: string, problems: ScanReport['problems']): Promise<void> =>
+    problemFiles.write(srUuid, problems).catch((error: unknown) => {
+      log.error({ error, sr: srUuid }, 'writing down what a scan found wrong')
+    })
+
+  const tell = async (sr: SrRow, { added, changed, problems }: ScanReport): Promise<void> => {
     log.info({ sr: sr.uuid, added: added.length, changed: changed.length }, 'scanned')
     for (const [file, reason] of problems)
       log.warn({ sr: sr.uuid, file, reason }, 'found by a scan')
+    await noteProblems(sr.uuid, problems)
   }
 
   const scan = async (sr: SrRow): Promise<ScanReport> => {
     // A folder may have come or gone since.
     if (sr.path !== '') await storage.reattach(sr.uuid, await open(sr))
     const report = await storage.files.scan(sr.uuid)
-    tell(sr, report)
+    await tell(sr, report)
     // What it found stands, whatever becomes of this.
     await storage.collectNow(sr.uuid).catch((error: unknown) => {
       log.error({ error, sr: sr.uuid }, 'collecting layers after a scan')
@@ -119,11 +143,11 @@ export const createStorageRepositories = (
     return sm.supportedImageFormats
   }
 
-  const choosePlace = async (
-    type: string,
-    deviceConfig: StringMap,
-    own?: string,
-  ): Promise<Place> => {
+  const rootsOf = ({ mayNameAny }: AskedPlace): FolderRequest['roots'] =>
+    mayNameAny ? 'anywhere' : srRoots
+
+  const choosePlace = async (asked: AskedPlace, own?: string): Promise<Place> => {
+    const { type, deviceConfig } = asked
     const formats = await requireType(type)
     const readOnly = readFlag(deviceConfig, 'read-only')
     const defaultFormat = preferredFormat(deviceConfig, formats)
@@ -139,12 +163,14 @@ export const createStorageRepositories = (
         .filter((sr) => sr.path !== '' && sr.uuid !== own)
         .map((sr) => ({ path: sr.path, name: `the folder of the storage repository ${sr.uuid}` })),
     ]
-    const path = location === '' ? '' : await requireFreeFolder({ location, readOnly, taken })
+    const roots = rootsOf(asked)
+    const path =
+      location === '' ? '' : await requireFreeFolder({ location, readOnly, taken, roots })
     return { path, readOnly, defaultFormat }
   }
 
-  const create = async (asked: NewSr): Promise<string> => {
-    const place = { uuid: randomUUID(), ...(await choosePlace(asked.type, asked.deviceConfig)) }
+  const create = async ({ mayNameAny, ...asked }: NewSr): Promise<string> => {
+    const place = { uuid: randomUUID(), ...(await choosePlace({ ...asked, mayNameAny })) }
     // The store is there before anybody can see the row.
     storage.attach(place.uuid, await makeSrStore(place, dataFolder))
     try {
@@ -154,7 +180,7 @@ export const createStorageRepositories = (
     } catch (error) {
       if ((await catalog.srs.get(place.uuid)) !== undefined) await catalog.forget.sr(place.uuid)
       storage.detach(place.uuid)
-      if (!place.readOnly) await removeFolders(place, dataFolder)
+      await tidyUp(place)
       throw error
     }
   }
@@ -177,6 +203,7 @@ export const createStorageRepositories = (
     await requireIdle(sr)
     await catalog.forget.sr(sr.uuid)
     storage.detach(sr.uuid)
+    await noteProblems(sr.uuid, new Map())
   }
 
   return {
@@ -185,6 +212,7 @@ export const createStorageRepositories = (
     },
     create: (sr) => oneAtATime(() => create(sr)),
     scan,
+    problemsFile: (srUuid) => problemFiles.path(srUuid),
     forget: (sr) =>
       oneAtATime(async () => {
         if (sr.path === '' && (await hasVdis(sr))) {
@@ -193,7 +221,7 @@ export const createStorageRepositories = (
           throw new AppError('OPERATION_NOT_ALLOWED', [message])
         }
         await remove(sr)
-        if (sr.path === '') await removeFolders(sr, dataFolder)
+        await tidyUp(sr)
       }),
     destroy: (sr) =>
       oneAtATime(async () => {
@@ -203,7 +231,7 @@ export const createStorageRepositories = (
         // What its last VDIs had may be going still.
         await storage.collectNow(sr.uuid)
         await remove(sr)
-        await removeFolders(sr, dataFolder)
+        await tidyUp(sr)
       }),
     async introduceVdi(sr, location, vdi) {
       const name = await fileNameOf(storage, sr, location)
@@ -220,35 +248,13 @@ export const createStorageRepositories = (
       dataFolder,
       oneAtATime,
       scan,
+      openStore,
       requireIdle,
       requireType,
+      rootsOf,
       choosePlace,
     }),
   }
-}
-
-/** @throws AppError INVALID_VALUE */
-const readFlag = (deviceConfig: StringMap, key: string): boolean => {
-  const value = deviceConfig[key] ?? 'false'
-  if (value !== 'true' && value !== 'false') {
-    throw new AppError('INVALID_VALUE', [`device_config:${key}`, value.slice(0, 64)], {
-      message: `device_config:${key} is true or false, not "${value.slice(0, 64)}"`,
-    })
-  }
-  return value === 'true'
-}
-
-/** XCP-ng's key: names parted by commas, the best first. */
-const preferredFormat = (deviceConfig: StringMap, supported: readonly FormatName[]): FormatName => {
-  const key = 'preferred-image-formats'
-  const value = deviceConfig[key] ?? ''
-  const names = value.split(',').map((name) => name.trim().toLowerCase())
-  const found = names.flatMap((name) => supported.filter((format) => format === name))
-  if (value === '') return supported[0]!
-  if (found.length > 0) return found[0]!
-  throw new AppError('INVALID_VALUE', [`device_config:${key}`, value.slice(0, 64)], {
-    message: `device_config:${key} names none of ${supported.join(', ')}: "${value.slice(0, 64)}"`,
-  })
 }
 
 /** The file that a client names by its name or by its uuid; undefined where there is none. */
@@ -267,12 +273,13 @@ const fileNameOf = async (
 
 /** What was made for a storage repository and is empty; what is not empty stays. */
 const removeFolders = async (
-  { uuid, path }: Pick<SrRow, 'uuid' | 'path'>,
+  { uuid, path, readOnly }: SrFolder,
   dataFolder: string,
 ): Promise<void> => {
+  if (readOnly) return
+  if (path !== '') return removeStaging(path, uuid)
   const own = join(dataFolder, 'sr', uuid)
-  const folders = path === '' ? [join(own, STAGING), own] : [join(path, STAGING)]
-  for (const folder of folders) await rmdir(folder).catch(unlessInUse)
+  for (const folder of [join(own, STAGING), own]) await rmdir(folder).catch(unlessInUse)
 }
 
 const unlessInUse = (error: unknown): void => {

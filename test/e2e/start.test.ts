@@ -106,6 +106,17 @@ test('all bad settings are reported at once, and nothing is begun', async () => 
   expect(await readdir(folder)).toEqual([])
 })
 
+test.runIf(process.platform === 'linux')(
+  'a data folder in /proc is refused with a sentence, and does not hang',
+  async () => {
+    const { code, stdout, stderr } = await runMain(['--listen', '127.0.0.1:0', '--data', '/proc/x'])
+    expect([code, stdout]).toEqual([69, ''])
+    expect(stderr).toBe(
+      'diskport: The data folder cannot be /proc/x: it lies on a special file system (proc), which keeps no files; name a folder on a disk with --data\n',
+    )
+  },
+)
+
 test('a port that is taken is said in words', async () => {
   const server = await startServer()
   const folder = await createTestFolder()

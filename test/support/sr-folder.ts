@@ -84,6 +84,30 @@ export const hideVhd = async ({ path }: WrittenVhd): Promise<void> => {
   await file.write(footer, 0, 512, size - 512)
 }
 
+/**
+ * The mark of XCP-ng's driver for QCOW2, as it puts it in: where the extensions end, with the backing name moved
+ * out of the way.
+ */
+export const hideQcow2 = async (path: string, mark = 1): Promise<void> => {
+  await using file = await open(path, 'r+')
+  const head = Buffer.alloc(4096)
+  await file.read(head, 0, head.length, 0)
+  let at = head.readUInt32BE(4) === 2 ? 72 : head.readUInt32BE(100)
+  while (head.readUInt32BE(at) !== 0) at += 8 + Math.ceil(head.readUInt32BE(at + 4) / 8) * 8
+  const nameOffset = Number(head.readBigUInt64BE(8))
+  if (nameOffset !== 0) {
+    const nameLength = head.readUInt32BE(16)
+    const name = Buffer.from(head.subarray(nameOffset, nameOffset + nameLength))
+    head.fill(0, nameOffset, nameOffset + nameLength)
+    name.copy(head, nameOffset + 16)
+    head.writeBigUInt64BE(BigInt(nameOffset + 16), 8)
+  }
+  head.write('vate', at, 'latin1')
+  head.writeUInt32BE(8, at + 4)
+  head.writeBigUInt64BE(BigInt(mark) << 56n, at + 8)
+  await file.write(head, 0, head.length, 0)
+}
+
 /** Another parent name and locators, of the same length as before at most. */
 export const renameVhdParent = async (path: string, from: string, to: string): Promise<void> => {
   await using file = await open(path, 'r+')

@@ -29,7 +29,10 @@ export const MAXIMUM_VHD_SIZE = 2040 * GiB
 /** There is none: the storage of these tests is in memory. */
 const DATA_FOLDER = '/nowhere/diskport'
 
-export const createTestApi = async (clock: TestClock = createTestClock()) => {
+export const createTestApi = async ({
+  clock = createTestClock(),
+  srRoots = [],
+}: { clock?: TestClock; srRoots?: readonly string[] } = {}) => {
   const started = await createStartedCatalog(':memory:', clock)
   const { catalog, hostUuid } = started
   /** VDIs that something writes into. */
@@ -70,7 +73,7 @@ export const createTestApi = async (clock: TestClock = createTestClock()) => {
       busy: (vdiUuid) => busy.get(vdiUuid) ?? transfer.leases.holder(vdiUuid),
       collect: (srUuid) => void collected.push(srUuid),
     },
-    repositories: createStorageRepositories(transfer, DATA_FOLDER),
+    repositories: createStorageRepositories(transfer, DATA_FOLDER, srRoots),
     transfers: {
       cancel(taskRef) {
         if (!running.has(taskRef)) return false

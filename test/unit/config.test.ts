@@ -47,7 +47,20 @@ describe('config', () => {
       coalesceRate: 0,
       tls: undefined,
       rootPassword: 'pw',
+      srRoots: [],
     })
+  })
+
+  test('folders for storage repositories: repeated, or parted by colons', () => {
+    const environment = { DISKPORT_SR_ROOT: '/srv/a:/srv/b/../c' }
+    expect(configOf([], environment).srRoots).toEqual(['/srv/a', '/srv/c'])
+    expect(configOf(['--sr-root', '/x', '--sr-root=/y'], environment).srRoots).toEqual(['/x', '/y'])
+    for (const wrong of ['images', '/srv/a:', '/srv/a:b']) {
+      expect(read(['--sr-root', wrong])).toEqual({
+        kind: 'wrong',
+        problems: [`--sr-root is "${wrong}": must be absolute paths`],
+      })
+    }
   })
 
   test('certificate and key come together', () => {

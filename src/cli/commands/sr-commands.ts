@@ -76,10 +76,8 @@ export const srCommands: readonly Command[] = [
       const { params, print, api } = context
       const ref = await refOf(context, 'SR', params.required('uuid'))
       await api('SR.scan', ref)
-      const { 'scan-problems': problems } = (await api('SR.get_sm_config', ref)) as {
-        'scan-problems'?: string
-      }
-      if (problems !== undefined) print.lines(problems.split('\n'))
+      const problems = (await api('SR.get_scan_problems', ref)) as Record<string, string>
+      print.lines(Object.entries(problems).map(([file, reason]) => `${file}: ${reason}`))
     },
   },
   callOn(

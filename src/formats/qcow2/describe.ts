@@ -3,8 +3,10 @@
 import type { Image } from '../../image/image.ts'
 import type { ImageDescription, ParentClaim } from '../describe.ts'
 import type { FormatName } from '../format.ts'
-import { HEADER_LENGTH } from './constants.ts'
+import { HEADER_LENGTH, LIMITS, MAGIC } from './constants.ts'
+import type { HeaderExtensions } from './header-extensions.ts'
 import { readHeaderExtensions } from './header-extensions.ts'
+import type { HeaderFields } from './header-fields.ts'
 import { readHeaderFields } from './header-fields.ts'
 import { parseHeader } from './header.ts'
 import { readFirstCluster } from './open.ts'
@@ -20,20 +22,42 @@ const formatsByWord: Readonly<Record<string, FormatName>> = {
 
 export const describeQcow2 = async (image: Image): Promise<ImageDescription> => {
   const cluster = await readFirstCluster(image, what)
-  // Checks that the name lies inside the cluster.
+  // Checks that the name and the extensions lie inside the cluster.
   const { hasBackingName, version } = parseHeader(cluster, image.size, what)
+  const fields = readFields(cluster, version)
+  const end = fields.backing_file_offset === 0 ? cluster.length : fields.backing_file_offset
+  const extensions = readHeaderExtensions(cluster, fields.header_length, end, what)
   return {
-    isHidden: false,
-    ...(hasBackingName && { parent: readParent(cluster, version) }),
+    isHidden: extensions.isHidden,
+    ...(hasBackingName && { parent: parentOf(cluster, fields, extensions) }),
   }
 }
 
-const readParent = (cluster: Uint8Array, version: 2 | 3): ParentClaim => {
-  const length = version === 2 ? HEADER_LENGTH.version2 : HEADER_LENGTH.version3
-  const fields = readHeaderFields(cluster, length, what)
-  const { backing_file_offset: offset, backing_file_size: size, header_length: from } = fields
-  const name = Buffer.from(cluster.subarray(offset, offset + size)).toString('utf8')
-  const { backingFormat: word } = readHeaderExtensions(cluster, from, offset, what)
+const readFields = (cluster: Uint8Array, version: number): HeaderFields =>
+  readHeaderFields(cluster, version === 2 ? HEADER_LENGTH.version2 : HEADER_LENGTH.version3, what)
+
+const parentOf = (
+  cluster: Uint8Array,
+  fields: HeaderFields,
+  { backingFormat: word }: HeaderExtensions,
+): ParentClaim => {
   const format = word === undefined ? undefined : (formatsByWord[word] ?? 'unknown')
+  const { backing_file_offset: offset, backing_file_size: length } = fields
+  const name = Buffer.from(cluster.subarray(offset, offset + length)).toString('utf8')
   return { names: [name], ...(format && { format }) }
+}
+
+/** See parentNamesOf: of an image with a feature, or damage, that keeps it from being read. */
+export const qcow2ParentNames = async (image: Image): Promise<readonly string[]> => {
+  if (image.size < HEADER_LENGTH.version2) return []
+  const bytes = new Uint8Array(HEADER_LENGTH.version2)
+  await image.read(0, bytes)
+  const fields = readHeaderFields(bytes, bytes.length, what)
+  const { magic, backing_file_offset: offset, backing_file_size: length } = fields
+  const end = Math.min(image.size, 2 ** LIMITS.clusterBits.to)
+  const hasName = offset > 0 && length > 0 && length <= LIMITS.backingNameBytes
+  if (magic !== MAGIC || !hasName || offset + length > end) return []
+  const name = Buffer.alloc(length)
+  await image.read(offset, name)
+  return [name.toString('utf8')]
 }

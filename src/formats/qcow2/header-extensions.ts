@@ -12,6 +12,8 @@ const types = {
   backingFormat: 0xe2_79_2a_ca,
   featureNames: 0x68_03_f8_57,
   bitmaps: 0x23_85_28_75,
+  // XCP-ng's own ("vate"): eight bytes, the first says whether the image is hidden.
+  hidden: 0x76_61_74_65,
 } as const
 
 /** Type and length, u32 each, before the data of each extension. */
@@ -28,6 +30,8 @@ export interface HeaderExtensions {
   readonly bitmaps: number
   /** What the backing file is, in QEMU's words; undefined where the image does not say. */
   readonly backingFormat: string | undefined
+  /** XCP-ng's mark of an image that is there only for those on top of it. */
+  readonly isHidden: boolean
 }
 
 /**
@@ -44,6 +48,7 @@ export const readHeaderExtensions = (
   const names = new Map<number, string>()
   let bitmaps = 0
   let backingFormat: string | undefined
+  let isHidden = false
   for (let at = from; at + extensionHeaderSize <= to;) {
     const type = view.getUint32(at)
     if (type === types.end) break
@@ -59,9 +64,11 @@ export const readHeaderExtensions = (
     if (type === types.featureNames) readFeatureNames(content, names)
     if (type === types.backingFormat) backingFormat = Buffer.from(content).toString('latin1')
     if (type === types.bitmaps && length >= 4) bitmaps = viewOf(content).getUint32(0)
+    // XCP-ng's driver takes any byte but zero for the mark, and writes 1.
+    if (type === types.hidden && length >= 1) isHidden = content[0] !== 0
     at = start + alignUp(length, 8)
   }
-  return { incompatibleName: (bit) => names.get(bit), bitmaps, backingFormat }
+  return { incompatibleName: (bit) => names.get(bit), bitmaps, backingFormat, isHidden }
 }
 
 const readFeatureNames = (content: Uint8Array, names: Map<number, string>): void => {

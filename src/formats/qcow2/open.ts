@@ -24,14 +24,7 @@ const cachedPieceSize = 4 * KiB
 
 /** See ImageFormat.open. Holds the L1 table (8 bytes an entry, at most 32 MiB) and the cache of L2 tables. */
 export const openQcow2 = async (image: Image): Promise<Disk> => {
-  const header = await readHeader(image)
-  const l1 = new Float64Array(header.l1Entries)
-  await visitL2Tables(
-    header,
-    what,
-    (offset, target) => image.read(offset, target),
-    (table, offset) => (l1[table] = offset),
-  )
+  const { header, l1 } = await readTables(image, what)
   const { clusterSize } = header
   const pieceSize = Math.min(clusterSize, cachedPieceSize)
   const cache = createL2Cache(image, pieceSize)
@@ -56,8 +49,21 @@ export const openQcow2 = async (image: Image): Promise<Disk> => {
   }
 }
 
-const readHeader = async (image: Image): Promise<Header> =>
-  parseHeader(await readFirstCluster(image, what), image.size, what)
+/** The header, and where each L2 table lies; 0 where there is none. @throws AppError IMPORT_ERROR_GENERIC */
+export const readTables = async (
+  image: Image,
+  what: string,
+): Promise<{ readonly header: Header; readonly l1: Float64Array }> => {
+  const header = parseHeader(await readFirstCluster(image, what), image.size, what)
+  const l1 = new Float64Array(header.l1Entries)
+  await visitL2Tables(
+    header,
+    what,
+    (offset, target) => image.read(offset, target),
+    (table, offset) => (l1[table] = offset),
+  )
+  return { header, l1 }
+}
 
 /** @throws AppError IMPORT_ERROR_GENERIC for what is no QCOW2, or too short to be one */
 export const readFirstCluster = async (image: Image, what: string): Promise<Uint8Array> => {

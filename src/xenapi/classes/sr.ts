@@ -2,6 +2,7 @@
 
 import type { SrTable, StringMap } from '../../catalog/schema.ts'
 import type { SrChanges, SrRow } from '../../catalog/srs.ts'
+import { problemLines } from '../../transfer/problem-files.ts'
 import { defineClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
 import type { SrUsage, ObjectContext } from '../context.ts'
@@ -13,6 +14,7 @@ interface Row extends SrRow, SrUsage {
   readonly vdiUuids: readonly string[]
   readonly pbdUuids: readonly string[]
   readonly problems: ReadonlyMap<string, string>
+  readonly problemsFile: string
 }
 
 const { field, constant, map, set } = fieldsFor<Row, SrTable, SrChanges>()
@@ -25,6 +27,7 @@ const load = async (context: ObjectContext, srs: readonly SrRow[]): Promise<Row[
       ...(await context.storage.usage(sr.uuid)),
       pbdUuids: pbdUuidsOf(context.hostUuid, [sr]),
       problems: context.transfer.storage.files.problems(sr.uuid),
+      problemsFile: context.repositories.problemsFile(sr.uuid),
       vdiUuids: (vdis.get(sr.uuid) ?? []).map((vdi) => vdi.uuid),
     })),
   )
@@ -40,15 +43,18 @@ const operationsOf = (sr: Row): string[] => {
 /** In sm_config: what the last scan found wrong, a line a file. */
 const SCAN_PROBLEMS = 'scan-problems'
 
-/** Lines shown; the log has all. */
+/** Lines shown: the field is part of every record. */
 const maximumProblems = 20
 
-const shownSmConfig = ({ smConfig, problems }: Row): StringMap => {
+const shownSmConfig = ({ smConfig, problems, problemsFile }: Row): StringMap => {
   if (problems.size === 0) return smConfig
-  const lines = Array.from(problems, ([file, reason]) => `${file}: ${reason}`)
+  const lines = problemLines(problems)
   const more = lines.length - maximumProblems
   const shown = lines.slice(0, maximumProblems)
-  if (more > 0) shown.push(`and ${more} more files, see the log`)
+  if (more > 0)
+    shown.push(
+      `and ${more} more files: SR.get_scan_problems tells all, and so does ${problemsFile}`,
+    )
   return { ...smConfig, [SCAN_PROBLEMS]: shown.join('\n') }
 }
 

@@ -8,6 +8,7 @@ import type { Call, SessionMethod } from '../method.ts'
 import { defineMethod, parameter } from '../method.ts'
 import { recordOf, required, withDefault } from '../records.ts'
 import { requireObject } from '../refs.ts'
+import { hasRole } from '../roles.ts'
 import { refTo, stringMap, voidType } from '../values.ts'
 
 const newPbd = recordOf('PBD', {
@@ -43,7 +44,7 @@ export const pbdMethods: readonly SessionMethod[] = [
     isAsync: true,
     parameters: { args: parameter(newPbd) },
     result: refTo('PBD'),
-    async run({ context }, { args }) {
+    async run({ context, identity }, { args }) {
       const { catalog, repositories } = context
       requireObject('host', args.host, await catalog.hosts.get(args.host))
       const sr = requireObject('SR', args.SR, await catalog.srs.get(args.SR))
@@ -51,7 +52,11 @@ export const pbdMethods: readonly SessionMethod[] = [
       if (sr.hasPbd) {
         throw new AppError('PBD_EXISTS', [toRef(sr.uuid), toRef(args.host), toRef(uuid)])
       }
-      await repositories.createPbd(sr, args.device_config, args.other_config)
+      await repositories.createPbd(sr, {
+        deviceConfig: args.device_config,
+        otherConfig: args.other_config,
+        mayNameAny: hasRole(identity, 'pool-admin'),
+      })
       catalog.changes.emit('PBD', uuid, 'add')
       return uuid
     },

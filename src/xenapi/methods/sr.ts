@@ -10,6 +10,7 @@ import type { XenApiContext } from '../context.ts'
 import type { SessionMethod } from '../method.ts'
 import { defineMethod, optional, parameter } from '../method.ts'
 import { requireChosenUuid, requireObject } from '../refs.ts'
+import { hasRole } from '../roles.ts'
 import { bool, int, refTo, setOf, string, stringMap, voidType } from '../values.ts'
 import { escapeXml } from '../xml-text.ts'
 
@@ -51,7 +52,7 @@ export const srMethods: readonly SessionMethod[] = [
       sm_config: optional(stringMap, {}),
     },
     result: refTo('SR'),
-    async run({ context }, args) {
+    async run({ context, identity }, args) {
       requireObject('host', args.host, await context.catalog.hosts.get(args.host))
       const uuid = await context.repositories.create({
         nameLabel: args.name_label,
@@ -61,6 +62,7 @@ export const srMethods: readonly SessionMethod[] = [
         shared: args.shared,
         deviceConfig: args.device_config,
         smConfig: args.sm_config,
+        mayNameAny: hasRole(identity, 'pool-admin'),
       })
       tellOfPbd(context, uuid, 'add')
       return uuid
@@ -105,9 +107,14 @@ export const srMethods: readonly SessionMethod[] = [
       sm_config: optional(stringMap, {}),
     },
     result: string,
-    async run({ context }, args) {
+    async run({ context, identity }, args) {
       requireObject('host', args.host, await context.catalog.hosts.get(args.host))
-      return probeResult(await context.repositories.probe(args.type, args.device_config))
+      const found = await context.repositories.probe({
+        type: args.type,
+        deviceConfig: args.device_config,
+        mayNameAny: hasRole(identity, 'pool-admin'),
+      })
+      return probeResult(found)
     },
   }),
   defineMethod({
@@ -124,6 +131,17 @@ export const srMethods: readonly SessionMethod[] = [
       } finally {
         if (storage.isAttached(sr) !== wasAttached) tellOfPbd(context, sr, 'mod')
       }
+    },
+  }),
+  // Not a method of XenAPI: sm_config shows the first few of what may be thousands.
+  defineMethod({
+    name: 'SR.get_scan_problems',
+    role: 'read-only',
+    parameters: { sr: parameter(refTo('SR')) },
+    result: stringMap,
+    async run({ context }, { sr }) {
+      await requireSr(context, sr)
+      return Object.fromEntries(context.transfer.storage.files.problems(sr))
     },
   }),
   defineMethod({

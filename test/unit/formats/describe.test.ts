@@ -6,7 +6,7 @@ import { describeImage } from '../../../src/formats/describe.ts'
 import type { FormatName } from '../../../src/formats/format.ts'
 import { openFileImage } from '../../../src/image/file-image.ts'
 import { createMemoryImage } from '../../../src/image/memory-image.ts'
-import { hideVhd, writeVhd } from '../../support/sr-folder.ts'
+import { hideQcow2, hideVhd, writeVhd } from '../../support/sr-folder.ts'
 import { createTestFolder, hasTool, qemuImg } from '../../support/tools.ts'
 import { buildVhd, sealHeader } from '../../support/vhd-images.ts'
 
@@ -87,6 +87,38 @@ describe.skipIf(!hasTool('qemu-img'))('QCOW2', () => {
       isHidden: false,
       parent,
     })
+  })
+
+  test.each(['0.10', '1.1'])('the hidden mark of XCP-ng, in compat=%s', async (compat) => {
+    for (const backing of [[], ['-F', 'qcow2', '-b', 'base.qcow2']]) {
+      const path = join(await createTestFolder(), 'disk.qcow2')
+      await qemuImg(
+        'create',
+        '-q',
+        '-f',
+        'qcow2',
+        '-u',
+        '-o',
+        `compat=${compat}`,
+        ...backing,
+        path,
+        '1M',
+      )
+      const whole = await describeFile('qcow2', path)
+      expect(whole.isHidden).toBe(false)
+      await hideQcow2(path)
+      expect(await describeFile('qcow2', path)).toEqual({ ...whole, isHidden: true })
+      // QEMU keeps what it does not know when it writes the header anew.
+      await qemuImg('rebase', '-u', '-f', 'qcow2', '-F', 'qcow2', '-b', '/mnt/other.qcow2', path)
+      expect(await describeFile('qcow2', path)).toEqual({
+        isHidden: true,
+        parent: { names: ['/mnt/other.qcow2'], format: 'qcow2' },
+      })
+    }
+    const path = join(await createTestFolder(), 'disk.qcow2')
+    await qemuImg('create', '-q', '-f', 'qcow2', path, '1M')
+    await hideQcow2(path, 0)
+    expect(await describeFile('qcow2', path)).toEqual({ isHidden: false })
   })
 
   test('version 2, and none', async () => {

@@ -39,28 +39,49 @@ describe('chains of files', () => {
   })
 
   test.each([
-    '/etc/passwd',
+    '/var/run/sr-mount/0f1e2d3c/base',
+    'file:///var/run/sr-mount/0f1e2d3c/base',
     '../base',
     './sub/base',
     './../base',
     'sub/base',
     'sub\\base',
-    'file:///base',
-    'file:base',
-    'json:{"driver":"raw","file.filename":"/etc/passwd"}',
-    'nbd://host/base',
-    '.',
-    '..',
-    '',
-    'ba\0se',
-  ])('%j is no plain name and is not followed', (name) => {
-    const { leaf } = resolve({ base: whole, passwd: whole, leaf: on(name) })
-    expect(leaf).toMatch(/^its parent is called ".*"; only a plain name/s)
+    'C:\\disks\\base',
+  ])('of the path %j only the file name counts', (name) => {
+    expect(resolve({ base: whole, leaf: on(name) })).toMatchObject({ leaf: 'on base' })
+    const { leaf } = resolve({ other: whole, leaf: on(name) })
+    expect(leaf).toBe(
+      `its parent is called ${JSON.stringify(name)}, and base is not among the images of this folder`,
+    )
   })
 
-  test('a path among the names does not keep the plain one from being found', () => {
+  test.each([
+    'file:base/',
+    'json:{"driver":"raw","file.filename":"/etc/passwd"}',
+    'json:{"driver":"raw","file.filename":"/base',
+    'nbd://host/base',
+    'http:base',
+    'rbd:pool/base',
+    '.',
+    '..',
+    '/base/..',
+    '',
+    'ba\0se',
+    '/ba\0se',
+  ])('%j names no file of the folder', (name) => {
+    const { leaf } = resolve({ base: whole, passwd: whole, leaf: on(name) })
+    expect(leaf).toMatch(/^its parent is called ".*"; only a file of the same folder/s)
+  })
+
+  test('a plain name goes before a path', () => {
     const leaf = { format: 'vhd', parent: { names: ['/etc/passwd', './base'] } } as const
-    expect(resolve({ base: whole, leaf })).toMatchObject({ leaf: 'on base' })
+    expect(resolve({ base: whole, passwd: whole, leaf })).toMatchObject({ leaf: 'on base' })
+  })
+
+  test('a path that ends in the file itself is a circle', () => {
+    expect(resolve({ leaf: on('/elsewhere/leaf') })).toMatchObject({
+      leaf: 'its parents go round in a circle: leaf → leaf',
+    })
   })
 
   test('a parent that is missing breaks all above it, and nothing else', () => {

@@ -13,55 +13,19 @@ import {
   writeFile,
 } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { createLayerStore } from '../../../src/store/layer-store.ts'
 import { openFileFolder } from '../../../src/store/file-folder.ts'
-import { createStorage } from '../../../src/store/storage.ts'
 import { KiB, MiB } from '../../../src/units.ts'
-import { createStartedCatalog } from '../../support/catalogs.ts'
 import { createPatternDisk, expectSameBytes, readAll } from '../../support/disks.ts'
+import { createScannedFolder, uuidIn } from '../../support/scanned-folder.ts'
 import { createRawSource } from '../../support/sources.ts'
 import { hideVhd, renameVhdParent, writeVhd } from '../../support/sr-folder.ts'
 import { createTestFolder, hasTool, qemuImg } from '../../support/tools.ts'
 
-const start = async () => {
-  const { catalog, srUuid } = await createStartedCatalog()
-  const folder = await createTestFolder()
-  const storage = createStorage({
-    catalog,
-    onError: (error) => {
-      throw error
-    },
-  })
-  onTestFinished(() => storage.settled())
-  storage.attach(srUuid, createLayerStore(await openFileFolder(folder)))
-  const scan = () => storage.files.scan(srUuid)
-  const names = async () => (await catalog.vdis.list()).map((vdi) => vdi.nameLabel).toSorted()
-  const vdi = async (uuid: string) => (await catalog.vdis.get(uuid))!
-  const read = async (uuid: string): Promise<Uint8Array> => {
-    const { disk, verify } = await storage.openVdi(await vdi(uuid))
-    try {
-      const bytes = await readAll(disk)
-      await verify()
-      return bytes
-    } finally {
-      await disk.close()
-    }
-  }
-  const raw = (options = {}) =>
-    createRawSource(folder, `${randomUUID()}.raw`, {
-      size: 64 * KiB,
-      parts: [[0, 4096]],
-      ...options,
-    })
-  return { catalog, srUuid, folder, storage, scan, names, vdi, read, raw }
-}
-
-const uuidIn = (path: string): string => /([0-9a-f-]{36})\.\w+$/.exec(path)![1]!
-
 describe('scans', () => {
   test('a hidden parent is a layer, the two on it are VDIs that read through it', async () => {
-    const { catalog, srUuid, folder, scan, names, vdi, read } = await start()
+    const { catalog, srUuid, folder, scan, names, vdi, read } = await createScannedFolder()
     const parent = await writeVhd(folder)
     await hideVhd(parent)
     const parts = [
@@ -109,14 +73,14 @@ describe('scans', () => {
   })
 
   test('a hidden one on which nothing lies is left alone', async () => {
-    const { catalog, srUuid, folder, scan } = await start()
+    const { catalog, srUuid, folder, scan } = await createScannedFolder()
     await hideVhd(await writeVhd(folder))
     expect(await scan()).toEqual({ added: [], changed: [], problems: new Map() })
     expect(await catalog.layers.list(srUuid)).toEqual([])
   })
 
   test('a second scan finds nothing new and keeps the content’s name', async () => {
-    const { folder, scan, vdi } = await start()
+    const { folder, scan, vdi } = await createScannedFolder()
     const { uuid } = await writeVhd(folder)
     await scan()
     const { contentUuid } = await vdi(uuid)
@@ -125,7 +89,7 @@ describe('scans', () => {
   })
 
   test('a file whose name is no uuid with a known ending is left alone', async () => {
-    const { folder, scan, names } = await start()
+    const { folder, scan, names } = await createScannedFolder()
     const uuid = randomUUID()
     for (const name of [
       'base.qcow2',
@@ -143,7 +107,7 @@ describe('scans', () => {
   })
 
   test('garbage, links, folders and cut files are told of and stop nothing', async () => {
-    const { folder, scan, names, raw } = await start()
+    const { folder, scan, names, raw } = await createScannedFolder()
     const outside = await createTestFolder()
     const target = await createRawSource(outside, 'outside.raw', { size: 4096, parts: [] })
     const name = (extension: string): string => `${randomUUID()}.${extension}`
@@ -172,22 +136,23 @@ describe('scans', () => {
   })
 
   test('a VHD whose parent is gone, has another id, or is a path makes no VDI', async () => {
-    const { folder, scan, names } = await start()
+    const { folder, scan, names } = await createScannedFolder()
     const parent = await writeVhd(folder)
     const gone = await writeVhd(folder, { parent: { ...parent, fileName: `${randomUUID()}.vhd` } })
     const other = await writeVhd(folder, { parent: { ...parent, imageUuid: randomUUID() } })
     const path = await writeVhd(folder, { parent })
     await renameVhdParent(path.path, parent.fileName, '/etc/passwd')
+    const alone = await writeVhd(folder)
     const { problems } = await scan()
     expect(problems.get(gone.fileName)).toContain('is not among the images of this folder')
     expect(problems.get(other.fileName)).toContain(`is ${parent.imageUuid}`)
-    expect(problems.get(path.fileName)).toContain('only a plain name')
-    // Nothing that can be used lies on it.
-    expect(await names()).toEqual([parent.fileName])
+    expect(problems.get(path.fileName)).toContain('passwd is not among the images of this folder')
+    // Who names it, if wrongly, may need it: it is a layer.
+    expect(await names()).toEqual([alone.fileName])
   })
 
   test('a raw file within a sector reads with zeros behind, and is told of', async () => {
-    const { folder, scan, vdi, read } = await start()
+    const { folder, scan, vdi, read } = await createScannedFolder()
     const uuid = randomUUID()
     await writeFile(join(folder, `${uuid}.img`), Buffer.alloc(1000, 5))
     const { problems } = await scan()
@@ -198,39 +163,8 @@ describe('scans', () => {
     expectSameBytes(await read(uuid), expected)
   })
 
-  test('a map beside a raw file is honoured, one that does not fit or is older is not', async () => {
-    const { scan, vdi, storage, raw } = await start()
-    const kinds = async (path: string): Promise<string[]> => {
-      const { disk } = await storage.openVdi(await vdi(uuidIn(path)))
-      const extents = await Array.fromAsync(disk.extents())
-      await disk.close()
-      return extents.map(({ kind }) => kind)
-    }
-    const path = await raw({ parts: [[0, 64 * KiB]] })
-    const map = (data: boolean, depth = 0) =>
-      JSON.stringify([
-        { start: 0, length: 4096, depth, present: true, zero: false, data: true },
-        { start: 4096, length: 60 * KiB, depth, present: true, zero: !data, data },
-      ])
-    await writeFile(`${path}.map.json`, map(false))
-    await scan()
-    expect(await kinds(path)).toEqual(['data', 'zero'])
-    await writeFile(`${path}.map.json`, map(true))
-    expect(await kinds(path)).toEqual(['data'])
-    await writeFile(`${path}.map.json`, map(false))
-    await utimes(`${path}.map.json`, 1000, 1000)
-    expect(await kinds(path)).toEqual(['data'])
-    const bad = await raw()
-    await writeFile(`${bad}.map.json`, '[]')
-    const deep = await raw()
-    await writeFile(`${deep}.map.json`, map(true, 1))
-    const { problems } = await scan()
-    expect(problems.get(`${uuidIn(bad)}.raw`)).toContain('covers 0 bytes')
-    expect(problems.get(`${uuidIn(deep)}.raw`)).toContain('and not of this one alone')
-  })
-
   test('a changed file has new content at the next open, one that was only looked at has not', async () => {
-    const { catalog, folder, scan, vdi, read, raw, storage } = await start()
+    const { catalog, folder, scan, vdi, read, raw, storage } = await createScannedFolder()
     const path = await raw()
     const [uuid, other] = [uuidIn(path), (await writeVhd(folder)).uuid]
     await scan()
@@ -249,7 +183,7 @@ describe('scans', () => {
   })
 
   test('a change while reading is an error that names the file', async () => {
-    const { scan, vdi, raw, storage } = await start()
+    const { scan, vdi, raw, storage } = await createScannedFolder()
     const path = await raw()
     await scan()
     const { disk, verify } = await storage.openVdi(await vdi(uuidIn(path)))
@@ -269,7 +203,7 @@ describe('scans', () => {
   })
 
   test('a file that is gone is missed until it comes back', async () => {
-    const { folder, scan, vdi, storage, read } = await start()
+    const { folder, scan, vdi, storage, read } = await createScannedFolder()
     const parent = await writeVhd(folder)
     const leaf = await writeVhd(folder, {
       parent,
@@ -296,7 +230,7 @@ describe('scans', () => {
   })
 
   test('a snapshot by XenServer: the leaf has become a parent, another has its name', async () => {
-    const { catalog, srUuid, folder, scan, vdi, read } = await start()
+    const { catalog, srUuid, folder, scan, vdi, read } = await createScannedFolder()
     const leaf = await writeVhd(folder)
     await scan()
     const before = await vdi(leaf.uuid)
@@ -332,7 +266,7 @@ describe('scans', () => {
   })
 
   test('a copy of the folder in another SR: VDIs are refused, and the reason told', async () => {
-    const { catalog, folder, scan, storage } = await start()
+    const { catalog, folder, scan, storage } = await createScannedFolder()
     const leaf = await writeVhd(folder)
     await scan()
     const copy = await createTestFolder()
@@ -358,7 +292,7 @@ describe('scans', () => {
   })
 
   test('destroying removes the files that nobody needs, also those whom the catalog does not know', async () => {
-    const { catalog, srUuid, folder, scan, storage } = await start()
+    const { catalog, srUuid, folder, scan, storage } = await createScannedFolder()
     const parent = await writeVhd(folder)
     const [a, b, c] = [
       await writeVhd(folder, { parent }),
@@ -385,7 +319,7 @@ describe('scans', () => {
   })
 
   test('a forgotten VDI leaves its files, and a parent that another needs its layer', async () => {
-    const { catalog, srUuid, folder, scan } = await start()
+    const { catalog, srUuid, folder, scan } = await createScannedFolder()
     const parent = await writeVhd(folder)
     const [a, b] = [await writeVhd(folder, { parent }), await writeVhd(folder, { parent })]
     await scan()
@@ -400,7 +334,7 @@ describe('scans', () => {
 
   describe.skipIf(!hasTool('qemu-img'))('by qemu-img', () => {
     test('QCOW2 on raw, on VHD and on QCOW2', async () => {
-      const { folder, scan, vdi, read, raw } = await start()
+      const { folder, scan, vdi, read, raw } = await createScannedFolder()
       const below = await raw()
       const create = async (parent: string, format: string, name = `${randomUUID()}.qcow2`) => {
         const path = join(folder, name)
@@ -419,7 +353,7 @@ describe('scans', () => {
     })
 
     test('an absolute backing file is refused and never opened', async () => {
-      const { folder, scan, names } = await start()
+      const { folder, scan, names } = await createScannedFolder()
       const path = join(folder, `${randomUUID()}.qcow2`)
       await qemuImg(
         'create',

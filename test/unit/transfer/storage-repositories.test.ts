@@ -41,7 +41,15 @@ const start = async (coalescing?: CoalescingOptions) => {
     const { type, contentType, shared } = await sr()
     const deviceConfig = { location }
     const names = { nameLabel: 'another', nameDescription: '' }
-    const asked = { ...names, type, contentType, shared, deviceConfig, smConfig: {} }
+    const asked = {
+      ...names,
+      type,
+      contentType,
+      shared,
+      deviceConfig,
+      smConfig: {},
+      mayNameAny: true,
+    }
     return sr(await repositories.create(asked))
   }
   const write = async (vdiUuid: string): Promise<void> => {

@@ -195,6 +195,52 @@ describe('SR.create', () => {
   })
 })
 
+describe('SR.create by a pool-operator', () => {
+  const asOperator = async (srRoots: readonly string[] = []) => {
+    const api = await createTestApi({ srRoots })
+    onTestFinished(() => api.transfer.storage.settled())
+    const session = await api.loginAs('pool-operator')
+    const call: TestApi['call'] = (method, ...params) =>
+      api.dispatcher.call({ method, params: [session, ...params] })
+    return {
+      ...api,
+      callAsOperator: call,
+      create: (location: string) => createSr({ ...api, call }, { location }),
+    }
+  }
+
+  it('on /etc is refused, by root it passes', async () => {
+    const { create, call, hostUuid, catalog } = await asOperator()
+    await expect(create('/etc')).rejects.toMatchObject({
+      code: 'VALUE_NOT_SUPPORTED',
+      message: expect.stringContaining('--sr-root'),
+    })
+    expect(await catalog.srs.list()).toHaveLength(1)
+    const config = { location: '/etc', 'read-only': 'true' }
+    expect(await createSr({ call, hostUuid }, config)).toMatch(/^OpaqueRef:/)
+  })
+
+  it('no more by SR.probe or PBD.create', async () => {
+    const { callAsOperator, call, hostUuid } = await asOperator()
+    const config = { location: '/etc' }
+    const sr = await call('SR.introduce', randomUUID(), 'moved', '', 'file', 'user', false, {})
+    const refused = { code: 'VALUE_NOT_SUPPORTED', message: expect.stringContaining('--sr-root') }
+    const record = { host: hostUuid, SR: sr, device_config: config }
+    await expect(callAsOperator('PBD.create', record)).rejects.toMatchObject(refused)
+    expect(await call('SR.get_PBDs', sr)).toEqual([])
+    const probing = callAsOperator('SR.probe', hostUuid, config, 'file')
+    await expect(probing).rejects.toMatchObject(refused)
+  })
+
+  it('goes into the folders of --sr-root alone', async () => {
+    const [root, other] = [await createTestFolder(), await createTestFolder()]
+    const { create } = await asOperator([root])
+    await mkdir(join(root, 'images'))
+    expect(await create(join(root, 'images'))).toMatch(/^OpaqueRef:/)
+    await expect(create(other)).rejects.toThrow(`--sr-root names, ${root}; only a pool-admin may`)
+  })
+})
+
 describe('a read-only SR', () => {
   it('refuses what would write, and makes nothing in its folder', async () => {
     const { call, create, folder, catalog } = await start()
@@ -239,6 +285,26 @@ describe('SR.scan', () => {
     await rename(join(folder, bad), join(folder, 'bad'))
     await call('SR.scan', sr)
     expect(await call('SR.get_sm_config', sr)).toEqual({ mine: '1' })
+  })
+})
+
+describe('SR.get_scan_problems', () => {
+  it('tells all that a scan found, where sm_config shows twenty', async () => {
+    const { call, create, folder, loginAs, dispatcher } = await start()
+    const names = Array.from({ length: 23 }, () => `${randomUUID()}.vhd`).toSorted()
+    for (const name of names) await writeFile(join(folder, name), 'x')
+    const sr = await create({ location: folder })
+    const shown = asMap(await call('SR.get_sm_config', sr))['scan-problems'] as string
+    expect(shown.split('\n')).toHaveLength(21)
+    expect(shown).toMatch(
+      /\nand 3 more files: SR.get_scan_problems tells all, and so does \/.*txt$/,
+    )
+    const session = await loginAs('read-only')
+    const method = 'SR.get_scan_problems'
+    const all = await dispatcher.call({ method, params: [session, sr] })
+    expect(Object.keys(asMap(all))).toEqual(names)
+    const unknown = { code: 'HANDLE_INVALID' }
+    await expect(call(method, `OpaqueRef:${randomUUID()}`)).rejects.toMatchObject(unknown)
   })
 })
 
