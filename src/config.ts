@@ -2,11 +2,22 @@
 // with them is reported at once, in words.
 
 import { cpus } from 'node:os'
-import { isAbsolute, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
+import type { ListenAddress } from './config-values.ts'
+import {
+  countSchema,
+  dataSchema,
+  fileSchema,
+  listenPlainSchema,
+  listenSchema,
+  rootPasswordSchema,
+  rootsSchema,
+} from './config-values.ts'
 import type { LogLevel } from './log.ts'
 import { logLevels } from './log.ts'
+
+export type { ListenAddress } from './config-values.ts'
 
 export interface Config {
   readonly listen: ListenAddress
@@ -31,11 +42,6 @@ export interface Config {
   readonly tls: { readonly cert: string; readonly key: string } | 'self-signed' | undefined
   /** Sets the password of root at this start; undefined: it stays, or is generated at the first start. */
   readonly rootPassword: string | undefined
-}
-
-export interface ListenAddress {
-  readonly host: string
-  readonly port: number
 }
 
 /** What was asked for on the command line. */
@@ -106,53 +112,6 @@ type OptionName = keyof typeof options
 const environmentName = (name: string): string =>
   `DISKPORT_${name.toUpperCase().replaceAll('-', '_')}`
 
-const listenSchema = z.string().transform((text, context) => {
-  // [::1]:8080, 0.0.0.0:8080, localhost:8080, :8080 (all addresses), 8080 (this machine only)
-  const match = /^(?:\[([0-9a-f:.]+)\]:|([^:[\]]*):)?(\d{1,5})$/i.exec(text)
-  const port = Number(match?.[3])
-  if (match === null || port > 65_535) {
-    context.addIssue({ code: 'custom', message: 'must be HOST:PORT with a port from 0 to 65535' })
-    return z.NEVER
-  }
-  const named = match[1] ?? match[2]
-  return { host: named === undefined ? '127.0.0.1' : named || '::', port }
-})
-
-const countSchema = (minimum: number, maximum: number) => {
-  const message = `must be a whole number from ${minimum} to ${maximum}`
-  return z
-    .string()
-    .regex(/^\d{1,6}$/, message)
-    .transform(Number)
-    .refine((count) => count >= minimum && count <= maximum, message)
-}
-
-/** Nothing, or an address that only this machine reaches. */
-const listenPlainSchema = z
-  .literal('')
-  .transform(() => undefined)
-  .or(
-    listenSchema.refine(
-      ({ host }) => host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host),
-      'must be localhost, ::1 or an address of 127.0.0.0/8: plain HTTP shows passwords to everybody on the way',
-    ),
-  )
-
-/** Nothing, or a file. */
-const fileSchema = z.string().transform((path) => (path === '' ? undefined : resolve(path)))
-
-const dataSchema = z
-  .string()
-  .min(1, 'must name a folder')
-  .transform((path) => resolve(path))
-
-/** Parted by colons, as in PATH. */
-const rootsSchema = z
-  .string()
-  .transform((text) => (text === '' ? [] : text.split(':')))
-  .refine((paths) => paths.every((path) => isAbsolute(path)), 'must be absolute paths')
-  .transform((paths) => paths.map((path) => resolve(path)))
-
 /** The data folder alone, for commands that need nothing else: its absolute path, or what is wrong with the setting. */
 export const readDataFolder = (
   fromArgs: string | undefined,
@@ -182,12 +141,6 @@ const schema: Readonly<Record<OptionName, z.ZodType>> = {
     .transform((value) => value === 'true'),
   'listen-plain': listenPlainSchema,
 }
-
-const rootPasswordSchema = z
-  .string()
-  .min(1, 'must not be empty')
-  .max(1024, 'must be at most 1024 characters')
-  .optional()
 
 /** @param args what stands behind `diskport` on the command line */
 export const readInvocation = (
