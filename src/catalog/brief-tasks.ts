@@ -1,6 +1,6 @@
 // Tasks that the server makes for transfers whose client named none. Most transfers are over within a
-// second, and nobody could have seen them: their tasks live in memory alone. Those that last are then written
-// down, told to those who watch, and end like all others. catalog.ts puts this around the tasks.
+// second, and nobody could have seen them: their tasks live in memory alone. Those that last, and those that bring
+// new content, are written down, told to those who watch, and end like all others. catalog.ts puts this around the tasks.
 
 import { randomUUID } from 'node:crypto'
 import type { Layers } from './layers.ts'
@@ -15,7 +15,7 @@ const briefTime = 1000
 export interface TransferTasks extends Tasks {
   /**
    * A task that a transfer has from its beginning; its reference. It is among those that `list` tells after a
-   * second, and is gone at its end where that comes before, unless it failed or was cancelled by a call.
+   * second, and is gone at its end where that comes before, unless it committed content, failed or was cancelled by a call.
    */
   begin(task: Pick<NewTask, 'nameLabel' | 'userUuid'>): string
 
