@@ -5,6 +5,7 @@ import type { Context } from 'hono'
 import { Hono } from 'hono'
 import type { Socket } from 'node:net'
 import type { BodyPace } from '../src/net/body-pace.ts'
+import type { Answer } from '../src/xenapi/answer.ts'
 import type { JsonRpc } from '../src/xenapi/json-rpc.ts'
 import { unreadableCall } from '../src/xenapi/json-rpc.ts'
 import type { Origin } from '../src/xenapi/origin.ts'
@@ -14,6 +15,7 @@ import type { BodyRoom } from './body-room.ts'
 import { createBodyRoom } from './body-room.ts'
 import { readCallBody } from './call-body.ts'
 import type { NodeEnvironment } from './environment.ts'
+import { sendAnswer } from './send-answer.ts'
 
 export interface RpcDependencies {
   readonly jsonRpc: JsonRpc
@@ -24,6 +26,8 @@ export interface RpcDependencies {
   readonly pace?: BodyPace
   /** For the bodies of all calls. */
   readonly room?: BodyRoom
+  /** How long a client may take nothing of a large answer, in milliseconds. Default: that of send-answer.ts. */
+  readonly stallLimit?: number
 }
 
 /** Calls in one form of text. */
@@ -31,7 +35,7 @@ interface Protocol {
   /** For the log. */
   readonly name: string
   readonly contentType: string
-  readonly answer: (text: string, signal: AbortSignal, origin?: Origin) => Promise<string>
+  readonly answer: (text: string, signal: AbortSignal, origin?: Origin) => Promise<Answer>
   /** The answer to what is no text of it. */
   readonly unreadable: (found: string) => string
   /** What to send, for people. */
@@ -64,7 +68,7 @@ const addProtocol = (
   app: Hono<NodeEnvironment>,
   path: string,
   { name, contentType, answer, unreadable, usage }: Protocol,
-  { originOf, pace }: RpcDependencies,
+  { originOf, pace, stallLimit }: RpcDependencies,
   room: BodyRoom,
 ): void => {
   const reply = (c: Context, body: string, status: 200 | 408 | 413 | 503 = 200): Response =>
@@ -77,11 +81,10 @@ const addProtocol = (
     const body = await readCallBody(c.req.raw, room, pace)
     if ('found' in body) return reply(c, unreadable(body.found), body.status)
     const origin = originOf?.(c.env.incoming.socket, name)
-    try {
-      return reply(c, await answer(body.text, c.req.raw.signal, origin))
-    } finally {
-      body.release()
-    }
+    // The body counts until it has been answered, the answer until it has left.
+    const { signal } = c.req.raw
+    const answered = await answer(body.text, signal, origin).finally(() => body.release())
+    return sendAnswer(c, answered, { 'Content-Type': contentType }, stallLimit)
   })
   app.all(path, (c) => c.text(usage, 405, { Allow: 'POST' }))
 }

@@ -43,10 +43,11 @@ export const sendText = async (
 }
 
 /** Returns when the piece has been handed to the network, or the connection has closed. */
-const written = (outgoing: ServerResponse, piece: string): Promise<void> =>
+export const written = (outgoing: ServerResponse, piece: string | Uint8Array): Promise<void> =>
   untilClosed(outgoing, (done) => outgoing.write(piece, done))
 
-const ended = (outgoing: ServerResponse): Promise<void> =>
+/** The same for the end of the body. */
+export const ended = (outgoing: ServerResponse): Promise<void> =>
   untilClosed(outgoing, (done) => outgoing.end(done))
 
 const untilClosed = (

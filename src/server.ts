@@ -32,12 +32,14 @@ import { MiB } from './units.ts'
 import { version } from './version.ts'
 import { createAuthenticate } from './xenapi/authenticate.ts'
 import type { ObjectContext, SrUsage } from './xenapi/context.ts'
+import { createAnswerRoom } from './xenapi/answer-room.ts'
 import { createDispatcher } from './xenapi/dispatch.ts'
 import { createRegistrations } from './xenapi/event-registrations.ts'
 import { createJsonRpc } from './xenapi/json-rpc.ts'
 import { openEventFeed } from './xenapi/open-event-feed.ts'
 import { requireHttpPermission } from './xenapi/roles.ts'
 import type { Wire } from './xenapi/values.ts'
+import { methods } from './xenapi/methods/methods.ts'
 import { createXmlRpc } from './xenapi/xml-rpc.ts'
 
 /** How often old tasks and sessions are forgotten, in milliseconds. */
@@ -125,12 +127,13 @@ const start = async (
   const events = await openEventFeed(objects)
   onClose(() => events.close())
   const registrations = createRegistrations()
-  const dispatcher = createDispatcher({ ...objects, events, registrations })
+  const answers = createAnswerRoom()
+  const dispatcher = createDispatcher({ ...objects, events, registrations }, methods, answers)
   onClose(() => dispatcher.idle())
   const connections = createConnections({ log })
   const rpc = createRpcRoutes({
-    jsonRpc: createJsonRpc(dispatcher),
-    xmlRpc: createXmlRpc(dispatcher),
+    jsonRpc: createJsonRpc(dispatcher, answers),
+    xmlRpc: createXmlRpc(dispatcher, answers),
     originOf: (socket, via) => connections.originOf(socket, via),
   })
   const callFrom = (socket: Socket): ApiCaller => {

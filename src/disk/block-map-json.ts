@@ -10,11 +10,15 @@ import type { BlockMap, MapRun } from './block-map.ts'
 import { createBlockMapBuilder } from './block-map.ts'
 import { boundJson } from './bound-json.ts'
 import type { ExtentKind } from './extents.ts'
+import { createStepCounter } from './step-counter.ts'
 
 const what = 'Cannot read the block map'
 
 /** How many stretches a map may have: 9 bytes of memory each. */
 export const MAXIMUM_MAP_ENTRIES = 8 * 1024 * 1024
+
+/** The text of an entry costs more than a step through a map. */
+const stepsPerPause = 1024
 
 /** What the text of such a map stays below by far: an array of flat objects, short names and numbers. */
 const limits = { what, bytes: GiB, depth: 2, tokenLength: 4096 }
@@ -66,7 +70,10 @@ export async function* writeRunsJson(
     piece += before + JSON.stringify(entryOf(last))
     before = ',\n'
   }
+  const step = createStepCounter(stepsPerPause)
   for await (const run of runs) {
+    const pause = step()
+    if (pause !== undefined) await pause
     if (last?.kind === run.kind && last.depth === run.depth) {
       last = { ...last, length: last.length + run.length }
       continue

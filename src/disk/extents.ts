@@ -1,6 +1,8 @@
 // The currency of diskport: stretches of guest bytes that hold data, zeros or nothing.
 // Used by disks, plans and maps; knows neither files nor formats.
 
+import { createStepCounter } from './step-counter.ts'
+
 /**
  * `data`: read me. `zero`: reads as zeros and hides what a parent holds there.
  * `hole`: this layer says nothing, ask the parent (without one it reads as zeros).
@@ -17,21 +19,40 @@ export interface Extent extends ByteRange {
   readonly kind: ExtentKind
 }
 
-/** Joins neighbours of one kind and drops empty extents; the input must be ascending and gap-free. */
+/**
+ * Joins neighbours of one kind and drops empty extents; the input must be ascending and gap-free. Others
+ * have their turn now and then, also where no extent has to be waited for.
+ */
 export async function* coalesce(
   extents: AsyncIterable<Extent> | Iterable<Extent>,
 ): AsyncGenerator<Extent, void, undefined> {
-  const join = createJoin()
-  // Waiting for what is there costs more than all the rest: a map has a million runs.
   if (Symbol.iterator in extents) {
-    for (const extent of extents) {
+    yield* coalesceBatches([extents])
+    return
+  }
+  const join = createJoin()
+  const step = createStepCounter()
+  for await (const extent of extents) {
+    const whole = join.add(extent)
+    if (whole !== undefined) yield whole
+    const pause = step()
+    if (pause !== undefined) await pause
+  }
+  if (join.last !== undefined) yield join.last
+}
+
+/** The same for extents that come many at once: waiting for what is there costs more than all the rest. */
+export async function* coalesceBatches(
+  batches: AsyncIterable<Iterable<Extent>> | Iterable<Iterable<Extent>>,
+): AsyncGenerator<Extent, void, undefined> {
+  const join = createJoin()
+  const step = createStepCounter()
+  for await (const batch of batches) {
+    for (const extent of batch) {
       const whole = join.add(extent)
       if (whole !== undefined) yield whole
-    }
-  } else {
-    for await (const extent of extents) {
-      const whole = join.add(extent)
-      if (whole !== undefined) yield whole
+      const pause = step()
+      if (pause !== undefined) await pause
     }
   }
   if (join.last !== undefined) yield join.last

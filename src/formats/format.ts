@@ -19,6 +19,12 @@ export interface ImageFormat {
   /** The largest virtual size in bytes that an image of this format may have. */
   readonly maximumSize: number
 
+  /** Part of every ETag: raised when `plan` lays out its bytes differently than before. */
+  readonly planVersion: number
+
+  /** Since when images are laid out so, raised with `planVersion`: the bytes of an export are no older. */
+  readonly planDate: Date
+
   /**
    * Reads a whole image. The disk owns `image` and closes it; on a throw the caller still does.
    * `hole` extents are those that a parent would answer; without a parent they read as zeros.

@@ -2,6 +2,7 @@
 // unless the two share no layer and hold little.
 
 import { encodeChangedBlocks } from '../disk/changed-bitmap.ts'
+import type { LongText } from '../disk/long-text.ts'
 import type { TransferContext } from './context.ts'
 import { inTurnsOf } from './in-turns.ts'
 import { openNow } from './open-now.ts'
@@ -17,7 +18,7 @@ export const listChangedBlocks = async (
   fromUuid: string,
   toUuid: string,
   signal?: AbortSignal,
-): Promise<string> => {
+): Promise<LongText> => {
   const { map } = await openNow(context, toUuid, fromUuid, (to, from) =>
     context.storage.deltas.changes(to, from!, {
       narrow: 'small',

@@ -4,9 +4,8 @@
 import { createHash } from 'node:crypto'
 import type { VdiRow } from '../catalog/vdis.ts'
 import { createMemoryDisk } from '../disk/memory-disk.ts'
-import type { FormatName, ImageFormat, ImageIdentity, PlanOptions } from '../formats/format.ts'
-import { formatNames } from '../formats/format.ts'
-import { requireFormat } from '../formats/registry.ts'
+import type { ImageFormat, ImageIdentity, PlanOptions } from '../formats/format.ts'
+import { formats, requireFormat } from '../formats/registry.ts'
 import type { Image } from '../image/image.ts'
 import type { Narrowing, OpenedDelta } from '../store/deltas.ts'
 import type { OpenedVdi } from '../store/opened.ts'
@@ -16,12 +15,6 @@ import { inTurnsOf } from './in-turns.ts'
 import { openNow } from './open-now.ts'
 import type { Turn } from './turns.ts'
 import type { TaskHandle } from './with-task.ts'
-
-/** Part of every ETag: raised when a plan lays out its bytes differently than before. */
-const planVersion = 1
-
-/** Since when images are laid out so: the bytes of an export are no older. */
-const planDate = new Date('2026-11-01T00:00:00Z')
 
 export interface ExportRequest {
   readonly vdiUuid: string
@@ -101,8 +94,8 @@ export const exportVdi = (
     try {
       await deliver({
         image,
-        etag: etagOf({ vdi, base, basis: opened.basis ?? '' }, format.name, options),
-        changedAt: latest([planDate, vdi.changedAt, ...(base ? [base.changedAt] : [])]),
+        etag: etagOf({ vdi, base, basis: opened.basis ?? '' }, format, options),
+        changedAt: latest([format.planDate, vdi.changedAt, ...(base ? [base.changedAt] : [])]),
         mediaType: format.mediaType,
         fileName: `${vdi.uuid}.${format.name}`,
         signal,
@@ -180,7 +173,7 @@ interface ExportedContent {
  * client may have.
  */
 export const contentValidators = (vdi: VdiRow): { etags: readonly string[]; changedAt: Date } => {
-  const etags = formatNames.flatMap((format) =>
+  const etags = Object.values(formats).flatMap((format) =>
     subformats.flatMap((subformat) =>
       deltaForms.map((delta) => {
         const options = { ...(subformat && { subformat }), ...(delta && { delta }) }
@@ -188,7 +181,8 @@ export const contentValidators = (vdi: VdiRow): { etags: readonly string[]; chan
       }),
     ),
   )
-  return { etags, changedAt: latest([planDate, vdi.changedAt]) }
+  const planDates = Object.values(formats).map(({ planDate }) => planDate)
+  return { etags, changedAt: latest([...planDates, vdi.changedAt]) }
 }
 
 const subformats: readonly PlanOptions['subformat'][] = [undefined, 'dynamic', 'fixed']
@@ -200,11 +194,11 @@ const latest = (dates: readonly Date[]): Date =>
 /** Everything that the bytes depend on: content, size, format and options, and how a delta was found. */
 const etagOf = (
   { vdi, base, basis }: ExportedContent,
-  format: FormatName,
+  { name, planVersion }: ImageFormat,
   options: PlanOptions,
 ): string => {
   const disks = [vdi, base].map((disk) => [disk?.uuid, disk?.contentUuid, disk?.virtualSize])
-  return strongTag([planVersion, disks, basis, format, options.subformat, options.delta])
+  return strongTag([planVersion, disks, basis, name, options.subformat, options.delta])
 }
 
 /** Quoted, as HTTP wants it. */

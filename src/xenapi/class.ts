@@ -2,11 +2,15 @@
 // catalog row and, where clients may, how it is changed. Records, getters and setters all follow
 // from it (generic-methods.ts). classes.ts lists them all.
 
+import { createStepCounter } from '../disk/step-counter.ts'
 import { AppError } from '../errors.ts'
 import type { Role, StringMap } from '../catalog/schema.ts'
 import type { ObjectContext } from './context.ts'
 import type { Identity } from './authenticate.ts'
 import type { ValueType, Wire, WireMap } from './values.ts'
+
+/** Rows that become records before others have their turn. */
+const recordsPerPause = 128
 
 /** All fields of one object, always the same keys. */
 export interface XenRecord extends WireMap {
@@ -135,7 +139,16 @@ export const defineClass = <Row extends { readonly uuid: string }, Stored, Chang
       const row = await definition.find(context, uuid)
       return row && toRecord(row)
     },
-    list: async (context) => (await definition.list(context)).map(toRecord),
+    async list(context) {
+      const records: XenRecord[] = []
+      const step = createStepCounter(recordsPerPause)
+      for (const row of await definition.list(context)) {
+        records.push(toRecord(row))
+        const pause = step()
+        if (pause !== undefined) await pause
+      }
+      return records
+    },
     uuids: async (context) =>
       (await definition.uuids?.(context)) ??
       (await definition.list(context)).map(({ uuid }) => uuid),

@@ -3,6 +3,8 @@
 
 import { AppError, toAppError } from '../errors.ts'
 import { noTask, withTask } from '../transfer/with-task.ts'
+import type { AnswerRoom, AnswerWork } from './answer-room.ts'
+import { createAnswerRoom } from './answer-room.ts'
 import { withAudit } from './audit.ts'
 import type { XenApiContext } from './context.ts'
 import type { Call, Method, SessionMethod } from './method.ts'
@@ -25,9 +27,10 @@ export interface Dispatcher {
   /**
    * @param signal aborted when the client has left: a call that waits ends then
    * @param origin where the call comes from; default: the server itself
+   * @param work of the answer: a call whose answer may be large waits for a place there
    * @throws AppError of any code; never anything else
    */
-  call(request: RpcRequest, signal?: AbortSignal, origin?: Origin): Promise<Wire>
+  call(request: RpcRequest, signal?: AbortSignal, origin?: Origin, work?: AnswerWork): Promise<Wire>
 
   /** Returns when the calls that run behind tasks have ended; for shutting down. */
   idle(): Promise<void>
@@ -38,24 +41,36 @@ const ASYNC = 'Async.'
 export const createDispatcher = (
   context: XenApiContext,
   table: readonly Method[] = methods,
+  room: AnswerRoom = createAnswerRoom(),
 ): Dispatcher => {
   const byName = namesOf(table)
   const background = new Set<Promise<void>>()
 
   const runBehindTask = async (
-    name: string,
+    { name: methodName, isLarge }: SessionMethod,
     call: Call,
     run: (call: Call) => Promise<Wire>,
   ): Promise<string> => {
     const { catalog } = context
-    const ref = await catalog.tasks.create({ nameLabel: name, userUuid: call.identity.user.uuid })
+    const name = `${ASYNC}${methodName}`
     const { user } = call.identity
-    const running = withTask(catalog, { user, ref }, (task) => run({ ...call, task }), resultText)
+    const ref = await catalog.tasks.create({ nameLabel: name, userUuid: user.uuid })
+    // Its result is made like an answer, and kept as one text.
+    const work = room.begin()
+    work.user(user.uuid)
+    const runInPlace = async (task: Call['task']): Promise<Wire> => {
+      if (isLarge) await work.enter()
+      return run({ ...call, task })
+    }
+    const running = withTask(catalog, { user, ref }, runInPlace, resultText)
       .then(
         () => {},
         (error: unknown) => void ours(error, name),
       )
-      .finally(() => background.delete(running))
+      .finally(() => {
+        work.release()
+        background.delete(running)
+      })
     background.add(running)
     return ref
   }
@@ -66,6 +81,7 @@ export const createDispatcher = (
     params: readonly Wire[],
     signal: AbortSignal | undefined,
     origin: Origin,
+    work: AnswerWork | undefined,
   ): Promise<Wire> => {
     if (params.length === 0) requireCount(method, -1)
     const [sessionId, ...args] = params
@@ -80,9 +96,11 @@ export const createDispatcher = (
       })
     }
     const bound = method.bind(args)
+    work?.user(identity.user.uuid)
+    if (method.isLarge && !isAsync) await work?.enter()
     const run = (call: Call): Promise<Wire> => audited(() => bound(call))
     const call: Call = { context, identity, origin, task: noTask, ...(signal && { signal }) }
-    if (isAsync) return runBehindTask(`${ASYNC}${method.name}`, call, run)
+    if (isAsync) return runBehindTask(method, call, run)
     const { user } = identity
     // Long work makes a task that shows it to others.
     const asked = { user, ref: undefined }
@@ -101,6 +119,7 @@ export const createDispatcher = (
     { method: asked, params }: RpcRequest,
     signal: AbortSignal | undefined,
     origin: Origin,
+    work: AnswerWork | undefined,
   ): Promise<Wire> => {
     const isAsync = asked.startsWith(ASYNC)
     const method = byName.get(isAsync ? asked.slice(ASYNC.length) : asked)
@@ -108,16 +127,16 @@ export const createDispatcher = (
       throw new AppError('MESSAGE_METHOD_UNKNOWN', [asked.slice(0, 128)])
     }
     if (method.role !== undefined) {
-      return callWithSession(method, isAsync, params, signal, origin)
+      return callWithSession(method, isAsync, params, signal, origin, work)
     }
     requireCount(method, params.length)
     return method.bind(params)({ context, origin })
   }
 
   return {
-    async call(request, signal, origin = ownOrigin) {
+    async call(request, signal, origin = ownOrigin, work) {
       try {
-        return await call(request, signal, origin)
+        return await call(request, signal, origin, work)
       } catch (error) {
         throw ours(error, request.method)
       }

@@ -40,6 +40,7 @@ const readers = (apiClass: ApiClass): SessionMethod[] => {
     defineMethod({
       name: `${name}.get_all`,
       role,
+      isLarge: true,
       parameters: {},
       result: setOf(refTo(name)),
       run: async ({ context }) => (await apiClass.list(context)).map((record) => record.uuid),
@@ -47,6 +48,7 @@ const readers = (apiClass: ApiClass): SessionMethod[] => {
     defineMethod({
       name: `${name}.get_all_records`,
       role,
+      isLarge: true,
       parameters: {},
       result: wire(`(${name} ref → ${name} record) map`),
       run: async ({ context }) => recordMap(await apiClass.list(context)),
@@ -54,6 +56,7 @@ const readers = (apiClass: ApiClass): SessionMethod[] => {
     defineMethod({
       name: `${name}.get_all_records_where`,
       role,
+      isLarge: true,
       parameters: { expr: parameter(string) },
       result: wire(`(${name} ref → ${name} record) map`),
       async run({ context }, { expr }) {
@@ -78,6 +81,7 @@ const readers = (apiClass: ApiClass): SessionMethod[] => {
   const byName = defineMethod({
     name: `${name}.get_by_name_label`,
     role,
+    isLarge: true,
     parameters: { label: parameter(string) },
     result: setOf(refTo(name)),
     async run({ context }, { label }) {

@@ -1,18 +1,23 @@
-// JSON-RPC 2.0 and 1.0 around the dispatcher: text in, text out. XenAPI takes no notifications: a
+// JSON-RPC 2.0 and 1.0 around the dispatcher: text in, an answer out. XenAPI takes no notifications: a
 // call whose failure nobody hears of would break the promise of an honest outcome.
 
 import { toAppError } from '../errors.ts'
+import type { LongText } from '../disk/long-text.ts'
+import type { Answer } from './answer.ts'
+import { AnswerBuilder } from './answer.ts'
+import type { AnswerRoom, AnswerWork } from './answer-room.ts'
 import type { Dispatcher } from './dispatch.ts'
+import { jsonParts } from './json-value.ts'
 import type { Origin } from './origin.ts'
-import { formatDate, isWireMap, WireInt } from './values.ts'
+import { isWireMap } from './values.ts'
 import type { Wire } from './values.ts'
 
 /**
  * @param signal aborted when the client has left
  * @param origin where the text comes from; default: the server itself
- * @returns the body of the answer, for every text
+ * @returns the body of the answer, for every text; the caller releases it
  */
-export type JsonRpc = (text: string, signal?: AbortSignal, origin?: Origin) => Promise<string>
+export type JsonRpc = (text: string, signal?: AbortSignal, origin?: Origin) => Promise<Answer>
 
 /** Of brackets in brackets; a record of XenAPI in a batch needs 5. */
 const MAXIMUM_DEPTH = 32
@@ -42,38 +47,64 @@ class ProtocolError extends Error {
   }
 }
 
-type AnswerOne = (request: Wire, signal?: AbortSignal, origin?: Origin) => Promise<unknown>
+/** What one answer is made with. */
+interface Answering {
+  readonly dispatcher: Dispatcher
+  readonly work: AnswerWork
+  readonly builder: AnswerBuilder
+  readonly signal: AbortSignal | undefined
+  readonly origin: Origin | undefined
+}
 
-export const createJsonRpc = (dispatcher: Dispatcher): JsonRpc => {
-  const answerOne: AnswerOne = async (request, signal, origin) => {
-    const { id, version } = envelopeOf(request)
-    try {
-      const result = await dispatcher.call(readRequest(request, id), signal, origin)
-      return success(version, id, jsonOf(result))
-    } catch (error) {
-      return failure(version, id, error)
-    }
-  }
-  return async (text, signal, origin) => {
+export const createJsonRpc =
+  (dispatcher: Dispatcher, room: AnswerRoom): JsonRpc =>
+  async (text, signal, origin) => {
+    const work = room.begin(signal)
+    const builder = new AnswerBuilder(work)
+    const answering = { dispatcher, work, builder, signal, origin }
     try {
       const parsed = parse(text)
-      if (!isArray(parsed)) return JSON.stringify(await answerOne(parsed, signal, origin))
-      if (parsed.length === 0) throw invalidRequest('the batch is empty')
-      if (parsed.length > MAXIMUM_BATCH) {
-        throw invalidRequest(`the batch has ${parsed.length} calls, the limit is ${MAXIMUM_BATCH}`)
-      }
-      const answers: unknown[] = []
-      let hasLogin = false
-      for (const request of parsed) {
-        const isLogin = isPasswordCall(request)
-        const isSecond = isLogin && hasLogin
-        hasLogin ||= isLogin
-        answers.push(isSecond ? secondLogin(request) : await answerOne(request, signal, origin))
-      }
-      return JSON.stringify(answers)
+      if (isArray(parsed)) await answerBatch(answering, parsed)
+      else await answerOne(answering, parsed)
     } catch (error) {
-      return JSON.stringify(failure('2.0', null, error))
+      await builder.add([failure('2.0', null, error)])
     }
+    return builder.finish()
+  }
+
+const answerBatch = async (answering: Answering, requests: readonly Wire[]): Promise<void> => {
+  if (requests.length === 0) throw invalidRequest('the batch is empty')
+  if (requests.length > MAXIMUM_BATCH) {
+    throw invalidRequest(`the batch has ${requests.length} calls, the limit is ${MAXIMUM_BATCH}`)
+  }
+  const { builder } = answering
+  let before = '['
+  let hasLogin = false
+  for (const request of requests) {
+    const isLogin = isPasswordCall(request)
+    await builder.add([before])
+    if (isLogin && hasLogin) await builder.add([secondLogin(request)])
+    else await answerOne(answering, request)
+    hasLogin ||= isLogin
+    before = ','
+  }
+  await builder.add([']'])
+}
+
+/** Adds the answer, or what the call failed with: also where the answer could not be made to its end. */
+const answerOne = async (
+  { dispatcher, work, builder, signal, origin }: Answering,
+  request: Wire,
+): Promise<void> => {
+  const { id, version } = envelopeOf(request)
+  const start = builder.mark()
+  try {
+    work.requireMore()
+    const result = await dispatcher.call(readRequest(request, id), signal, origin, work)
+    await builder.add(success(version, id, result))
+  } catch (error) {
+    builder.rewind(start)
+    await builder.add([failure(version, id, error)])
   }
 }
 
@@ -82,14 +113,14 @@ const isPasswordCall = (request: Wire): boolean =>
   typeof request['method'] === 'string' &&
   passwordCall.test(request['method'])
 
-const secondLogin = (request: Wire): unknown => {
+const secondLogin = (request: Wire): string => {
   const { id, version } = envelopeOf(request)
   return failure(version, id, invalidRequest('a batch may hold one login, send each on its own'))
 }
 
 /** The answer to a call that could not be read at all, for example one that is too long. */
 export const unreadableCall = (message: string): string =>
-  JSON.stringify(failure('2.0', null, invalidRequest(message)))
+  failure('2.0', null, invalidRequest(message))
 
 const invalidRequest = (found: string): ProtocolError =>
   new ProtocolError(INVALID_REQUEST, `Invalid request: ${found}`)
@@ -146,28 +177,28 @@ const readRequest = (request: Wire, id: Id): { method: string; params: readonly 
   return { method, params }
 }
 
-const success = (version: Version, id: Id, result: unknown): unknown =>
-  version === '1.0' ? { result, error: null, id } : { jsonrpc: '2.0', result, id }
-
-const failure = (version: Version, id: Id, error: unknown): unknown => {
-  if (error instanceof ProtocolError) {
-    return { jsonrpc: '2.0', error: { code: error.code, message: error.message }, id }
-  }
-  const { code, params } = toAppError(error)
-  if (version === '1.0') return { result: null, error: [code, ...params], id }
-  return { jsonrpc: '2.0', error: { code: XENAPI_ERROR, message: code, data: params }, id }
+/** The text, in parts. */
+function* success(
+  version: Version,
+  id: Id,
+  result: Wire,
+): Generator<string | LongText, void, undefined> {
+  yield version === '1.0' ? '{"result":' : '{"jsonrpc":"2.0","result":'
+  yield* jsonParts(result)
+  yield version === '1.0' ? ',"error":null,"id":' : ',"id":'
+  yield `${JSON.stringify(id)}}`
 }
 
-/** As JSON carries it: dates are strings, and all numbers are numbers. */
-const jsonOf = (wire: Wire): unknown => {
-  if (wire instanceof Date) return formatDate(wire)
-  if (wire instanceof WireInt) return wire.value
-  if (typeof wire === 'bigint') return Number(wire)
-  if (isArray(wire)) return wire.map(jsonOf)
-  if (!isWireMap(wire)) return wire
-  return Object.fromEntries(
-    Object.entries(wire).map(([name, value]) => [name, jsonOf(value)] as const),
-  )
+/** The text. */
+const failure = (version: Version, id: Id, error: unknown): string => {
+  if (error instanceof ProtocolError) {
+    const { code, message } = error
+    return JSON.stringify({ jsonrpc: '2.0', error: { code, message }, id })
+  }
+  const { code, params } = toAppError(error)
+  if (version === '1.0') return JSON.stringify({ result: null, error: [code, ...params], id })
+  const found = { code: XENAPI_ERROR, message: code, data: params }
+  return JSON.stringify({ jsonrpc: '2.0', error: found, id })
 }
 
 const isArray = (wire: Wire): wire is readonly Wire[] => Array.isArray(wire)

@@ -50,6 +50,8 @@ export interface SessionMethod extends Signature {
   readonly role: Role
   /** Whether `Async.` may stand before the name. */
   readonly isAsync: boolean
+  /** Whether its answer may grow with what there is: then only a few such calls run at once. */
+  readonly isLarge: boolean
 
   /**
    * Reads the arguments, whose number has been checked.
@@ -79,11 +81,16 @@ export const parameter = <T>(type: ValueType<T>): Parameter<T> => ({ type })
 export const optional = <T>(type: ValueType<T>, fallback: T): Parameter<T> => ({ type, fallback })
 
 export const defineMethod = <P extends Parameters, R>(
-  definition: Definition<Call, P, R> & { readonly role: Role; readonly isAsync?: boolean },
+  definition: Definition<Call, P, R> & {
+    readonly role: Role
+    readonly isAsync?: boolean
+    readonly isLarge?: boolean
+  },
 ): SessionMethod => ({
   ...signatureOf(definition),
   role: definition.role,
   isAsync: definition.isAsync ?? false,
+  isLarge: definition.isLarge ?? false,
   bind: binder(definition),
 })
 

@@ -2,6 +2,7 @@
 // protocols carry Wire; only json-rpc.ts and xml-value.ts know how it looks in bytes.
 
 import { NULL_REF, toRef } from '../catalog/refs.ts'
+import { LongText } from '../disk/long-text.ts'
 import { AppError } from '../errors.ts'
 import { requireUuid } from './refs.ts'
 import { isXmlText } from './xml-text.ts'
@@ -25,10 +26,11 @@ export class WireInt {
 
 /**
  * A value on its way in or out. In answers an integer is a WireInt, so a number is a float; the few
- * integers that XML-RPC has a type for are a bigint, of 32 bits. JSON shows a Date as a string too.
+ * integers that XML-RPC has a type for are a bigint, of 32 bits. JSON shows a Date as a string too. A
+ * LongText is a string that only goes out.
  */
 export type Wire =
-  string | number | bigint | boolean | null | Date | WireInt | readonly Wire[] | WireMap
+  string | LongText | number | bigint | boolean | null | Date | WireInt | readonly Wire[] | WireMap
 
 export interface WireMap {
   readonly [key: string]: Wire
@@ -208,4 +210,5 @@ export const isWireMap = (value: Wire | undefined): value is WireMap =>
   value !== null &&
   !Array.isArray(value) &&
   !(value instanceof Date) &&
-  !(value instanceof WireInt)
+  !(value instanceof WireInt) &&
+  !(value instanceof LongText)

@@ -1,20 +1,24 @@
-// XML-RPC around the dispatcher: text in, text out. A call that fails is answered with XenAPI's
+// XML-RPC around the dispatcher: text in, an answer out. A call that fails is answered with XenAPI's
 // `Status`; a fault is only for a text that holds no call.
 
 import { toAppError } from '../errors.ts'
+import type { Answer } from './answer.ts'
+import { AnswerBuilder } from './answer.ts'
+import type { AnswerRoom } from './answer-room.ts'
 import type { Dispatcher, RpcRequest } from './dispatch.ts'
 import type { Origin } from './origin.ts'
 import type { Wire } from './values.ts'
 import { readXmlCall, XmlRpcError } from './xml-rpc-call.ts'
 import { XmlError } from './xml-tokens.ts'
-import { toXmlValue } from './xml-value.ts'
+import type { LongText } from '../disk/long-text.ts'
+import { toXmlValue, xmlParts } from './xml-value.ts'
 
 /**
  * @param signal aborted when the client has left
  * @param origin where the text comes from; default: the server itself
- * @returns the body of the answer, for every text
+ * @returns the body of the answer, for every text; the caller releases it
  */
-export type XmlRpc = (text: string, signal?: AbortSignal, origin?: Origin) => Promise<string>
+export type XmlRpc = (text: string, signal?: AbortSignal, origin?: Origin) => Promise<Answer>
 
 /** As in "Specification for Fault Code Interoperability" of XML-RPC. */
 const NOT_WELL_FORMED = -32_700n
@@ -24,22 +28,38 @@ const INVALID_CALL = -32_600n
 const LIST_METHODS = 'system.listMethods'
 
 export const createXmlRpc =
-  (dispatcher: Dispatcher): XmlRpc =>
+  (dispatcher: Dispatcher, room: AnswerRoom): XmlRpc =>
   async (text, signal, origin) => {
-    let request: RpcRequest
+    const work = room.begin(signal)
+    const builder = new AnswerBuilder(work)
+    const start = builder.mark()
+    const request = await readCall(text, signal)
     try {
-      request = await readXmlCall(text, signal)
-    } catch (error) {
-      return unreadable(error)
-    }
-    try {
-      const Value = await dispatcher.call(request, signal, origin)
-      return response(request.method === LIST_METHODS ? Value : { Status: 'Success', Value })
+      if (typeof request === 'string') await builder.add([request])
+      else {
+        const Value = await dispatcher.call(request, signal, origin, work)
+        const isBare = request.method === LIST_METHODS
+        await builder.add(response(isBare ? Value : { Status: 'Success', Value }))
+      }
     } catch (error) {
       const { code, params } = toAppError(error)
-      return response({ Status: 'Failure', ErrorDescription: [code, ...params] })
+      builder.rewind(start)
+      await builder.add(response({ Status: 'Failure', ErrorDescription: [code, ...params] }))
     }
+    return builder.finish()
   }
+
+/** The call, or the answer to a text that holds none. */
+const readCall = async (
+  text: string,
+  signal: AbortSignal | undefined,
+): Promise<RpcRequest | string> => {
+  try {
+    return await readXmlCall(text, signal)
+  } catch (error) {
+    return unreadable(error)
+  }
+}
 
 /** The answer to a call that could not be read at all, for example one that is too long. */
 export const unreadableXmlCall = (found: string): string =>
@@ -55,8 +75,12 @@ const unreadable = (error: unknown): string => {
 
 const HEAD = '<?xml version="1.0"?>'
 
-const response = (value: Wire): string =>
-  `${HEAD}<methodResponse><params><param>${toXmlValue(value)}</param></params></methodResponse>`
+/** The text, in parts. */
+function* response(value: Wire): Generator<string | LongText, void, undefined> {
+  yield `${HEAD}<methodResponse><params><param>`
+  yield* xmlParts(value)
+  yield '</param></params></methodResponse>'
+}
 
 const fault = (faultCode: bigint, faultString: string): string =>
   `${HEAD}<methodResponse><fault>${toXmlValue({ faultCode, faultString })}</fault></methodResponse>`

@@ -1,6 +1,8 @@
 // QCOW2 images that are odd, and read all the same.
 
 import { describe, expect, test } from 'vitest'
+import type { Disk } from '../../src/disk/disk.ts'
+import { defaultLimits } from '../../src/formats/qcow2/decode-limits.ts'
 import { qcow2 } from '../../src/formats/qcow2/qcow2.ts'
 import { createMemoryImage } from '../../src/image/memory-image.ts'
 import { readAll } from '../support/disks.ts'
@@ -20,6 +22,12 @@ import {
 } from '../support/qcow2-faults.ts'
 import type { ImageSpec } from '../support/qcow2-image.ts'
 import { buildImage } from '../support/qcow2-image.ts'
+
+/** Clusters 6 and 7 come last, one after the other. */
+const lastOnes = (names: string[]): string[] => {
+  const last = ['data:6', 'data:7']
+  return [...names.filter((name) => !last.includes(name)), ...last]
+}
 
 describe('qcow2 that is odd and taken', () => {
   const cases: Record<string, Patch> = {
@@ -81,28 +89,72 @@ describe('qcow2 that is odd and taken', () => {
     expect(Buffer.compare(await readAll(disk), image.content)).toBe(0)
   })
 
-  test('a last cluster that ends early is filled up with zeros', async () => {
-    for (const version of [2, 3] as const) {
-      const { bytes, content } = buildImage({
-        ...spec,
-        version,
-        clusters: new Map([[7, 'data']]),
-        leaks: 0,
-      })
-      for (const missing of [1, 100, 511]) {
-        const short = bytes.subarray(0, bytes.length - missing)
-        const expected = new Uint8Array(content)
-        expected.fill(0, 8 * 512 - missing, 8 * 512)
-        const { disk } = await decodeWatched(short, short.length)
+  /** Each kind of way that an image comes. */
+  const arrivals: Record<string, (bytes: Uint8Array) => Promise<Disk>> = {
+    'at rest': (bytes) => qcow2.open(createMemoryImage(bytes)),
+    'in a stream of known length': async (bytes) => (await decodeWatched(bytes, bytes.length)).disk,
+    'from a pipe': async (bytes) => (await decodeWatched(bytes, undefined)).disk,
+    'from a pipe, in small buffers': async (bytes) =>
+      (await decodeWatched(bytes, undefined, defaultLimits, 512)).disk,
+    'from a pipe, with more gaps than are remembered': async (bytes) =>
+      (await decodeWatched(bytes, undefined, { ...defaultLimits, parkedRuns: 1 })).disk,
+    'from a pipe, with L2 tables put off': async (bytes) =>
+      (await decodeWatched(bytes, undefined, { ...defaultLimits, awaitedRuns: 0 })).disk,
+  }
+  for (const [how, arrive] of Object.entries(arrivals)) {
+    test.each([2, 3] as const)(
+      `a last cluster that ends early is filled up with zeros, ${how}, version %d`,
+      async (version) => {
+        const clusters = new Map([6, 7, 70].map((cluster) => [cluster, 'data'] as const))
+        const image = buildImage({ ...spec, version, clusters, leaks: 0, arrange: lastOnes })
+        for (const missing of [1, 100, 511]) {
+          const short = image.bytes.subarray(0, image.bytes.length - missing)
+          const expected = image.content.slice().fill(0, 8 * 512 - missing, 8 * 512)
+          expect(Buffer.compare(await readAll(await arrive(short)), expected)).toBe(0)
+        }
+        for (const missing of [512, 513, 1000]) {
+          const short = image.bytes.subarray(0, image.bytes.length - missing)
+          const failure = await failureOf(arrive(short).then(readAll))
+          expect(failure.message).toMatch(/ends after|past the end of the image/)
+        }
+      },
+    )
+  }
+
+  test('a last cluster of many buffers that ends early is filled up with zeros', async () => {
+    const clusters = new Map([[1, 'data'] as const])
+    const image = buildImage({
+      ...spec,
+      clusterBits: 16,
+      clusters,
+      virtualSize: 600 * 512,
+      leaks: 0,
+    })
+    for (const missing of [1, 512, 40_000, 65_535]) {
+      const short = image.bytes.subarray(0, image.bytes.length - missing)
+      const expected = image.content.slice().fill(0, 2 * 65_536 - missing, 2 * 65_536)
+      for (const length of [short.length, undefined]) {
+        const { disk } = await decodeWatched(short, length, defaultLimits, 4096)
         expect(Buffer.compare(await readAll(disk), expected)).toBe(0)
-        const opened = await qcow2.open(createMemoryImage(short))
-        expect(Buffer.compare(await readAll(opened), expected)).toBe(0)
-        // Where the length is not known, it cannot be told from a stream that was cut.
-        const failure = await failureOf(decodeWatched(short, undefined))
-        expect(failure.code).toBe('VDI_IO_ERROR')
       }
     }
   })
+
+  test.each(['l1', 'l2:0'])(
+    'a table that ends early is an error however it comes: %s',
+    async (table) => {
+      const image = buildImage({
+        ...spec,
+        leaks: 0,
+        arrange: (names) => [...names.filter((name) => name !== table), table],
+      })
+      const end = image.offsets.get(table)! + 8
+      const short = image.bytes.subarray(0, end)
+      for (const arrive of Object.values(arrivals)) {
+        await expect(arrive(short).then(readAll)).rejects.toThrow(/Cannot (open|decode) qcow2/)
+      }
+    },
+  )
 
   test('a last cluster that ends with the disk needs no rest, whether the length is known or not', async () => {
     const odd: ImageSpec = {

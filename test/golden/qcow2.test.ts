@@ -1,7 +1,7 @@
 // QCOW2 that qemu-img made: read from a stream and at rest, as qemu-img reads it.
 
 import { createReadStream } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { qcow2 } from '../../src/formats/qcow2/qcow2.ts'
@@ -89,6 +89,19 @@ describe.skipIf(!hasTool('qemu-img'))('qcow2 that qemu-img made', () => {
     await qemuImg('resize', '-f', 'qcow2', path, '300M')
     const { spools } = await expectReadsLikeQemu(path)
     expect(spools).toBe(1)
+  })
+
+  test.each([1, 512, 4000, 65_535])('a last cluster that lacks %d bytes', async (missing) => {
+    const path = await convert(
+      [
+        ['hole', 3 * MiB],
+        ['data', 4 * MiB],
+        ['hole', MiB],
+      ],
+      [],
+    )
+    await truncate(path, (await stat(path)).size - missing)
+    await expectReadsLikeQemu(path)
   })
 
   test('internal snapshots are passed over, the active state is read', async () => {

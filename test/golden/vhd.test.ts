@@ -30,6 +30,9 @@ const sources: Record<string, readonly PatternPart[]> = {
     ['data', 5 * MiB],
     ['hole', 5 * MiB - 512],
   ],
+  'half a block and a sector': [['data', MiB + 512]],
+  'a block less a sector': [['data', 2 * MiB - 512]],
+  'a block and a half': [['data', 3 * MiB]],
   'the last sector alone': [
     ['hole', 20 * MiB - 512],
     ['data', 512],

@@ -471,7 +471,7 @@ const changedBlocks = stepOf(
     async prepare({ context, uuidOf }, vdis) {
       const [vdi, base] = [pick(vdis, to), pick(vdis, from)]
       const told = await listChangedBlocks(context, uuidOf(base), uuidOf(vdi))
-      const bits = Buffer.from(told, 'base64')
+      const bits = Buffer.from(told.toString(), 'base64')
       const block = 64 * KiB
       const blocks = Math.ceil(vdi.bytes.length / block)
       if (bits.length !== Math.ceil(blocks / 32) * 4) {

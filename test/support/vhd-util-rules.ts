@@ -1,8 +1,10 @@
 // The rules by which XenServer's vhd-util accepts a VHD, checked on the bytes: what `vhd-util check`
-// and `check -b` complain of, for files that we write. The tool itself is not in Debian.
+// and `check -b` complain of, and where `coalesce` would fail, for files that we write. The tool
+// itself is not in Debian.
 
 import { isZero } from '../../src/disk/zero.ts'
 import { onesComplement } from './vhd-images.ts'
+import { coalesceProblems } from './vhd-util-coalesce.ts'
 
 const seconds2000 = 946_684_800
 const unused = 0xffffffff
@@ -16,6 +18,7 @@ export const vhdUtilProblems = (file: Uint8Array): string[] => {
     ...tableProblems(bytes),
     ...batmapProblems(bytes),
     ...locatorProblems(bytes),
+    ...coalesceProblems(bytes),
   ]
 }
 

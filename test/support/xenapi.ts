@@ -12,14 +12,18 @@ import { createLeases } from '../../src/transfer/leases.ts'
 import { createStorageRepositories } from '../../src/transfer/storage-repositories.ts'
 import { createTransfers } from '../../src/transfer/transfers.ts'
 import { GiB, MiB } from '../../src/units.ts'
+import type { AnswerRoom } from '../../src/xenapi/answer-room.ts'
+import { createAnswerRoom } from '../../src/xenapi/answer-room.ts'
 import { createAuthenticate } from '../../src/xenapi/authenticate.ts'
 import type { ObjectContext, XenApiContext } from '../../src/xenapi/context.ts'
 import { createDispatcher } from '../../src/xenapi/dispatch.ts'
 import { createRegistrations } from '../../src/xenapi/event-registrations.ts'
 import { createJsonRpc } from '../../src/xenapi/json-rpc.ts'
+import { methods } from '../../src/xenapi/methods/methods.ts'
 import { openEventFeed } from '../../src/xenapi/open-event-feed.ts'
 import type { Wire, WireMap } from '../../src/xenapi/values.ts'
 import { createXmlRpc } from '../../src/xenapi/xml-rpc.ts'
+import { inTexts } from './answers.ts'
 import type { TestClock } from './catalogs.ts'
 import { createStartedCatalog, createTestClock, ROOT_PASSWORD } from './catalogs.ts'
 
@@ -32,7 +36,8 @@ const DATA_FOLDER = '/nowhere/diskport'
 export const createTestApi = async ({
   clock = createTestClock(),
   srRoots = [],
-}: { clock?: TestClock; srRoots?: readonly string[] } = {}) => {
+  room = createAnswerRoom(),
+}: { clock?: TestClock; srRoots?: readonly string[]; room?: AnswerRoom } = {}) => {
   const started = await createStartedCatalog(':memory:', clock)
   const { catalog, hostUuid } = started
   /** VDIs that something writes into. */
@@ -87,7 +92,11 @@ export const createTestApi = async ({
   const events = await openEventFeed(objects)
   onTestFinished(() => events.close())
   const context: XenApiContext = { ...objects, events, registrations: createRegistrations() }
-  const dispatcher = createDispatcher(context)
+  const dispatcher = createDispatcher(context, methods, room)
+  const protocols = {
+    jsonRpc: createJsonRpc(dispatcher, room),
+    xmlRpc: createXmlRpc(dispatcher, room),
+  }
   const login = async (name = 'root', password = ROOT_PASSWORD): Promise<string> =>
     (await dispatcher.call({
       method: 'session.login_with_password',
@@ -101,8 +110,9 @@ export const createTestApi = async ({
     transfer,
     context,
     dispatcher,
-    jsonRpc: createJsonRpc(dispatcher),
-    xmlRpc: createXmlRpc(dispatcher),
+    protocols,
+    jsonRpc: inTexts(protocols.jsonRpc),
+    xmlRpc: inTexts(protocols.xmlRpc),
     session,
     login,
     busy,

@@ -20,6 +20,7 @@ import { defaultLimits } from './decode-limits.ts'
 import type { Header } from './header.ts'
 import { visitL2Tables } from './l1.ts'
 import { ParkedClusters } from './parked-clusters.ts'
+import { endsInLastCluster } from './short-end.ts'
 import { StreamGaps } from './stream-gaps.ts'
 import type { ClusterRun, TableRules } from './tables.ts'
 import { clustersOfTable, readClusterRuns } from './tables.ts'
@@ -195,11 +196,11 @@ export class ClusterDecoder {
     )
   }
 
-  /** An image of known length may end within its last cluster: the rest is zeros. */
+  /** The image may end within its last cluster: the rest is zeros. */
   async #readStream(target: Uint8Array, guestOffset: number, imageOffset: number): Promise<void> {
     const count = await this.#stream.readUpTo(target)
     if (count === target.length) return
-    if (this.#stream.offset !== this.#context.streamLength) {
+    if (!endsInLastCluster(this.#stream.offset, imageOffset + target.length, this.#header)) {
       const missing = `${guestName(guestOffset)} lies at ${hex(imageOffset)}`
       const found = `the stream ends after ${this.#stream.offset} bytes`
       throw cutShort(this.#rules.what, `${found}, ${missing}, ${target.length} bytes`)

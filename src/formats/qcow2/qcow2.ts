@@ -12,6 +12,8 @@ export const qcow2: ImageFormat = {
   name: 'qcow2',
   mediaType: 'application/x-qemu-disk',
   maximumSize: MAXIMUM_DISK_SIZE,
+  planVersion: 1,
+  planDate: new Date('2026-11-01T00:00:00Z'),
   open: openQcow2,
   plan: planQcow2,
   decode: decodeQcow2,

@@ -2,6 +2,7 @@
 // may still name it, skipped where it is known to be none of the guest's (refcounts, and what zero
 // clusters hold allocated). Refcounts are read for one thing only: where their blocks lie.
 
+import { cutShort } from '../../errors.ts'
 import { joinUint32, viewOf } from '../../image/binary.ts'
 import type { ForwardReader } from '../../image/forward-reader.ts'
 import { alignUp, KiB, MiB } from '../../units.ts'
@@ -10,6 +11,7 @@ import { TABLE_ENTRY_SIZE } from './constants.ts'
 import type { DecodeLimits } from './decode-limits.ts'
 import type { Header } from './header.ts'
 import type { ParkedClusters } from './parked-clusters.ts'
+import { endsInLastCluster } from './short-end.ts'
 
 /** Bytes of the refcount table, and of parked clusters, that are read at once. */
 const tablePieceSize = 64 * KiB
@@ -53,7 +55,7 @@ export class StreamGaps {
   /** Goes on to `offset`, parking all that has no meaning yet. */
   async parkUpTo(offset: number, what: string): Promise<void> {
     await this.skipUpTo(Math.min(offset, this.#nextCluster()), what)
-    while (this.#stream.offset < offset) {
+    while (!this.#hasReached(offset)) {
       const at = this.#stream.offset
       // One that was passed, or that something else overlaps: refcounts are not needed to read.
       const isInside = this.#refcountTable >= at && this.#refcountTableEnd <= offset
@@ -73,7 +75,7 @@ export class StreamGaps {
   /** Goes on to `offset`, parking everything: without gaps the list of what is parked stays short. */
   async parkAllUpTo(offset: number, what: string): Promise<void> {
     await this.skipUpTo(Math.min(offset, this.#nextCluster()), what)
-    while (this.#stream.offset < offset) await this.#park(offset, what)
+    while (!this.#hasReached(offset)) await this.#park(offset, what)
   }
 
   /** Goes on to `offset`, keeping nothing. */
@@ -85,6 +87,11 @@ export class StreamGaps {
   /** The next cluster's beginning, where a table or the last cluster ended within one. */
   #nextCluster(): number {
     return alignUp(this.#stream.offset, this.#header.clusterSize)
+  }
+
+  /** Also where the stream has ended within the cluster before `offset`: its rest was filled in. */
+  #hasReached(offset: number): boolean {
+    return this.#nextCluster() >= offset
   }
 
   /** Where the nearest ignored run begins that is not behind; Infinity without one. */
@@ -103,15 +110,20 @@ export class StreamGaps {
     await this.skipUpTo(Math.min(offset, this.#stream.offset + length), what)
   }
 
-  /** One piece of whole clusters; the last one of an image may be short, its rest is zeros. */
+  /** One piece of whole clusters; the image may end within the last one, its rest is zeros. */
   async #park(offset: number, what: string): Promise<void> {
     const { clusterSize } = this.#header
     const at = this.#stream.offset
     this.#piece ??= new Uint8Array(Math.max(parkPieceSize, clusterSize))
     const length = Math.min(offset - at, this.#piece.length)
-    await this.#stream.read(this.#piece.subarray(0, length), what)
+    const count = await this.#stream.readUpTo(this.#piece.subarray(0, length))
+    const end = this.#stream.offset
+    if (count < length && !endsInLastCluster(end, at + length, this.#header)) {
+      const expected = `expected ${length} bytes at ${at}`
+      throw cutShort(what, `the stream ends after ${end} bytes, ${expected}`)
+    }
     const whole = alignUp(length, clusterSize)
-    this.#piece.fill(0, length, whole)
+    this.#piece.fill(0, count, whole)
     await this.#parked.park(at, this.#piece.subarray(0, whole), this.#signal)
   }
 

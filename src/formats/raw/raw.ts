@@ -12,6 +12,8 @@ export const raw: ImageFormat = {
   name: 'raw',
   mediaType: 'application/octet-stream',
   maximumSize: MAXIMUM_DISK_SIZE,
+  planVersion: 1,
+  planDate: new Date('2026-11-01T00:00:00Z'),
   open: openRaw,
   plan: planRaw,
   decode: decodeRaw,

@@ -5,7 +5,7 @@
 import { viewOf } from '../../image/binary.ts'
 import type { Image } from '../../image/image.ts'
 import { alignUp, MiB, SECTOR_SIZE } from '../../units.ts'
-import { MAXIMUM_TABLE_ENTRIES } from './constants.ts'
+import { BLOCK_SIZE, MAXIMUM_TABLE_ENTRIES } from './constants.ts'
 import type { Footer } from './footer.ts'
 import { XEN_CREATOR } from './footer.ts'
 import type { ValuesOf } from './structure.ts'
@@ -47,6 +47,14 @@ export const batmapSize = (blocks: number): number => alignUp(Math.ceil(blocks /
  */
 export const batmapCoverage = (virtualSize: number): number =>
   8 * Math.max(SECTOR_SIZE, alignUp(Math.floor(virtualSize / (16 * MiB)), SECTOR_SIZE))
+
+/**
+ * How many blocks, from the first on, may have their bits set where we write: those that XenServer's
+ * tools look at and that lie wholly on the disk. A set bit makes `vhd-util coalesce` copy all of the
+ * block, and beyond the disk's end it fails, with the parent half merged.
+ */
+export const markableBlocks = (virtualSize: number): number =>
+  Math.min(batmapCoverage(virtualSize), Math.floor(virtualSize / BLOCK_SIZE))
 
 /** The header's sector, for bits of `size` bytes right after it whose bytes add up to `sum`. */
 export const encodeBatmapHeader = (offset: number, size: number, sum: number): Uint8Array =>

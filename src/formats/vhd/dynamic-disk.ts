@@ -3,7 +3,7 @@
 
 import type { Disk } from '../../disk/disk.ts'
 import { rangeWithin, throwIfAborted } from '../../disk/disk.ts'
-import { clip, coalesce } from '../../disk/extents.ts'
+import { clip, coalesceBatches } from '../../disk/extents.ts'
 import { settleAll } from '../../disk/settle.ts'
 import type { Image } from '../../image/image.ts'
 import { SECTOR_SIZE } from '../../units.ts'
@@ -35,7 +35,7 @@ export const createDynamicDisk = (parts: DynamicDiskParts): Disk => {
     size,
     async *extents(range) {
       const asked = rangeWithin(size, range)
-      for await (const extent of coalesce(blockExtents(parts, bitmaps, asked))) {
+      for await (const extent of coalesceBatches(blockExtents(parts, bitmaps, asked))) {
         const part = clip(extent, asked)
         if (part !== undefined) yield part
       }

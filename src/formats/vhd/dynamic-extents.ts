@@ -12,16 +12,22 @@ import { createStoredRuns } from './stored-runs.ts'
 
 const bitmapsAtOnce = 32
 
+/** How many extents come at once, at most. */
+const batchLength = 4096
+
+/** Extents that come at once. */
+type Batch = readonly Extent[]
+
 /**
- * The extents of all blocks that meet `range`: ascending and gap-free, but not clipped to it, and
- * neighbours may be of one kind. Blocks alike are one extent, so that a walk over a large disk
+ * The extents of all blocks that meet `range`, many at once: ascending and gap-free, but not clipped to
+ * it, and neighbours may be of one kind. Blocks alike are one extent, so that a walk over a large disk
  * waits for nothing at most of its blocks.
  */
 export async function* blockExtents(
   parts: DynamicDiskParts,
   bitmaps: BitmapCache,
   { offset, length }: ByteRange,
-): AsyncGenerator<Extent, void, undefined> {
+): AsyncGenerator<Batch, void, undefined> {
   const { image, size, layout } = parts
   const stored = createStoredRuns(image)
   const limit = Math.ceil((offset + length) / layout.blockSize)
@@ -33,7 +39,8 @@ export async function* blockExtents(
     else if (state === 'full') yield* fullExtents(parts, stored, block, end)
     else {
       const start = block * layout.blockSize
-      yield { offset: start, length: Math.min(end * layout.blockSize, size) - start, kind: 'hole' }
+      const length = Math.min(end * layout.blockSize, size) - start
+      yield [{ offset: start, length, kind: 'hole' }]
     }
     block = end
   }
@@ -53,19 +60,20 @@ async function* fullExtents(
   stored: StoredRuns,
   from: number,
   to: number,
-): AsyncGenerator<Extent, void, undefined> {
+): AsyncGenerator<Batch, void, undefined> {
   const { size, entries, layout } = parts
   let start = from * layout.blockSize
   for (let block = from; block < to; block += 1) {
     const dataOffset = offsetOf(entries, block) + layout.bitmapSize
-    if (stored.isKnownData(dataOffset, layout.blockSize)) continue
+    if (stored.known(dataOffset, layout.blockSize) === 'data') continue
     const offset = block * layout.blockSize
-    yield { offset: start, length: offset - start, kind: 'data' }
+    yield [{ offset: start, length: offset - start, kind: 'data' }]
     const length = Math.min(layout.blockSize, size - offset)
-    yield* writtenExtents(stored, { offset, length }, dataOffset)
+    yield await Array.fromAsync(writtenExtents(stored, { offset, length }, dataOffset))
     start = offset + length
   }
-  yield { offset: start, length: Math.min(to * layout.blockSize, size) - start, kind: 'data' }
+  const end = Math.min(to * layout.blockSize, size)
+  yield [{ offset: start, length: end - start, kind: 'data' }]
 }
 
 /** What the bitmaps of the blocks `from` up to (not including) `to` say. */
@@ -75,31 +83,36 @@ async function* mixedExtents(
   stored: StoredRuns,
   from: number,
   to: number,
-): AsyncGenerator<Extent, void, undefined> {
+): AsyncGenerator<Batch, void, undefined> {
   const wanted = Array.from({ length: to - from }, (_, index) => bitmaps.get(from + index))
   for (const [index, bitmap] of (await Promise.all(wanted)).entries()) {
     const block = from + index
     const dataOffset = offsetOf(entries, block) + layout.bitmapSize
+    let batch: Extent[] = []
     for (const run of bitRuns(bitmap, 0, sectorsInside(block, layout.blockSize, size))) {
       const inside = run.from * SECTOR_SIZE
       const offset = block * layout.blockSize + inside
       const length = (run.to - run.from) * SECTOR_SIZE
-      if (run.isSet) yield* writtenExtents(stored, { offset, length }, dataOffset + inside)
-      else yield { offset, length, kind: unwritten }
+      const kind = run.isSet ? stored.known(dataOffset + inside, length) : unwritten
+      if (kind !== undefined) batch.push({ offset, length, kind })
+      else {
+        const parts = writtenExtents(stored, { offset, length }, dataOffset + inside)
+        for await (const part of parts) batch.push(part)
+      }
+      if (batch.length < batchLength) continue
+      yield batch
+      batch = []
     }
+    yield batch
   }
 }
 
-/** A written stretch of the disk, whose bytes are at `imageOffset`. */
+/** A written stretch of the disk, whose bytes are at `imageOffset`: the storage is asked. */
 async function* writtenExtents(
   stored: StoredRuns,
   { offset, length }: ByteRange,
   imageOffset: number,
 ): AsyncGenerator<Extent, void, undefined> {
-  if (stored.isKnownData(imageOffset, length)) {
-    yield { offset, length, kind: 'data' }
-    return
-  }
   for await (const run of stored.within({ offset: imageOffset, length })) {
     yield { ...run, offset: run.offset - imageOffset + offset }
   }

@@ -27,7 +27,7 @@ interface BitmapFile {
 }
 
 export interface LayerBitmaps {
-  /** A bit for each block, set where all its sectors are written. */
+  /** A bit for each block, set where all of its sectors that the disk has are written. */
   readonly fullBlocks: Uint8Array
   /** Begins the bitmap of a block that is new in the file: all clear. */
   add(block: number): void
@@ -74,11 +74,7 @@ class BitmapStore implements LayerBitmaps {
     bitmap.isDirty = true
     const isFullNow = run.isSet && isFull(bitmap.bits, sectorsInside(block, layout.blockSize, size))
     fillBits(this.fullBlocks, { from: block, to: block + 1, isSet: isFullNow })
-    if (isFullNow) {
-      // After the disk's end too: a reader need not know where that is.
-      bitmap.bits.fill(0xff)
-      if (!bitmap.isSaving) await this.#evict(block, bitmap)
-    }
+    if (isFullNow && !bitmap.isSaving) await this.#evict(block, bitmap)
     await this.#trim()
   }
 

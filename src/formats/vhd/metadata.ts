@@ -22,11 +22,15 @@ export const requireInside = (
 ): number => {
   if (offset === undefined)
     throw imageError(what, `the ${name}'s offset is all ones: there is none`)
-  if (offset < FOOTER_SIZE || offset + length > end) {
-    throw new PastEndError(
-      what,
-      `the ${name} of ${length} bytes at ${hex(offset)} must lie from ${hex(FOOTER_SIZE)} to ${hex(end)}`,
-    )
+  const found = `the ${name} of ${length} bytes at ${hex(offset)}`
+  if (offset < FOOTER_SIZE) {
+    const footer = `the copy of the footer, which ends at ${hex(FOOTER_SIZE)}`
+    throw imageError(what, `${found} lies on ${footer}`)
+  }
+  // The content may end before the copy of the footer does: no range is named that could be none.
+  if (offset + length > end) {
+    const content = `the image, whose content ends at ${hex(end)}`
+    throw new PastEndError(what, `${found} leaves ${content}: the image is cut short or damaged`)
   }
   return offset
 }

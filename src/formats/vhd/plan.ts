@@ -7,7 +7,8 @@
 //   2048         table: 4 bytes a block of 2 MiB
 //   …            batmap: its header, its bits
 //   …            parent locators W2ku, MacX (only in a delta)
-//   …            blocks that hold data, ascending: sector bitmap (all ones), 2 MiB of data
+//   …            blocks that hold data, ascending: sector bitmap (a one for each sector that the disk
+//                has), 2 MiB of data
 //   size - 512   footer
 //
 // A fixed image is the disk's bytes, then the footer. Table, batmap and blocks are worked out from
@@ -29,6 +30,7 @@ import { requireVhdSize } from './maximum-size.ts'
 import { writtenLocators } from './parent-locator.ts'
 import { batmapRegion, batmapSum, tableRegion } from './run-tables.ts'
 import { encodeBatmapHeader } from './batmap.ts'
+import { fillBits, sectorsInside } from './sector-bitmap.ts'
 import { placeStructures } from './written-layout.ts'
 
 /** See ImageFormat.plan. */
@@ -110,9 +112,10 @@ const blocksRegion = (disk: Disk, runs: UnitRuns): Region => {
         const isBitmap = inside < bitmapSize
         const left = (isBitmap ? bitmapSize : storedSize) - inside
         const part = target.subarray(done, done + left)
-        if (isBitmap) part.fill(0xff)
+        const block = runs.runAt(rank).unit
+        if (isBitmap) fillBitmap(part, inside, sectorsInside(block, BLOCK_SIZE, disk.size))
         else {
-          const diskOffset = runs.runAt(rank).unit * BLOCK_SIZE + inside - bitmapSize
+          const diskOffset = block * BLOCK_SIZE + inside - bitmapSize
           const held = Math.max(0, Math.min(part.length, disk.size - diskOffset))
           part.fill(0, held)
           if (held > 0) await disk.read(diskOffset, part.subarray(0, held), signal)
@@ -121,4 +124,10 @@ const blocksRegion = (disk: Disk, runs: UnitRuns): Region => {
       }
     },
   }
+}
+
+/** The part from byte `offset` on of the bitmap of a block whose first `sectors` sectors are on the disk. */
+const fillBitmap = (target: Uint8Array, offset: number, sectors: number): void => {
+  const marked = Math.max(0, Math.min(target.length * 8, sectors - offset * 8))
+  fillBits(target.fill(0), { from: 0, to: marked, isSet: true })
 }

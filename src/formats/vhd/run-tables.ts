@@ -5,7 +5,7 @@ import type { UnitRuns } from '../../disk/unit-runs.ts'
 import { viewOf } from '../../image/binary.ts'
 import type { Region } from '../../image/layout-image.ts'
 import { SECTOR_SIZE } from '../../units.ts'
-import { batmapCoverage, bitWeight } from './batmap.ts'
+import { bitWeight, markableBlocks } from './batmap.ts'
 import { blockLayoutOf } from './block-table.ts'
 import { BLOCK_SIZE } from './constants.ts'
 import { fillBits } from './sector-bitmap.ts'
@@ -46,13 +46,13 @@ interface BatmapBits {
   readonly virtualSize: number
 }
 
-/** A bit for each present block, all of which are complete. */
+/** A bit for each present block: those that lie wholly on the disk are full. */
 export const batmapRegion = (runs: UnitRuns, { length, virtualSize }: BatmapBits): Region => ({
   length,
   fill(offset, target) {
     target.fill(0)
     const first = offset * 8
-    const end = Math.min(first + target.length * 8, batmapCoverage(virtualSize))
+    const end = Math.min(first + target.length * 8, markableBlocks(virtualSize))
     for (const { unit, length } of runs.between(first, end)) {
       fillBits(target, { from: unit - first, to: unit + length - first, isSet: true })
     }
@@ -62,7 +62,7 @@ export const batmapRegion = (runs: UnitRuns, { length, virtualSize }: BatmapBits
 /** What the bytes of the batmap's bits add up to. */
 export const batmapSum = (runs: UnitRuns, virtualSize: number): number => {
   let sum = 0
-  for (const run of runs.between(0, batmapCoverage(virtualSize))) {
+  for (const run of runs.between(0, markableBlocks(virtualSize))) {
     const end = run.unit + run.length
     for (let block = run.unit; block < end;) {
       // Whole bytes of eight blocks at once.

@@ -4,7 +4,7 @@ import { viewOf } from '../../image/binary.ts'
 import type { WritableImage } from '../../image/image.ts'
 import { MiB, SECTOR_SIZE } from '../../units.ts'
 import type { LayerOptions } from '../format.ts'
-import { batmapCoverage, encodeBatmapHeader } from './batmap.ts'
+import { encodeBatmapHeader, markableBlocks } from './batmap.ts'
 import { tableSize } from './block-table.ts'
 import { diskTypes, FOOTER_SIZE } from './constants.ts'
 import { encodeFooter } from './footer.ts'
@@ -34,7 +34,7 @@ export const writeMetadata = async (content: SealedContent): Promise<void> => {
 
   const bits = new Uint8Array(batmapBytes)
   bits.set(fullBlocks)
-  fillBits(bits, { from: batmapCoverage(size), to: batmapBytes * 8, isSet: false })
+  fillBits(bits, { from: markableBlocks(size), to: batmapBytes * 8, isSet: false })
   const sum = bits.reduce((total, byte) => total + byte, 0)
   await file.write(batmapOffset, encodeBatmapHeader(batmapOffset, batmapBytes, sum))
   await file.write(batmapOffset + SECTOR_SIZE, bits)

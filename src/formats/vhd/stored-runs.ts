@@ -6,8 +6,11 @@ import type { Image } from '../../image/image.ts'
 import { alignDown, alignUp, SECTOR_SIZE } from '../../units.ts'
 
 export interface StoredRuns {
-  /** True where the latest answer of the storage says that all of it is data. Asks nothing. */
-  isKnownData(offset: number, length: number): boolean
+  /**
+   * What the latest answer of the storage says of all of a range in whole sectors; undefined where it
+   * does not reach so far, or the range is of both kinds. Asks nothing.
+   */
+  known(offset: number, length: number): 'data' | 'zero' | undefined
   /** `data` and `zero` extents of a range of the file, in whole sectors, ascending and gap-free. */
   within(range: ByteRange): AsyncIterable<Extent>
 }
@@ -31,8 +34,10 @@ export const createStoredRuns = (image: Image): StoredRuns => {
   }
 
   return {
-    isKnownData: (offset, length) =>
-      known.kind === 'data' && holds(known, offset) && holds(known, offset + length - 1),
+    known(offset, length) {
+      if (!holds(known, offset) || !holds(known, offset + length - 1)) return undefined
+      return known.kind === 'hole' ? 'zero' : 'data'
+    },
     async *within({ offset, length }) {
       const end = offset + length
       for (let at = offset; at < end;) {

@@ -12,6 +12,8 @@ export const vhd: ImageFormat = {
   name: 'vhd',
   mediaType: 'application/vhd',
   maximumSize: MAXIMUM_VHD_SIZE,
+  planVersion: 2,
+  planDate: new Date('2026-11-26T00:00:00Z'),
   open: openVhd,
   plan: planVhd,
   decode: decodeVhd,

@@ -8,7 +8,7 @@ import { listChangedBlocks } from '../../transfer/changed-blocks.ts'
 import type { SessionMethod } from '../method.ts'
 import { defineMethod, parameter } from '../method.ts'
 import { requireObject } from '../refs.ts'
-import { refTo, string, voidType } from '../values.ts'
+import { refTo, voidType, wire } from '../values.ts'
 
 /** The types of VDI that XenAPI tracks changes of. */
 const trackedTypes = ['user', 'system']
@@ -45,8 +45,9 @@ export const vdiChangedBlocksMethods: readonly SessionMethod[] = [
     name: 'VDI.list_changed_blocks',
     role: 'vm-operator',
     isAsync: true,
+    isLarge: true,
     parameters: { vdi_from: parameter(refTo('VDI')), vdi_to: parameter(refTo('VDI')) },
-    result: string,
+    result: wire('string'),
     run: ({ context, signal }, args) =>
       listChangedBlocks(context.transfer, args.vdi_from, args.vdi_to, signal),
   }),

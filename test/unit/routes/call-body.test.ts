@@ -9,8 +9,10 @@ import type { NodeEnvironment } from '../../../routes/environment.ts'
 import { createRpcRoutes } from '../../../routes/rpc.ts'
 import type { BodyPace } from '../../../src/net/body-pace.ts'
 import { createHttpServer, listen } from '../../../src/net/http-server.ts'
+import type { Answer } from '../../../src/xenapi/answer.ts'
 import type { Origin } from '../../../src/xenapi/origin.ts'
 import { ownOrigin } from '../../../src/xenapi/origin.ts'
+import { answerOf } from '../../support/answers.ts'
 import { connectRaw } from '../../support/raw-client.ts'
 import { eventually } from '../../support/wait.ts'
 
@@ -19,9 +21,9 @@ const paths = ['/jsonrpc', '/', '/RPC2', '/xmlrpc']
 /** Answers every call with its text and where it came from. */
 const start = async (pace: BodyPace, room?: BodyRoom) => {
   const answered: string[] = []
-  const answer = async (text: string, _signal?: AbortSignal, origin?: Origin): Promise<string> => {
+  const answer = async (text: string, _signal?: AbortSignal, origin?: Origin): Promise<Answer> => {
     answered.push(text)
-    return `${origin?.address} ${origin?.via} ${text.length}`
+    return answerOf(`${origin?.address} ${origin?.via} ${text.length}`)
   }
   const app = new Hono<NodeEnvironment>()
   const originOf = ({ remoteAddress = '' }, via: string): Origin => ({

@@ -5,14 +5,16 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { createListener } from '../../../routes/app.ts'
 import type { NodeEnvironment } from '../../../routes/environment.ts'
 import { createRpcRoutes } from '../../../routes/rpc.ts'
+import type { Answer } from '../../../src/xenapi/answer.ts'
 import { createHttpServer, listen } from '../../../src/net/http-server.ts'
+import { answerOf } from '../../support/answers.ts'
 import { ROOT_PASSWORD } from '../../support/catalogs.ts'
 import { within } from '../../support/wait.ts'
 import { createTestApi } from '../../support/xenapi.ts'
 
 const start = async () => {
   const api = await createTestApi()
-  const app = createRpcRoutes(api)
+  const app = createRpcRoutes(api.protocols)
   const post = (body: string | Uint8Array<ArrayBuffer> | ReadableStream, headers = {}) =>
     app.request('/jsonrpc', { method: 'POST', body, headers, duplex: 'half' })
   return { ...api, app, post }
@@ -156,12 +158,14 @@ describe.each(['/', '/RPC2', '/xmlrpc'])('XML-RPC on %s', (path) => {
   })
 })
 
+const nothing = answerOf('')
+
 describe('a client that leaves', () => {
   it.each(['/jsonrpc', '/'])('ends its call on %s', async (path) => {
     const begun = Promise.withResolvers<void>()
-    const ended = Promise.withResolvers<string>()
+    const ended = Promise.withResolvers<Answer>()
     const waits = async (_text: string, signal?: AbortSignal) => {
-      signal?.addEventListener('abort', () => ended.resolve('ended'))
+      signal?.addEventListener('abort', () => ended.resolve(nothing))
       begun.resolve()
       return ended.promise
     }
@@ -175,6 +179,6 @@ describe('a client that leaves', () => {
     await within('the call to begin', begun.promise)
     client.abort()
     await expect(left).rejects.toThrow('aborted')
-    expect(await within('the call to end', ended.promise)).toBe('ended')
+    expect(await within('the call to end', ended.promise)).toBe(nothing)
   })
 })

@@ -2,6 +2,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
+import type { LongText } from '../../../src/disk/long-text.ts'
 import { writeLayer } from '../../../src/transfer/write-layer.ts'
 import { KiB, MiB } from '../../../src/units.ts'
 import { asMap, createTestApi, createVdi, type TestApi } from '../../support/xenapi.ts'
@@ -37,10 +38,11 @@ const snapshot = async ({ catalog }: TestApi, ref: string, more = {}): Promise<s
   return `OpaqueRef:${uuid}`
 }
 
+const listed = async (api: TestApi, from: string, to: string) =>
+  (await api.call('VDI.list_changed_blocks', from, to)) as LongText
+
 const changed = async (api: TestApi, from: string, to: string): Promise<string> =>
-  Buffer.from((await api.call('VDI.list_changed_blocks', from, to)) as string, 'base64').toString(
-    'hex',
-  )
+  Buffer.from((await listed(api, from, to)).toString(), 'base64').toString('hex')
 
 describe('VDI.list_changed_blocks', () => {
   it('tells the blocks between two snapshots, either way', async () => {

@@ -2,11 +2,13 @@
 
 import { describe, expect, it } from 'vitest'
 import { AppError } from '../../../src/errors.ts'
-import type { RpcRequest } from '../../../src/xenapi/dispatch.ts'
+import { createAnswerRoom } from '../../../src/xenapi/answer-room.ts'
+import type { Dispatcher, RpcRequest } from '../../../src/xenapi/dispatch.ts'
 import type { Wire } from '../../../src/xenapi/values.ts'
 import { readXmlCall } from '../../../src/xenapi/xml-rpc-call.ts'
 import { createXmlRpc } from '../../../src/xenapi/xml-rpc.ts'
 import { toXmlValue } from '../../../src/xenapi/xml-value.ts'
+import { inTexts } from '../../support/answers.ts'
 import { ROOT_PASSWORD } from '../../support/catalogs.ts'
 import { createTestApi } from '../../support/xenapi.ts'
 
@@ -21,15 +23,15 @@ const read = async (value: string): Promise<Wire | undefined> =>
 /** Answers calls with what the test says; keeps what it was asked. */
 const play = (result: Wire | AppError) => {
   const asked: RpcRequest[] = []
-  const xmlRpc = createXmlRpc({
+  const dispatcher: Dispatcher = {
     async call(request) {
       asked.push(request)
       if (result instanceof AppError) throw result
       return result
     },
     idle: async () => {},
-  })
-  return { xmlRpc, asked }
+  }
+  return { xmlRpc: inTexts(createXmlRpc(dispatcher, createAnswerRoom())), asked }
 }
 
 describe('values', () => {

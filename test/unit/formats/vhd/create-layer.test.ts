@@ -17,6 +17,7 @@ import {
   readRange,
 } from '../../../support/disks.ts'
 import { createSparseImage } from '../../../support/sparse-image.ts'
+import { coalesceInto } from '../../../support/vhd-util-coalesce.ts'
 import { parentNameOf, vhdUtilProblems } from '../../../support/vhd-util-rules.ts'
 
 const { uuid, timestamp } = testIdentity
@@ -105,15 +106,40 @@ describe('a sealed layer', () => {
     expect(sectors[1]).toBeLessThan(sectors[0]!)
   })
 
-  test('marks full blocks in its batmap, the short last one too', async () => {
+  test('marks full blocks in its batmap, the last one only if it lies wholly on the disk', async () => {
     const { file, layer } = await newLayer()
     await layer.write(2 * MiB, pattern(2 * MiB, 2 * MiB))
     await layer.write(8 * MiB, pattern(8 * MiB, MiB))
     await layer.write(0, pattern(0, 2 * MiB - 512))
     await layer.seal()
     const bytes = await readAll(file)
-    expect(bytes[2048 + 512 + 512]).toBe(0b01001000)
+    expect(bytes[2048 + 512 + 512]).toBe(0b01000000)
     expect(vhdUtilProblems(bytes)).toEqual([])
+  })
+
+  test.each([MiB + 512, 2 * MiB - 512, 3 * MiB, 5 * MiB])(
+    'of %d bytes that are all written coalesces into its parent',
+    async (size) => {
+      const { file, layer } = await newLayer({ size, parent })
+      await layer.write(0, pattern(0, size))
+      await layer.seal()
+      const bytes = await readAll(file)
+      expect(vhdUtilProblems(bytes)).toEqual([])
+      const below = new Uint8Array(size).fill(9)
+      expect(coalesceInto(bytes, below)).toBe(size / 512)
+      expectSameBytes(below, pattern(0, size))
+      expect(await kindsOf(await vhd.open(file))).toEqual([['data', 0, size]])
+    },
+  )
+
+  test('whose last block is zeroed as a whole coalesces into its parent', async () => {
+    const { file, layer } = await newLayer({ size: 3 * MiB, parent })
+    await layer.zero(2 * MiB, MiB)
+    await layer.seal()
+    const below = await readRange(parentDisk, 0, 3 * MiB)
+    expect(coalesceInto(await readAll(file), below)).toBe(2048)
+    const expected = await readRange(parentDisk, 0, 3 * MiB)
+    expectSameBytes(below, expected.fill(0, 2 * MiB))
   })
 
   test('just above 8 GiB leaves the bit clear that vhd-util does not sum up', async () => {

@@ -471,6 +471,20 @@ describe('a fixed stream', () => {
   })
 })
 
+test.each([
+  [512, '0x0'],
+  [600, '0x58'],
+  [1023, '0x200'],
+])(
+  'a dynamic image of %d bytes has no range in which its header could lie',
+  async (length, end) => {
+    const { bytes } = buildVhd({ size })
+    await expect(decodeWhole(bytes.subarray(0, length))).rejects.toThrow(
+      `the header of 1024 bytes at 0x200 leaves the image, whose content ends at ${end}: the image is cut short or damaged`,
+    )
+  },
+)
+
 test('a stream that ends before a first sector is cut short', async () => {
   for (const bytes of [new Uint8Array(0), new Uint8Array(511)]) {
     await expect(decode(bytes, { diskSize: size })).rejects.toMatchObject({

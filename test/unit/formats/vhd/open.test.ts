@@ -234,7 +234,7 @@ describe('an image is refused', () => {
         bytes.writeBigUInt64BE(1n << 40n, footerOffset + 16)
         sealFooter(bytes, footerOffset)
       },
-      'the header of 1024 bytes at 0x10000000000 must lie from 0x200 to ',
+      'the header of 1024 bytes at 0x10000000000 leaves the image, whose content ends at 0x',
     ],
     [
       'that has no header',
@@ -252,7 +252,7 @@ describe('an image is refused', () => {
         bytes.writeBigUInt64BE(0n, footerOffset + 16)
         sealFooter(bytes, footerOffset)
       },
-      'the header of 1024 bytes at 0x0 must lie from 0x200',
+      'the header of 1024 bytes at 0x0 lies on the copy of the footer, which ends at 0x200',
     ],
     [
       'whose table lies after its end',
@@ -261,7 +261,7 @@ describe('an image is refused', () => {
         bytes.writeBigUInt64BE(1n << 50n, headerOffset + 16)
         sealHeader(bytes, headerOffset)
       },
-      'the table of 512 bytes at 0x4000000000000 must lie',
+      'the table of 512 bytes at 0x4000000000000 leaves the image',
     ],
     [
       'whose table is larger than the file',
@@ -270,7 +270,7 @@ describe('an image is refused', () => {
         bytes.writeUInt32BE(4 * MiB, headerOffset + 28)
         sealHeader(bytes, headerOffset)
       },
-      'the table of 16777216 bytes at 0x600 must lie',
+      'the table of 16777216 bytes at 0x600 leaves the image',
     ],
     [
       'whose table lies on its header',

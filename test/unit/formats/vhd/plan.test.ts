@@ -15,6 +15,7 @@ import {
   readAll,
   readRange,
 } from '../../../support/disks.ts'
+import { coalesceInto } from '../../../support/vhd-util-coalesce.ts'
 import { parentNameOf, vhdUtilProblems } from '../../../support/vhd-util-rules.ts'
 
 const deltaIdentity: ImageIdentity = {
@@ -43,7 +44,19 @@ const tableOf = (bytes: Buffer): number[] =>
     bytes.readUInt32BE(2048 + block * 4),
   )
 
+/** A bit for each sector of the block that lies inside a disk of `size` bytes. */
+const bitmapOf = (block: number, size: number): Buffer => {
+  const sectors = Math.min(4096, size / 512 - block * 4096)
+  return Buffer.from(Array.from({ length: 512 }, (_, at) => onesOf(sectors - at * 8)))
+}
+
+/** A byte whose first `count` bits are set. */
+const onesOf = (count: number): number => (0xff00 >> Math.max(0, Math.min(8, count))) & 0xff
+
 const unused = 0xffffffff
+
+/** None is whole blocks of 2 MiB. */
+const oddSizes = [512, MiB + 512, 2 * MiB - 512, 2 * MiB + 512, 3 * MiB, 5 * MiB]
 
 describe('a full export', () => {
   test("goes in the order of XenServer's exporter", async () => {
@@ -71,13 +84,13 @@ describe('a full export', () => {
     expect(bytes.subarray(-512)).toEqual(bytes.subarray(0, 512))
   })
 
-  test('has whole blocks, each after a bitmap of all ones', async () => {
+  test('has whole blocks, each after a bitmap of all sectors that the disk has', async () => {
     const disk = createPatternDisk(parts)
     const bytes = await bytesOf(disk)
     for (const [block, sector] of tableOf(bytes).entries()) {
       if (sector === unused) continue
       const start = sector * 512
-      expect(bytes.subarray(start, start + 512).every((byte) => byte === 0xff)).toBe(true)
+      expect(bytes.subarray(start, start + 512)).toEqual(bitmapOf(block, disk.size))
       const expected = new Uint8Array(2 * MiB)
       const inside = Math.min(2 * MiB, disk.size - block * 2 * MiB)
       await disk.read(block * 2 * MiB, expected.subarray(0, inside))
@@ -102,6 +115,35 @@ describe('a full export', () => {
     expect(vhdUtilProblems(await bytesOf(createPatternDisk(made)))).toEqual([])
   })
 
+  test.each(oddSizes)('of %d bytes marks no sector beyond its end', async (size) => {
+    const disk = createPatternDisk([['data', size]])
+    const bytes = await bytesOf(disk)
+    expect(vhdUtilProblems(bytes)).toEqual([])
+    const copied = new Uint8Array(size)
+    expect(coalesceInto(bytes, copied)).toBe(size / 512)
+    expectSameBytes(copied, await readAll(disk))
+    expect(await listExtents(await vhd.open(createMemoryImage(bytes)))).toEqual([
+      { offset: 0, length: size, kind: 'data' },
+    ])
+  })
+
+  test('has the same bitmap of its last block in reads of any part of it', async () => {
+    const image = await vhd.plan(createPatternDisk([['data', 3 * MiB + 512]]), testIdentity)
+    const start = image.size - 512 - 2 * MiB - 512
+    const whole = await readRange(image, start, 512)
+    expect(Buffer.from(whole)).toEqual(bitmapOf(1, 3 * MiB + 512))
+    for (const offset of [0, 1, 255, 256, 257, 511]) {
+      for (const length of [1, 2, 512 - offset]) {
+        const part = await readRange(image, start + offset, Math.min(length, 512 - offset))
+        expectSameBytes(
+          part,
+          whole.subarray(offset, offset + part.length),
+          `${length} at ${offset}`,
+        )
+      }
+    }
+  })
+
   test('says its size to the sector', async () => {
     for (const size of [512, 2 * MiB - 512, 2 * MiB, 2 * MiB + 512, 127 * GiB + 1536]) {
       const image = await vhd.plan(createPatternDisk([['hole', size]]), testIdentity)
@@ -111,9 +153,12 @@ describe('a full export', () => {
   })
 
   test.each([
-    // The last block but one group of 16 MiB: vhd-util neither sums up nor looks at its bit.
+    // The last block is not full, and below 16 MiB vhd-util neither sums up nor looks at its bit.
     [8 * GiB + 512, [0x00]],
+    [8 * GiB + 2 * MiB, [0x00]],
     [8 * GiB + 16 * MiB, [0xff]],
+    [8 * GiB + 16 * MiB - 512, [0x00]],
+    [8 * GiB + 17 * MiB, [0xff, 0x00]],
     [8 * GiB + 18 * MiB, [0xff, 0x80]],
   ])('of %d bytes has a batmap that vhd-util sums up alike', async (size, lastBits) => {
     const image = await vhd.plan(createPatternDisk([['data', size]]), testIdentity)
@@ -160,6 +205,16 @@ describe('a delta', () => {
       bytes.subarray(start + 512, start + 512 + 2 * MiB),
       await readRange(content, 16 * MiB, 2 * MiB),
     )
+  })
+
+  test.each(oddSizes)('of a disk of %d bytes coalesces into its base', async (size) => {
+    // All blocks have changed, the last one in its last sector.
+    const content = createPatternDisk([['data', size]])
+    const bytes = await bytesOf(content, deltaIdentity)
+    expect(vhdUtilProblems(bytes)).toEqual([])
+    const base = await readAll(createPatternDisk([['data', size]], 7))
+    expect(coalesceInto(bytes, base)).toBe(size / 512)
+    expectSameBytes(base, await readAll(content))
   })
 
   test('of nothing changed has an empty table', async () => {

@@ -42,7 +42,7 @@ describe('stored runs', () => {
   test('of a storage that cannot tell are all data', async () => {
     const memory = createMemoryImage(new Uint8Array(8192))
     const stored = createStoredRuns(memory)
-    expect(stored.isKnownData(0, 8192)).toBe(true)
+    expect(stored.known(0, 8192)).toBe('data')
     expect(await Array.fromAsync(stored.within({ offset: 512, length: 1024 }))).toEqual([
       { offset: 512, length: 1024, kind: 'data' },
     ])
@@ -74,15 +74,15 @@ describe('stored runs', () => {
   test('of a file without holes are asked for once', async () => {
     const { image, asked } = tellingImage(runsOf(['data', 100 * MiB]))
     const stored = createStoredRuns(image)
-    expect(stored.isKnownData(0, MiB)).toBe(false)
+    expect(stored.known(0, MiB)).toBe(undefined)
     await Array.fromAsync(stored.within({ offset: 5 * MiB, length: MiB }))
     expect(asked()).toBe(1)
     for (let offset = 5 * MiB; offset < 100 * MiB; offset += MiB) {
-      expect(stored.isKnownData(offset, MiB)).toBe(true)
+      expect(stored.known(offset, MiB)).toBe('data')
       await Array.fromAsync(stored.within({ offset, length: MiB }))
     }
     expect(asked()).toBe(1)
-    expect(stored.isKnownData(99 * MiB + 1, MiB)).toBe(false)
+    expect(stored.known(99 * MiB + 512, MiB)).toBe(undefined)
   })
 })
 
