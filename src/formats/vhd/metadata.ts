@@ -30,7 +30,7 @@ export const requireInside = (
   // The content may end before the copy of the footer does: no range is named that could be none.
   if (offset + length > end) {
     const content = `the image, whose content ends at ${hex(end)}`
-    throw new PastEndError(what, `${found} leaves ${content}: the image is cut short or damaged`)
+    throw new PastEndError(what, `${found} leaves ${content}`)
   }
   return offset
 }
