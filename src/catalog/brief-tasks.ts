@@ -1,8 +1,9 @@
 // Tasks that the server makes for transfers whose client named none. Most transfers are over within a
-// second, and nobody could have seen them: their tasks live in memory alone. Those that last, and those that bring
-// new content, are written down, told to those who watch, and end like all others. catalog.ts puts this around the tasks.
+// second, and nobody could have seen them: their tasks live in memory alone. Those that last are then written
+// down, told to those who watch, and end like all others. catalog.ts puts this around the tasks.
 
 import { randomUUID } from 'node:crypto'
+import { AppError } from '../errors.ts'
 import type { Layers } from './layers.ts'
 import { refToUuid, toRef } from './refs.ts'
 import type { NewTask, TaskRow, Tasks } from './tasks.ts'
@@ -15,12 +16,16 @@ const briefTime = 1000
 export interface TransferTasks extends Tasks {
   /**
    * A task that a transfer has from its beginning; its reference. It is among those that `list` tells after a
-   * second, and is gone at its end where that comes before, unless it committed content, failed or was cancelled by a call.
+   * second, and is gone at its end where that comes before, unless it failed or was cancelled by a call.
    */
   begin(task: Pick<NewTask, 'nameLabel' | 'userUuid'>): string
 
-  /** Writes such a task down, so that the transaction that does what it is about can end it. Harmless for others. */
-  record(ref: string | undefined): Promise<void>
+  /**
+   * Runs `commit`, which ends the task together with what it is about, or not at all. Of one that is in memory alone
+   * it is settled here that it can no longer be cancelled, unless `commit` throws; `commit` is then told of no task.
+   * @throws AppError TASK_CANCELLED where it was told to stop before; what `commit` throws
+   */
+  decide<T>(ref: string | undefined, commit: (ref: string | undefined) => Promise<T>): Promise<T>
 }
 
 interface Brief {
@@ -35,6 +40,8 @@ export const withBriefTasks = (
   now: () => Date,
 ): { readonly tasks: TransferTasks; readonly close: () => void } => {
   const briefs = new Map<string, Brief>()
+  /** Those that end with what is committed for them: it is too late to cancel them. */
+  const decided = new Set<string>()
 
   const find = (ref: string): Brief | undefined => briefs.get(refToUuid(ref) ?? '')
   const drop = ({ row, timer }: Brief): void => {
@@ -60,6 +67,7 @@ export const withBriefTasks = (
   }
   /** The end of a transfer: what is no news is forgotten, unless others may have seen it already. */
   const end = async (ref: string, isNews: boolean, act: () => Promise<void>): Promise<void> => {
+    decided.delete(refToUuid(ref) ?? '')
     const brief = find(ref)
     if (brief === undefined) return act()
     // No transfer fails because its task cannot be written, as on a full disk.
@@ -98,9 +106,19 @@ export const withBriefTasks = (
     take: (ref, requireAllowed) => onceKept(ref, () => tasks.take(ref, requireAllowed)),
     requireFree: (ref, requireAllowed) =>
       onceKept(ref, () => tasks.requireFree(ref, requireAllowed)),
-    async record(ref) {
+    async decide(ref, commit) {
       const brief = ref === undefined ? undefined : find(ref)
-      if (brief !== undefined) await keep(brief)
+      // One that is being written is ended where all others are.
+      if (brief?.keeping !== undefined) await brief.keeping.catch(() => {})
+      if (brief === undefined || find(ref!) === undefined) return commit(ref)
+      if (brief.row.status === 'cancelling') throw new AppError('TASK_CANCELLED', [ref!])
+      decided.add(brief.row.uuid)
+      try {
+        return await commit(undefined)
+      } catch (error) {
+        decided.delete(brief.row.uuid)
+        throw error
+      }
     },
     setProgress(ref, fraction) {
       const brief = find(ref)
@@ -108,6 +126,7 @@ export const withBriefTasks = (
       else brief.row = { ...brief.row, progress: fraction }
     },
     async cancelling(ref) {
+      if (decided.has(refToUuid(ref) ?? '')) return
       const brief = find(ref)
       if (brief !== undefined) brief.row = { ...brief.row, status: 'cancelling' }
       await onceKept(ref, () => tasks.cancelling(ref)).catch((error: unknown) => {
@@ -135,27 +154,19 @@ interface Committing {
   readonly layers: Layers
 }
 
-/** What long work ends with: its task must be written before, to be ended in the same transaction. */
-export const recordTasksFirst = (
-  tasks: Pick<TransferTasks, 'record'>,
+/** What long work ends with. A task that lives in memory alone cannot be ended in its transaction: it is decided before. */
+export const decideTasksFirst = (
+  { decide }: Pick<TransferTasks, 'decide'>,
   { vdis, layers }: Committing,
 ): Committing => ({
   vdis: {
     ...vdis,
-    async move(move) {
-      await tasks.record(move.taskRef)
-      await vdis.move(move)
-    },
+    move: (move) => decide(move.taskRef, (taskRef) => vdis.move({ ...move, taskRef })),
   },
   layers: {
     ...layers,
-    async commit(commit) {
-      await tasks.record(commit.taskRef)
-      await layers.commit(commit)
-    },
-    async commitNew(sealed, vdi, taskRef) {
-      await tasks.record(taskRef)
-      await layers.commitNew(sealed, vdi, taskRef)
-    },
+    commit: (commit) => decide(commit.taskRef, (taskRef) => layers.commit({ ...commit, taskRef })),
+    commitNew: (sealed, vdi, taskRef) =>
+      decide(taskRef, (ref) => layers.commitNew(sealed, vdi, ref)),
   },
 })

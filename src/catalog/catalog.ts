@@ -13,7 +13,7 @@ import {
   announceVdis,
 } from './announce.ts'
 import type { TransferTasks } from './brief-tasks.ts'
-import { recordTasksFirst, withBriefTasks } from './brief-tasks.ts'
+import { decideTasksFirst, withBriefTasks } from './brief-tasks.ts'
 import type { Changes } from './changes.ts'
 import { createChanges } from './changes.ts'
 import type { Coalescing } from './coalescing.ts'
@@ -127,7 +127,7 @@ export const createCatalog = async (
     hosts: announceNamed('host', createHosts(database, now), changes),
     sms: announceNamed('SM', createSms(database, now), changes),
     srs: announceNamed('SR', createSrs(database, now), changes),
-    ...recordTasksFirst(brief.tasks, { vdis, layers }),
+    ...decideTasksFirst(brief.tasks, { vdis, layers }),
     coalescing: announceCoalescing(createCoalescing(database, outcomes), vdis, changes),
     keptMaps: announceKeptMaps(createKeptMaps(database), vdis, changes),
     scannedFiles: announceScannedFiles(createScannedFiles(database, now), changes),

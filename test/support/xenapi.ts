@@ -26,12 +26,10 @@ import { createXmlRpc } from '../../src/xenapi/xml-rpc.ts'
 import { inTexts } from './answers.ts'
 import type { TestClock } from './catalogs.ts'
 import { createStartedCatalog, createTestClock, ROOT_PASSWORD } from './catalogs.ts'
+import { createTestFolder } from './tools.ts'
 
 /** The largest VHD that diskport writes. */
 export const MAXIMUM_VHD_SIZE = 2040 * GiB
-
-/** There is none: the storage of these tests is in memory. */
-const DATA_FOLDER = '/nowhere/diskport'
 
 export const createTestApi = async ({
   clock = createTestClock(),
@@ -52,6 +50,7 @@ export const createTestApi = async ({
     error: (fields: object, message: string) => void logged.push({ ...fields, message }),
     info: (fields: object) => void audited.push(fields),
   }
+  const dataFolder = await createTestFolder()
   const storage = createStorage({
     catalog,
     onError: (error, doing) => log.error({ error }, doing),
@@ -78,7 +77,7 @@ export const createTestApi = async ({
       busy: (vdiUuid) => busy.get(vdiUuid) ?? transfer.leases.holder(vdiUuid),
       collect: (srUuid) => void collected.push(srUuid),
     },
-    repositories: createStorageRepositories(transfer, DATA_FOLDER, srRoots),
+    repositories: createStorageRepositories(transfer, dataFolder, srRoots),
     transfers: {
       cancel(taskRef) {
         if (!running.has(taskRef)) return false

@@ -52,6 +52,35 @@ describe('tasks of the server', () => {
     expect(changes).toEqual([`add ${ref}`, `mod ${ref}`])
   })
 
+  test('a cancel that comes while its content is committed is too late, and changes nothing', async () => {
+    const { tasks, begin, listed } = await createTest()
+    const ref = begin()
+    const told = await tasks.decide(ref, async (taskRef) => {
+      await tasks.cancelling(ref)
+      return taskRef
+    })
+    expect(told).toBeUndefined()
+    expect((await tasks.get(ref))?.status).toBe('pending')
+    await tasks.succeed(ref, '')
+    expect(await listed()).toEqual([])
+  })
+
+  test('one whose commit failed can be cancelled again', async () => {
+    const { tasks, begin } = await createTest()
+    const ref = begin()
+    const failing = tasks.decide(ref, () => Promise.reject(new Error('no commit')))
+    await expect(failing).rejects.toThrow('no commit')
+    await tasks.cancelling(ref)
+    expect((await tasks.get(ref))?.status).toBe('cancelling')
+  })
+
+  test('one that is written down is ended by the commit itself', async () => {
+    const { tasks, begin, grow } = await createTest()
+    const ref = begin()
+    await grow(ref)
+    expect(await tasks.decide(ref, (taskRef) => Promise.resolve(taskRef))).toBe(ref)
+  })
+
   test('a failure is kept, however young', async () => {
     const { tasks, begin, listed } = await createTest()
     const ref = begin()

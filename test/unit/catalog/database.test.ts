@@ -196,7 +196,9 @@ describe('a migration', () => {
       alter table srs drop column pbd_other_config;
       alter table vdis drop column on_boot;
       alter table vdis drop column allow_caching;
-      delete from schema_migrations where name = '0006-plugging-and-boot';`)
+      drop index tasks_user_uuid_finished_at;
+      create index tasks_user_uuid on tasks (user_uuid);
+      delete from schema_migrations where name >= '0006';`)
     const catalog = await createTestCatalog(path)
     expect(await catalog.vdis.get(snapshot.uuid)).toMatchObject({ readOnly: false })
     expect(await catalog.vdis.get(disk.uuid)).toMatchObject({

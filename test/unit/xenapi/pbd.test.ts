@@ -68,7 +68,7 @@ describe('PBD.unplug', () => {
   it('holds over a restart', async () => {
     const { call, catalog, transfer, pbd, sr } = await start()
     await call('PBD.unplug', pbd)
-    await createStorageRepositories(transfer, '/nowhere/diskport').attachAll()
+    await createStorageRepositories(transfer, await createTestFolder()).attachAll()
     expect(await call('PBD.get_currently_attached', pbd)).toBe(false)
     expect((await catalog.srs.get(sr.replace('OpaqueRef:', '')))?.isPlugged).toBe(false)
   })
