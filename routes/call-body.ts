@@ -18,13 +18,17 @@ interface RefusedBody {
   readonly found: string
 }
 
+/** Whether a body is refused for its announced length: then it need not come. */
+export const isTooLong = ({ headers }: Request): boolean =>
+  Number(headers.get('content-length')) > MAXIMUM_BODY
+
 /** The connection of a body that is refused with 408 must be closed: the rest of it may still come. */
 export const readCallBody = (
   request: Request,
   room: BodyRoom,
   pace?: BodyPace,
 ): Promise<CallBody> => {
-  if (Number(request.headers.get('content-length')) > MAXIMUM_BODY) return Promise.resolve(tooLong)
+  if (isTooLong(request)) return Promise.resolve(tooLong)
   const bytes = createCollector(room)
   return new Promise((resolve, reject) => {
     let isLate = false

@@ -16,6 +16,7 @@ import { UnsatisfiableRangeError } from './error-response.ts'
 import { exportParameters, warningOf } from './parameter-names.ts'
 import type { Parameters } from './params.ts'
 import {
+  peekParameter,
   readChoice,
   readCredentials,
   readNarrowing,
@@ -56,7 +57,7 @@ const handleExport = async (
     const line = {
       user: identity.user.name,
       method: permission,
-      object: refToUuid(parameters('vdi') ?? ''),
+      object: refToUuid(peekParameter(incoming, 'vdi') ?? ''),
     }
     const work = async (task: TaskHandle): Promise<void> => {
       // Inside: the refusal fails the task, too.

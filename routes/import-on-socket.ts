@@ -18,7 +18,7 @@ import { closesBehind, requireNoRequest } from './next-request.ts'
 import { importParameters, warningOf } from './parameter-names.ts'
 import { readFlag, readParameters } from './params.ts'
 import { exactly, readBody, StalledUploadError, untilCut } from './read-body.ts'
-import { drain, linger, mayBeQuestion, unknownLength } from './upload.ts'
+import { breakOff, drain, linger, mayBeQuestion, unknownLength } from './upload.ts'
 import { isPlainTransfer, requirePlainBody } from './upload-headers.ts'
 
 /** A route for the socket front. */
@@ -74,7 +74,7 @@ const handleImport = async (
       await drain(socket, lengthOf(head))
       answer.end(reply)
     } else {
-      socket.destroy()
+      breakOff(socket)
     }
   }
   await linger(socket)

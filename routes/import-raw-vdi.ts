@@ -17,7 +17,15 @@ import { importParameters, warningOf } from './parameter-names.ts'
 import { readBody, StalledUploadError, untilCut } from './read-body.ts'
 import { refuseOtherMethods } from './refuse-method.ts'
 import { requirePlainBody } from './upload-headers.ts'
-import { answer, drain, linger, mayBeQuestion, setHeaders, unknownLength } from './upload.ts'
+import {
+  answer,
+  breakOff,
+  drain,
+  linger,
+  mayBeQuestion,
+  setHeaders,
+  unknownLength,
+} from './upload.ts'
 
 export const createImportRoute = (context: RouteContext): Hono<NodeEnvironment> => {
   const app = new Hono<NodeEnvironment>()
@@ -53,7 +61,7 @@ const handleImport = async (
       if (isUnknown(incoming) && !outgoing.headersSent) writeEarlyHead(outgoing)
       await drain(incoming)
       finish(incoming, outgoing, { ...reply, status: 200 })
-    } else if (outgoing.headersSent) outgoing.destroy()
+    } else if (outgoing.headersSent) breakOff(incoming.socket)
     else answer(incoming, outgoing, reply)
   }
   return RESPONSE_ALREADY_SENT

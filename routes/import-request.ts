@@ -12,7 +12,14 @@ import { importVdi } from '../src/transfer/import-vdi.ts'
 import { withAuditLine } from '../src/xenapi/audit.ts'
 import type { RouteContext } from './environment.ts'
 import type { Parameters, RequestFacts } from './params.ts'
-import { readCredentials, readFlag, readParameters, readReference, readSize } from './params.ts'
+import {
+  peekParameter,
+  readCredentials,
+  readFlag,
+  readParameters,
+  readReference,
+  readSize,
+} from './params.ts'
 import { checkPreconditions, hasConditions } from './preconditions.ts'
 import { withRequestTask } from './request-task.ts'
 
@@ -35,7 +42,7 @@ export const runImport = async (
   const { transfer, authenticate, requirePermission } = context
   const parameters = readParameters(request)
   const identity = await authenticate(readCredentials(request, parameters), request.socket)
-  const object = refToUuid(parameters('vdi') ?? '')
+  const object = refToUuid(peekParameter(request, 'vdi') ?? '')
   const line = { user: identity.user.name, method: permission, object }
   return withRequestTask(
     context,
@@ -60,7 +67,7 @@ export const importReply = (uuid: string): ErrorReply => ({
 
 /** Whether the client looks at a task for the outcome. */
 export const hasTask = (request: RequestFacts): boolean =>
-  readParameters(request)('task_id') !== undefined
+  peekParameter(request, 'task_id') !== undefined
 
 /**
  * Whether an empty upload just before could not have shown this refusal. Orchestra sends one, takes any other status

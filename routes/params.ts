@@ -42,6 +42,15 @@ export const readParameters = ({ url = '', headers }: RequestFacts): Parameters 
   }
 }
 
+/** The first value of a parameter, whatever else the request says of it: for the log, and where a refusal is told. */
+export const peekParameter = (
+  { url = '', headers }: RequestFacts,
+  name: ParameterName,
+): string | undefined => {
+  const query = new URLSearchParams(/\?([^#]*)/.exec(url)?.[1])
+  return query.get(name) || parseCookies(headers.cookie ?? '').get(name) || undefined
+}
+
 const ambiguous = (name: ParameterName, values: readonly string[]): AppError => {
   const message = `${name} has ${values.length} values, "${values[0]}" and "${values[1]}": give one`
   return new AppError('INVALID_VALUE', [name, values[1]!], { message })

@@ -13,7 +13,7 @@ import type { XmlRpc } from '../src/xenapi/xml-rpc.ts'
 import { unreadableXmlCall } from '../src/xenapi/xml-rpc.ts'
 import type { BodyRoom } from './body-room.ts'
 import { createBodyRoom } from './body-room.ts'
-import { readCallBody } from './call-body.ts'
+import { isTooLong, readCallBody } from './call-body.ts'
 import type { NodeEnvironment } from './environment.ts'
 import { sendAnswer } from './send-answer.ts'
 
@@ -78,6 +78,10 @@ const addProtocol = (
       ...(status === 503 ? { 'Retry-After': '10' } : {}),
     })
   app.post(path, async (c) => {
+    // node:http leaves it to the routes to ask for the body of a client that waits.
+    if (c.req.header('expect') !== undefined && !isTooLong(c.req.raw)) {
+      c.env.outgoing.writeContinue()
+    }
     const body = await readCallBody(c.req.raw, room, pace)
     if ('found' in body) return reply(c, unreadable(body.found), body.status)
     const origin = originOf?.(c.env.incoming.socket, name)

@@ -2,7 +2,9 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
+import { TLSSocket } from 'node:tls'
 import { MiB } from '../src/units.ts'
 import type { ErrorReply } from './error-response.ts'
 import { stopReading } from './read-body.ts'
@@ -51,6 +53,15 @@ export const answer = (
   // connection, and the client might never see the answer.
   outgoing.write(body)
   void linger(incoming).then(() => outgoing.end())
+}
+
+/**
+ * Breaks a connection on which a head without a length has gone out: closed in order, its answer would look whole.
+ * Over TLS the missing close_notify says so, on a plain socket the reset.
+ */
+export const breakOff = (socket: Socket): void => {
+  if (socket instanceof TLSSocket) socket.destroy()
+  else socket.resetAndDestroy()
 }
 
 /** Throws away what still comes of the body, for a while; returns when it has ended, or its connection has. */

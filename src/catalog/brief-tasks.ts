@@ -137,7 +137,10 @@ export const withBriefTasks = (
     fail: (ref, error) => end(ref, true, () => tasks.fail(ref, error)),
     // Where nobody asked for it, the client has left.
     cancel: (ref) => end(ref, find(ref)?.row.status === 'cancelling', () => tasks.cancel(ref)),
-    setStatus: (ref, status) => onceKept(ref, () => tasks.setStatus(ref, status)),
+    async setStatus(ref, status) {
+      if (decided.has(refToUuid(ref) ?? '')) return
+      await onceKept(ref, () => tasks.setStatus(ref, status))
+    },
     update: (ref, change) => onceKept(ref, () => tasks.update(ref, change)),
     destroy: (ref) => onceKept(ref, () => tasks.destroy(ref)),
   }

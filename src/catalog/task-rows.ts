@@ -78,7 +78,11 @@ export const createTaskRows = (
     const task = unwritten.latest(uuid, stored)
     if (task === undefined) return undefined
     const changes = decide(task)
-    if (changes === undefined || Object.keys(changes).length === 0) return task
+    if (changes === undefined || Object.keys(changes).length === 0) {
+      // What is only in memory must not be forgotten for a change that is none.
+      if (task !== stored) await unwritten.write(db, task)
+      return task
+    }
     const changed = { ...task, ...changes }
     if (task === stored) {
       await db.updateTable('tasks').set(changes).where('uuid', '=', uuid).execute()

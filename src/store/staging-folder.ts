@@ -41,7 +41,14 @@ const makeMarked = async (folder: string, srUuid: string): Promise<boolean> => {
     if (isNodeError(error) && error.code === 'EEXIST') return false
     throw error
   }
-  await writeMark(folder, srUuid)
+  try {
+    await writeMark(folder, srUuid)
+  } catch (error) {
+    // On a full disk the mark is there and empty: nobody could tell whose the folder is.
+    await rm(join(folder, markName), { force: true })
+    await rmdir(folder)
+    throw error
+  }
   return true
 }
 

@@ -117,11 +117,7 @@ const answerEmpty = ({ upload, task, request }: Importing, vdiUuid: string): str
 const importInto = async (importing: Importing, vdiUuid: string): Promise<string> => {
   const { context, request, task, upload, format } = importing
   const asked = await findVdi(context, vdiUuid)
-  await requireWritableSr(context, asked.srUuid)
-  requireData(asked)
-  requireWritable(asked)
-  await requireConditions(importing, asked)
-  checkImportInto(announcementOf(importing), asked)
+  await requireTakes(importing, asked)
   if (upload.length === 0) return answerEmpty(importing, vdiUuid)
   const announced = { formatName: format.name, length: upload.length, diskSize: asked.virtualSize }
   await requireRoom(context, asked.srUuid, announced)
@@ -132,10 +128,10 @@ const importInto = async (importing: Importing, vdiUuid: string): Promise<string
   try {
     // Only now: what the last holder of the lease committed is what this import goes on top of.
     const vdi = await findVdi(context, vdiUuid)
-    await requireConditions(importing, vdi)
+    await requireTakes(importing, vdi)
     const stream = probe ?? (await openStream(importing))
-    if (await stream.atEnd()) throw nothingCame()
     task.begin(`Import into ${nameOf(vdi)}`)
+    if (await stream.atEnd()) throw nothingCame()
     const decoded = await decode(importing, stream, vdi.srUuid, vdi.virtualSize)
     requireFits(decoded.virtualSize, vdi)
     await requireBase(context, vdi, { format: format.name, replace: request.replace, decoded })
@@ -150,6 +146,15 @@ const importInto = async (importing: Importing, vdiUuid: string): Promise<string
   } finally {
     release()
   }
+}
+
+/** Whether the VDI, as it is now, takes what has been announced. */
+const requireTakes = async (importing: Importing, vdi: VdiRow): Promise<void> => {
+  await requireWritableSr(importing.context, vdi.srUuid)
+  requireData(vdi)
+  requireWritable(vdi)
+  await requireConditions(importing, vdi)
+  checkImportInto(announcementOf(importing), vdi)
 }
 
 /** Makes a VDI of the image's size or of the one asked for, which appears together with its content. */
@@ -168,8 +173,8 @@ const importNew = async (
   requireWithin(objectBounds, { nameLabel })
   await requireRoom(context, srUuid, { formatName: format.name, length: upload.length })
   const stream = await openStream(importing)
-  if (await stream.atEnd()) throw nothingCame()
   task.begin(`Import of ${nameLabel === '' ? 'a new VDI' : nameLabel.slice(0, 200)}`)
+  if (await stream.atEnd()) throw nothingCame()
   const decoded = await decode(importing, stream, srUuid, request.size)
   requireFitsSize(decoded.virtualSize, request.size)
   // What raw chunks leave out holds nothing: on a new VDI they are the whole disk.

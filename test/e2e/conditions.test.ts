@@ -175,6 +175,16 @@ describe.skipIf(!hasTool('curl'))('conditions', async () => {
       expect(await listStaging(server.dataFolder)).toEqual([])
     })
 
+    test('over HTTP/1.0 and without a task, curl sees that a damaged upload failed', async () => {
+      const { folder, source, uuid } = await create()
+      const digest = await headerOf(source)
+      const damaged = await createRawSource(folder, 'damaged.raw', { seed: 1 })
+      const url = importUrl(server, { vdi: uuid, format: 'raw' })
+      const answer = await curl(...asRoot, '-H', digest, '--http1.0', '-T', damaged, url)
+      expect(answer.exitCode).not.toBe(0)
+      expect(await answer.text()).not.toContain(uuid)
+    })
+
     test('one of an algorithm that is not known here is refused before the body', async () => {
       const { source, uuid } = await create()
       const answer = await put(uuid, source, ['Content-Digest: crc32c=:AAAAAA==:'])

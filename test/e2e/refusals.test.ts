@@ -123,6 +123,15 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('refusals', async () =
     })
   })
 
+  test('a call whose client waits for 100 Continue is asked for its body', async () => {
+    const login =
+      '{"jsonrpc":"2.0","id":1,"method":"session.login_with_password","params":["root","x"]}'
+    const json = ['-H', 'content-type: application/json', '-d', login]
+    const answer = await curl(...patient, ...json, `${server.url}/jsonrpc`)
+    await expectStatus(answer, 200)
+    expect(await answer.text()).toContain('SESSION_AUTHENTICATION_FAILED')
+  })
+
   describe('imports, before a byte of the body', () => {
     test('no credentials, no such VDI, SR or format', async () => {
       const { uuid, source } = await uploadSource()

@@ -3,7 +3,6 @@
 import { NULL_REF, toRef } from '../../catalog/refs.ts'
 import type { FormatName } from '../../catalog/schema.ts'
 import { AppError } from '../../errors.ts'
-import { readOnlyError } from '../../store/sr-errors.ts'
 import { requireSizeAllowed } from '../../transfer/at-rest-format.ts'
 import { requireWritableSr } from '../../transfer/find.ts'
 import { resizeVdi } from '../../transfer/resize-vdi.ts'
@@ -78,7 +77,7 @@ export const vdiMethods: readonly SessionMethod[] = [
     async run({ context, task }, { args }) {
       const { catalog } = context
       const sr = requireObject('SR', args.SR, await catalog.srs.get(args.SR))
-      if (sr.readOnly) throw readOnlyError(sr.uuid)
+      await requireWritableSr(context.transfer, sr.uuid)
       const chosen = chooseFormat(args.sm_config, sr)
       const row = {
         ...chosen,

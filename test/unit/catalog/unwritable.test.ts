@@ -58,6 +58,19 @@ describe.skipIf(!canMount())('on a full disk', () => {
     expect(await catalog.vdis.get(vdi.uuid)).toEqual(vdi)
   })
 
+  it('the end of a task that is in memory alone is not lost by a cancel that comes too late', async () => {
+    const { catalog, fill, createTask } = await start()
+    const stored = await createTask()
+    await fill()
+    const unstored = await createTask()
+    for (const ref of [stored, unstored]) {
+      await catalog.tasks.take(ref)
+      await catalog.tasks.succeed(ref, '')
+      await catalog.tasks.cancelling(ref)
+      expect((await catalog.tasks.get(ref))?.status).toBe('success')
+    }
+  })
+
   it('the catalog says so until there is room again', async () => {
     const { catalog, folder, fill } = await start()
     expect(await catalog.whyUnwritable()).toBeUndefined()

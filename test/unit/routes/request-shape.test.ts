@@ -91,6 +91,58 @@ describe('parameters that nobody knows', () => {
   })
 })
 
+describe('parameters that are given twice', () => {
+  test.each([
+    ['node:http', '1.1'],
+    ['a bare socket', '1.0'],
+  ])(
+    'over %s a doubled task_id is refused, not a failure of the server',
+    async (_door, version) => {
+      const { connect, createVdi, createTask, errors } = await startImportServer()
+      const query = `vdi=${await createVdi(SECTOR_SIZE)}&task_id=${await createTask()}&task_id=other`
+      const client = await connect()
+      client.send(
+        `PUT /import_raw_vdi?${query} HTTP/${version}\r\nHost: x\r\n${close}Content-Length: 512\r\n\r\n`,
+      )
+      const answer = await client.closed
+      expect(statusOf(answer)).toBe(400)
+      expect(answer).toContain('task_id has 2 values')
+      expect(errors).toEqual([])
+    },
+  )
+
+  test('a doubled or empty vdi fails the task of the request', async () => {
+    const { connect, createTask, ended } = await startImportServer()
+    for (const vdi of ['vdi=a&vdi=b', 'vdi=']) {
+      const task = await createTask()
+      const client = await connect()
+      client.send(
+        `PUT /import_raw_vdi?${vdi}&task_id=${task} HTTP/1.1\r\nHost: x\r\n${close}Content-Length: 512\r\n\r\n`,
+      )
+      expect(statusOf(await client.closed)).toBe(400)
+      expect((await ended(task)).status).toBe('failure')
+    }
+  })
+})
+
+describe('a VDI that becomes read-only while an upload is waited for', () => {
+  test('is not written', async () => {
+    const { connect, createVdi, createTask, ended, catalog } = await startImportServer()
+    const vdi = await createVdi(SECTOR_SIZE)
+    const task = await createTask()
+    const client = await connect()
+    client.send(
+      `PUT /import_raw_vdi?vdi=${vdi}&task_id=${task}&format=raw HTTP/1.1\r\nHost: x\r\nContent-Length: ${2 ** 50}\r\n\r\n`,
+    )
+    await client.until(/\r\n\r\n/)
+    await catalog.vdis.update(vdi, () => ({ readOnly: true }))
+    client.send(Buffer.alloc(SECTOR_SIZE, 1))
+    client.socket.end()
+    expect(await ended(task)).toMatchObject({ status: 'failure', errorInfo: ['VDI_READONLY', vdi] })
+    expect((await catalog.vdis.get(vdi))!.layerUuid).toBeNull()
+  })
+})
+
 describe('a request behind an upload that told no length', () => {
   const next = 'GET /export_raw_vdi?vdi=x&format=raw HTTP/1.1\r\nHost: x\r\n\r\n'
 

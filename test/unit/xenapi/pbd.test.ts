@@ -50,6 +50,7 @@ describe('PBD.unplug', () => {
       call('VDI.copy', vdi, sr),
       call('VDI.snapshot', vdi),
       call('VDI.update', vdi),
+      call('VDI.create', { SR: sr, virtual_size: '1048576' }),
       call('SR.scan', sr),
       call('SR.destroy', sr),
     ]) {
