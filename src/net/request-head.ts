@@ -21,13 +21,28 @@ export const headLength = (bytes: Buffer): number | undefined => {
   return end < 0 ? undefined : end + endOfHead.length
 }
 
+/** Those that a request may have once, and that say what it is, who sends it, or under which condition. */
+export const singleHeaders: ReadonlySet<string> = new Set([
+  'authorization',
+  'content-encoding',
+  'content-length',
+  'content-md5',
+  'content-range',
+  'content-type',
+  'host',
+  'if-modified-since',
+  'if-range',
+  'if-unmodified-since',
+  'range',
+])
+
 // RFC 9112, sections 3 and 5: no space before the colon, no folded lines, no control characters.
 const requestLine = /^([A-Z]+) (\/[!-~\x80-\xff]*) HTTP\/1\.([01])$/
 const headerLine = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/
 
 /**
  * @param bytes the head, as headLength told it
- * @returns undefined for what is not a plain HTTP/1 head, and where a header other than Cookie comes twice
+ * @returns undefined for what is not a plain HTTP/1 head, and where a header comes twice that may come once
  */
 export const parseHead = (bytes: Buffer): RequestHead | undefined => {
   const [first = '', ...lines] = bytes
@@ -41,9 +56,11 @@ export const parseHead = (bytes: Buffer): RequestHead | undefined => {
     if (match === null) return undefined
     const name = match[1]!.toLowerCase()
     const before = headers[name]
-    if (before !== undefined && name !== 'cookie') return undefined
+    if (before !== undefined && singleHeaders.has(name)) return undefined
     const value = match[2]!.trimEnd()
-    headers[name] = before === undefined ? value : `${before}; ${value}`
+    // RFC 9110, section 5.3; cookies have a separator of their own.
+    const separator = name === 'cookie' ? '; ' : ', '
+    headers[name] = before === undefined ? value : `${before}${separator}${value}`
   }
   const [, method = '', url = ''] = request
   return { method, url, httpVersion: request[3] === '0' ? '1.0' : '1.1', headers }

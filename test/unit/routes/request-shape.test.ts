@@ -91,6 +91,24 @@ describe('parameters that nobody knows', () => {
   })
 })
 
+describe('an upload that told no length', () => {
+  test('may have other headers twice', async () => {
+    const { connect, createVdi, createTask, ended, read } = await startImportServer()
+    const vdi = await createVdi(SECTOR_SIZE)
+    const task = await createTask()
+    const client = await connect()
+    const twice = 'Accept: text/plain\r\nAccept: */*\r\n'
+    client.send(
+      `PUT /import_raw_vdi?vdi=${vdi}&task_id=${task}&format=raw HTTP/1.0\r\n${twice}\r\n`,
+    )
+    const body = Buffer.alloc(SECTOR_SIZE, 7)
+    client.send(body)
+    client.socket.end()
+    expect(await ended(task)).toMatchObject({ status: 'success' })
+    expect(Buffer.from(await read(vdi))).toEqual(body)
+  })
+})
+
 describe('parameters that are given twice', () => {
   test.each([
     ['node:http', '1.1'],
