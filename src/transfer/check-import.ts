@@ -12,6 +12,8 @@ import { requireDefaultAllows } from './at-rest-format.ts'
 /** What is known of an upload before its first byte. */
 export interface Announcement {
   readonly format: FormatName
+  /** False: the client said nothing, and raw is what that means. */
+  readonly isFormatSaid: boolean
   /** In XenServer's own chunks, which have an end of their own. */
   readonly chunked: boolean
   /** Whether it may end before its VDI does. */
@@ -41,7 +43,8 @@ export const checkImportInto = (announced: Announcement, vdi: VdiRow): void => {
     throw new AppError('INVALID_VALUE', ['size', String(size)], { message })
   }
   // The length of a raw image is its header.
-  requireFits(rawLength(announced) ?? 0, vdi)
+  const advice = announced.isFormatSaid ? '' : ', if it is raw; else say format='
+  requireFits(rawLength(announced) ?? 0, vdi, advice)
 }
 
 /**
@@ -60,11 +63,14 @@ export const checkImportNew = (announced: Announcement, sr: SrRow): void => {
   requireFitsSize(rawLength(announced) ?? 0, size)
 }
 
-/** @throws AppError VDI_TOO_SMALL for an image that is larger by more than rounding */
-export const requireFits = (imageSize: number, vdi: VdiRow): void => {
+/**
+ * @param advice ends the message
+ * @throws AppError VDI_TOO_SMALL for an image that is larger by more than rounding
+ */
+export const requireFits = (imageSize: number, vdi: VdiRow, advice = ''): void => {
   if (imageSize <= vdi.virtualSize + MAXIMUM_ROUNDING) return
   const found = `The image holds a disk of ${formatBytes(imageSize, vdi.virtualSize)}`
-  const message = `${found}, the VDI ${vdi.uuid} has ${formatBytes(vdi.virtualSize, imageSize)}`
+  const message = `${found}, the VDI ${vdi.uuid} has ${formatBytes(vdi.virtualSize, imageSize)}${advice}`
   throw new AppError('VDI_TOO_SMALL', [vdi.uuid, String(imageSize)], { message })
 }
 

@@ -97,6 +97,7 @@ interface Importing {
 
 const announcementOf = ({ format, request, upload }: Importing): Announcement => ({
   format: format.name,
+  isFormatSaid: request.formatName !== undefined,
   chunked: request.chunked,
   short: request.short ?? false,
   length: upload.length,

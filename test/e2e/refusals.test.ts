@@ -151,6 +151,20 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('refusals', async () =
       }
     })
 
+    test('an image larger than the VDI of which nobody said what it is', async () => {
+      const { uuid } = await createVdi(await login(server), 8 << 20)
+      const source = await createRawSource(await createTestFolder())
+      const answer = await curl(
+        ...asRoot,
+        ...patient,
+        '-T',
+        source,
+        importUrl(server, { vdi: uuid }),
+      )
+      await expectStatus(answer, 413)
+      expect(await answer.text()).toMatch(/, if it is raw; else say format=\n$/)
+    })
+
     test('a raw image larger than the VDI', async () => {
       const { uuid } = await createVdi(await login(server), 8 << 20)
       const source = await createRawSource(await createTestFolder())
