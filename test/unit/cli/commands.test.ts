@@ -301,6 +301,25 @@ describe('what can be changed', () => {
     })
   })
 
+  test.each([
+    ['vdi-param-set', ['name-label=a', 'name-label=b'], 'name-label'],
+    ['vdi-param-set', ['other-config:a=1', 'other-config:a=2'], 'other-config:a'],
+    ['vdi-param-set', ['other-config:a=1', 'other-config-a=2'], 'other-config:a'],
+    ['vdi-param-add', ['param-name=other-config', 'a=1', 'a=2'], 'a'],
+    ['vdi-param-add', ['param-name=tags', 'param-key=a', 'param-key=b'], 'param-key'],
+    ['vdi-param-remove', ['param-name=tags', 'param-key=a', 'param-key=b'], 'param-key'],
+    ['vdi-param-clear', ['param-name=name-label', 'param-name=tags'], 'param-name'],
+  ])('%s %j: what comes twice is refused, and nothing changes', async (command, args, twice) => {
+    const { xe, call, vdi } = await start()
+    const before = await call('VDI.get_record', vdi)
+    expect(await xe(command, `uuid=${vdi}`, ...args)).toEqual({
+      out: '',
+      err: `Error: Parameter ${twice} is defined multiple times, define it only once.\n`,
+      code: 1,
+    })
+    expect(await call('VDI.get_record', vdi)).toEqual(before)
+  })
+
   test('shared of an SR', async () => {
     const { ask, srUuid } = await start()
     await ask('sr-param-set', `uuid=${srUuid}`, 'shared=true')
