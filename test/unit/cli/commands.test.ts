@@ -56,6 +56,25 @@ describe('what a command takes', () => {
     expect(await ask(...described)).toBe('of a test')
   })
 
+  test.each([
+    ['new-name-label', 'name_label', 1024],
+    ['new-name-description', 'name_description', 16_384],
+  ])('vdi-clone with a %s that is too long leaves no clone', async (name, field, limit) => {
+    const { xe, ask, vdi } = await start()
+    const text = 'x'.repeat(limit + 1)
+    const found = `${limit + 1} characters`
+    expect(await xe('vdi-clone', `uuid=${vdi}`, `${name}=${text}`)).toEqual({
+      out: '',
+      err: [
+        `${field} has ${found}, the limit is ${limit}\n`,
+        `field: ${field}\n`,
+        `value: ${found}\n`,
+      ].join(''),
+      code: 1,
+    })
+    expect(await ask('vdi-list', '--minimal')).toBe(vdi)
+  })
+
   test('vdi-resize online=true, vdi-create tags: in both forms', async () => {
     const { ask, vdi, srUuid } = await start()
     await ask('vdi-resize', `uuid=${vdi}`, 'disk-size=2GiB', 'online=true')
