@@ -42,6 +42,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'src/units',
     'src/near-names',
     'src/log',
+    'src/disk',
     'src/formats',
     'src/catalog',
     'src/net',

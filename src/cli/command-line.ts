@@ -29,7 +29,10 @@ const everywhere = new Set([
   'debug',
 ])
 
-/** @throws CliError for a line without a command, or with a switch that xe should have taken itself */
+/** Of a command. Each costs work, and filters cost it once for every record. */
+const maximumParameters = 1000
+
+/** @throws CliError for a line without a command, with too many parameters, or with a switch that xe should have taken itself */
 export const parseCommandLine = (body: string): CommandLine => {
   const lines = body
     .split('\n')
@@ -39,6 +42,10 @@ export const parseCommandLine = (body: string): CommandLine => {
   const [name, ...rest] = session === undefined ? lines : lines.slice(1)
   if (name === undefined || name.includes('=')) {
     throw new CliError(`Syntax error: command name is missing\n${usageHint}`)
+  }
+  if (rest.length > maximumParameters) {
+    const found = `The command has ${rest.length} parameters, the limit is ${maximumParameters}`
+    throw new CliError(`Error: ${found}`)
   }
   const params = rest.map(parseParameter)
   const last = (wanted: string): string => params.findLast(([name]) => name === wanted)?.[1] ?? ''
@@ -78,6 +85,15 @@ export interface Params {
 const definedTwice = (name: string): CliError =>
   new CliError(`Error: Parameter ${name} is defined multiple times, define it only once.`)
 
+/** @throws CliError for the first of the names that comes a second time */
+export const requireOnce = (names: readonly string[]): void => {
+  const seen = new Set<string>()
+  for (const name of names) {
+    if (seen.has(name)) throw definedTwice(name)
+    seen.add(name)
+  }
+}
+
 /** The key in `sm-config:key` or, in the old form, `sm-config-key`; undefined for another parameter. */
 export const keyIn = (map: string, name: string): string | undefined => {
   const separator = name[map.length]
@@ -86,8 +102,9 @@ export const keyIn = (map: string, name: string): string | undefined => {
 }
 
 export const createParams = ({ params }: Pick<CommandLine, 'params'>): Params => {
+  const byName = Map.groupBy(params, ([name]) => name)
   const optional = (wanted: string): string | undefined => {
-    const found = params.filter(([name]) => name === wanted)
+    const found = byName.get(wanted) ?? []
     if (found.length > 1) throw definedTwice(wanted)
     return found[0]?.[1]
   }
@@ -118,9 +135,7 @@ export const createParams = ({ params }: Pick<CommandLine, 'params'>): Params =>
         const key = keyIn(wanted, name)
         return key === undefined ? [] : [[key, value] as const]
       })
-      const names = entries.map(([key]) => key)
-      const twice = names.find((key, index) => names.indexOf(key) < index)
-      if (twice !== undefined) throw definedTwice(`${wanted}:${twice}`)
+      requireOnce(entries.map(([key]) => `${wanted}:${key}`))
       return Object.fromEntries(entries)
     },
     all: params.filter(([name]) => !everywhere.has(name)),

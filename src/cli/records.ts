@@ -1,5 +1,6 @@
 // XenAPI records as xe shows, filters and selects them, by the table of classes.
 
+import { createStepCounter } from '../disk/step-counter.ts'
 import type { CliClass, CliField } from './cli-class.ts'
 import { nothing, nullRef } from './cli-class.ts'
 import { CliError } from './cli-error.ts'
@@ -94,14 +95,39 @@ export const parseFilter = (
   const { field, key } = resolveName(shown, name)
   if (key === undefined) return async (record) => (await valueOf(field, record, ask)) === wanted
   if (field.kind === 'map') {
-    return async (record) =>
-      entriesOf(field, record).some(([found, value]) => found === key && value === wanted)
+    return async (record) => {
+      const map = record[field.key] as Readonly<Record<string, unknown>>
+      return Object.hasOwn(map, key) && textOf(map[key]) === wanted
+    }
   }
   if (key !== 'contains') {
     const expected = 'should be set-param:contains=key'
     throw new CliError(`Error: Invalid syntax for set filtering (${expected})`)
   }
   return async (record) => membersOf(field, record).includes(wanted)
+}
+
+/** Records and filters that are looked at before others have their turn; one may go through a large map or set. */
+const stepsPerPause = 128
+
+/**
+ * All filters as one: the first that does not match ends the question.
+ * @param gone aborted when nobody waits for the answer any more; its reason is thrown then
+ */
+export const matchAll = (filters: readonly RecordFilter[], gone: AbortSignal): RecordFilter => {
+  const step = createStepCounter(stepsPerPause)
+  const letOthers = async (): Promise<void> => {
+    await step()
+    gone.throwIfAborted()
+  }
+  return async (record) => {
+    await letOthers()
+    for (const matches of filters) {
+      await letOthers()
+      if (!(await matches(record))) return false
+    }
+    return true
+  }
 }
 
 interface ResolvedName {

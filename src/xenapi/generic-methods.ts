@@ -9,7 +9,7 @@ import { defineMethod, parameter } from './method.ts'
 import { parseCondition } from './query.ts'
 import { refToUuid, requireObject } from './refs.ts'
 import type { ValueType, Wire } from './values.ts'
-import { refTo, setOf, string, stringMap, voidType, wire } from './values.ts'
+import { forField, refTo, setOf, string, stringMap, voidType, wire } from './values.ts'
 
 export const genericMethods = (apiClass: ApiClass): SessionMethod[] => [
   ...readers(apiClass),
@@ -123,7 +123,10 @@ const setters = (apiClass: ApiClass, field: string, write: FieldWrite): SessionM
     defineMethod({
       name: `${apiClass.name}.${name}`,
       role: apiClass.writeRole,
-      parameters: { self: parameter(refTo(apiClass.name)), value: parameter(type) },
+      parameters: {
+        self: parameter(refTo(apiClass.name)),
+        value: parameter(forField(type, field)),
+      },
       result: voidType,
       run: (call, { self, value }) => run(target(call, self), value),
     })
@@ -162,8 +165,8 @@ const addToMap = (
     role: apiClass.writeRole,
     parameters: {
       self: parameter(refTo(apiClass.name)),
-      key: parameter(string),
-      value: parameter(string),
+      key: parameter(forField(string, field)),
+      value: parameter(forField(string, field)),
     },
     result: voidType,
     run: (call, { self, key, value }) =>

@@ -135,6 +135,12 @@ export const voidType: ValueType<void> = {
   toWire: () => '',
 }
 
+/** The same type, whose messages name the field that the value is for, and not the parameter. */
+export const forField = <T>(type: ValueType<T>, field: string): ValueType<T> => ({
+  ...type,
+  fromWire: (wire) => type.fromWire(wire, field),
+})
+
 /** An object: a uuid within, a reference on the wire; clients may send either. */
 export const refTo = (className: string): ValueType<string> => ({
   name: `${className} ref`,

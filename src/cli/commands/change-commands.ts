@@ -2,6 +2,7 @@
 
 import type { CliClass, CliField } from '../cli-class.ts'
 import { CliError } from '../cli-error.ts'
+import { requireOnce } from '../command-line.ts'
 import { entriesOf, membersOf, requireField, resolveName } from '../records.ts'
 import type { Command, CommandContext } from './command.ts'
 import { findRecord, refOf } from './command.ts'
@@ -29,10 +30,17 @@ const setCommand = (shown: CliClass, settable: readonly CliField[]): Command => 
   async run(context) {
     const { ref } = await findRecord(context, shown)
     const changes = context.params.all.filter(([name]) => name !== 'uuid')
+    // By what they name: a key of a map has two forms.
+    requireOnce(changes.map(([name]) => targetOf(shown, name)))
     const steps = changes.map(([name, value]) => setter(context, shown, ref, name, value))
     for (const step of steps) await step()
   },
 })
+
+const targetOf = (shown: CliClass, name: string): string => {
+  const { field, key } = resolveName(shown, name)
+  return key === undefined ? field.name : `${field.name}:${key}`
+}
 
 /** Checks at once, changes when it is called: a mistake in the last parameter leaves the first undone. */
 const setter = (
@@ -83,6 +91,7 @@ const addCommand = (shown: CliClass): Command => ({
     const field = requireCollection(context, shown, 'add to')
     const own = ['uuid', 'param-name', 'param-key']
     const pairs = params.all.filter(([name]) => !own.includes(name))
+    requireOnce(pairs.map(([name]) => name))
     const key = params.optional('param-key')
     if (field.kind === 'map' ? pairs.length === 0 || key !== undefined : key === undefined) {
       throw new CliError(`Error: ${howToAdd(field)}`)

@@ -7,6 +7,7 @@ import type { ApiRecord } from '../records.ts'
 import {
   chooseFields,
   entriesOf,
+  matchAll,
   parseFilter,
   printRecord,
   requireField,
@@ -30,7 +31,7 @@ const listCommand = (shown: CliClass): Command => ({
   isCommon: true,
   checksNames: true,
   async run(context) {
-    const { params, print, api } = context
+    const { params, print, api, client } = context
     const ask = createAsk(context)
     const fields = chooseFields(shown, params.optional('params'))
     const asked = params.all.filter(([name]) => name !== 'params')
@@ -38,9 +39,9 @@ const listCommand = (shown: CliClass): Command => ({
     const filters = [...usual, ...asked].map((filter) => parseFilter(shown, filter, ask))
     const records = Object.values((await api(`${shown.apiName}.get_all_records`)) as object)
     const printed: Awaited<ReturnType<typeof printRecord>>[] = []
+    const matches = matchAll(filters, client.gone)
     for (const record of records as ApiRecord[]) {
-      const matches = await Promise.all(filters.map((filter) => filter(record)))
-      if (matches.every(Boolean)) printed.push(await printRecord(fields, record, ask))
+      if (await matches(record)) printed.push(await printRecord(fields, record, ask))
     }
     print.records(printed)
   },

@@ -5,7 +5,7 @@ import { cliClasses } from '../classes.ts'
 import { CliError } from '../cli-error.ts'
 import { AppError } from '../../errors.ts'
 import type { ApiRecord, RecordFilter } from '../records.ts'
-import { parseFilter } from '../records.ts'
+import { matchAll, parseFilter } from '../records.ts'
 import type { Command, CommandContext } from './command.ts'
 import { createAsk, refOf } from './command.ts'
 
@@ -39,14 +39,6 @@ const readConditions = (context: CommandContext, shown: CliClass): RecordFilter[
     })
 }
 
-const matchesAll = async (
-  conditions: readonly RecordFilter[],
-  record: ApiRecord,
-): Promise<boolean> => {
-  for (const matches of conditions) if (!(await matches(record))) return false
-  return true
-}
-
 /** Returns as soon as an object of the class, there already or yet to come, meets all conditions. */
 const waitFor = async (context: CommandContext, shown: CliClass): Promise<void> => {
   const { apiUntil, client } = context
@@ -65,9 +57,9 @@ const waitFor = async (context: CommandContext, shown: CliClass): Promise<void> 
     }
     client.gone.throwIfAborted()
     // Anew for each batch: what they ask may have changed too.
-    const conditions = readConditions(context, shown)
+    const matches = matchAll(readConditions(context, shown), client.gone)
     for (const { snapshot } of batch.events) {
-      if (snapshot !== undefined && (await matchesAll(conditions, snapshot))) return
+      if (snapshot !== undefined && (await matches(snapshot))) return
     }
     token = batch.token
   }

@@ -1,6 +1,7 @@
 // What is done with VDIs beside moving their content through the client.
 
 import { NULL_REF } from '../../catalog/refs.ts'
+import { toAppError } from '../../errors.ts'
 import { CliError } from '../cli-error.ts'
 import { runBehindTask } from '../watch-task.ts'
 import type { Command, CommandContext } from './command.ts'
@@ -76,11 +77,16 @@ export const vdiCommands: readonly Command[] = [
     optional: ['new-name-label', 'new-name-description'],
     async run(context) {
       const { params, print, api } = context
-      const clone = await api('VDI.clone', await selfOf(context))
       const label = params.optional('new-name-label')
       const description = params.optional('new-name-description')
-      if (label !== undefined) await api('VDI.set_name_label', clone, label)
-      if (description !== undefined) await api('VDI.set_name_description', clone, description)
+      const clone = await api('VDI.clone', await selfOf(context))
+      try {
+        if (label !== undefined) await api('VDI.set_name_label', clone, label)
+        if (description !== undefined) await api('VDI.set_name_description', clone, description)
+      } catch (error) {
+        await destroyUnnamed(context, clone, error)
+        throw error
+      }
       print.lines([uuidIn(clone)])
     },
   },
@@ -225,6 +231,25 @@ export const vdiCommands: readonly Command[] = [
     },
   },
 ]
+
+/**
+ * A clone that cannot be named as asked is not left behind.
+ * @param reason why it could not be named
+ * @throws CliError with the uuid of the clone, where it cannot be destroyed either
+ */
+const destroyUnnamed = async (
+  { api }: CommandContext,
+  clone: unknown,
+  reason: unknown,
+): Promise<void> => {
+  try {
+    await api('VDI.destroy', clone)
+  } catch (error) {
+    const why = `not named (${toAppError(reason).message}) and not destroyed (${toAppError(error).message})`
+    const found = `VDI ${uuidIn(clone)} is made, but ${why}: destroy it with vdi-destroy`
+    throw new CliError(`Error: ${found}`, { cause: error })
+  }
+}
 
 /** @throws CliError */
 const requireForce = ({ params }: CommandContext): void => {

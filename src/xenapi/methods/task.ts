@@ -7,7 +7,7 @@ import { nameDescriptionType, nameLabelType } from '../classes/names.ts'
 import type { Call, SessionMethod } from '../method.ts'
 import { defineMethod, parameter } from '../method.ts'
 import { requireObject } from '../refs.ts'
-import { float, oneOf, refTo, voidType, wire } from '../values.ts'
+import { float, forField, oneOf, refTo, voidType, wire } from '../values.ts'
 
 const taskStatus = oneOf('task_status_type', [
   'pending',
@@ -78,7 +78,10 @@ export const taskMethods: readonly SessionMethod[] = [
     name: 'task.set_status',
     role: 'read-only',
     isAsync: true,
-    parameters: { self: parameter(refTo('task')), value: parameter(taskStatus) },
+    parameters: {
+      self: parameter(refTo('task')),
+      value: parameter(forField(taskStatus, 'status')),
+    },
     result: voidType,
     async run(call, { self, value }) {
       await requireTask(call, self, 'task.set_status')
@@ -89,7 +92,7 @@ export const taskMethods: readonly SessionMethod[] = [
     name: 'task.set_progress',
     role: 'read-only',
     isAsync: true,
-    parameters: { self: parameter(refTo('task')), value: parameter(float) },
+    parameters: { self: parameter(refTo('task')), value: parameter(forField(float, 'progress')) },
     result: voidType,
     async run(call, { self, value }) {
       await requireTask(call, self, 'task.set_progress')

@@ -5,7 +5,7 @@ import type { SessionMethod } from '../method.ts'
 import { defineMethod, parameter } from '../method.ts'
 import { recordOf, required, withDefault } from '../records.ts'
 import { roles } from '../roles.ts'
-import { oneOf, refTo, stringUpTo, voidType } from '../values.ts'
+import { forField, oneOf, refTo, stringUpTo, voidType } from '../values.ts'
 
 const roleType = oneOf('role', roles)
 const passwordType = stringUpTo(4096)
@@ -38,14 +38,14 @@ export const userMethods: readonly SessionMethod[] = [
   defineMethod({
     name: 'user.set_role',
     role: 'pool-admin',
-    parameters: { self, value: parameter(roleType) },
+    parameters: { self, value: parameter(forField(roleType, 'role')) },
     result: voidType,
     run: ({ context }, { self, value }) => context.catalog.users.setRole(self, value),
   }),
   defineMethod({
     name: 'user.set_password',
     role: 'pool-admin',
-    parameters: { self, value: parameter(passwordType) },
+    parameters: { self, value: parameter(forField(passwordType, 'password')) },
     result: voidType,
     run: ({ context }, { self, value }) => context.catalog.users.setPassword(self, value),
   }),

@@ -56,6 +56,25 @@ describe('what a command takes', () => {
     expect(await ask(...described)).toBe('of a test')
   })
 
+  test.each([
+    ['new-name-label', 'name_label', 1024],
+    ['new-name-description', 'name_description', 16_384],
+  ])('vdi-clone with a %s that is too long leaves no clone', async (name, field, limit) => {
+    const { xe, ask, vdi } = await start()
+    const text = 'x'.repeat(limit + 1)
+    const found = `${limit + 1} characters`
+    expect(await xe('vdi-clone', `uuid=${vdi}`, `${name}=${text}`)).toEqual({
+      out: '',
+      err: [
+        `${field} has ${found}, the limit is ${limit}\n`,
+        `field: ${field}\n`,
+        `value: ${found}\n`,
+      ].join(''),
+      code: 1,
+    })
+    expect(await ask('vdi-list', '--minimal')).toBe(vdi)
+  })
+
   test('vdi-resize online=true, vdi-create tags: in both forms', async () => {
     const { ask, vdi, srUuid } = await start()
     await ask('vdi-resize', `uuid=${vdi}`, 'disk-size=2GiB', 'online=true')
@@ -299,6 +318,25 @@ describe('what can be changed', () => {
       code: 1,
       err: expect.stringContaining(`Error: ${expected}`) as string,
     })
+  })
+
+  test.each([
+    ['vdi-param-set', ['name-label=a', 'name-label=b'], 'name-label'],
+    ['vdi-param-set', ['other-config:a=1', 'other-config:a=2'], 'other-config:a'],
+    ['vdi-param-set', ['other-config:a=1', 'other-config-a=2'], 'other-config:a'],
+    ['vdi-param-add', ['param-name=other-config', 'a=1', 'a=2'], 'a'],
+    ['vdi-param-add', ['param-name=tags', 'param-key=a', 'param-key=b'], 'param-key'],
+    ['vdi-param-remove', ['param-name=tags', 'param-key=a', 'param-key=b'], 'param-key'],
+    ['vdi-param-clear', ['param-name=name-label', 'param-name=tags'], 'param-name'],
+  ])('%s %j: what comes twice is refused, and nothing changes', async (command, args, twice) => {
+    const { xe, call, vdi } = await start()
+    const before = await call('VDI.get_record', vdi)
+    expect(await xe(command, `uuid=${vdi}`, ...args)).toEqual({
+      out: '',
+      err: `Error: Parameter ${twice} is defined multiple times, define it only once.\n`,
+      code: 1,
+    })
+    expect(await call('VDI.get_record', vdi)).toEqual(before)
   })
 
   test('shared of an SR', async () => {

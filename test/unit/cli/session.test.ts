@@ -215,6 +215,24 @@ describe('calls', () => {
     ])
   })
 
+  test('vdi-clone tells of a clone that it can neither name nor destroy', async () => {
+    const fail = (reason: string) => () => {
+      throw new AppError('OPERATION_NOT_ALLOWED', [], { message: reason })
+    }
+    const { open } = await startCliServer({
+      ...refs,
+      'VDI.clone': () => 'OpaqueRef:c',
+      'VDI.set_name_label': fail('no names'),
+      'VDI.destroy': fail('no end'),
+    })
+    const clone = await open('vdi-clone', 'uuid=v', 'new-name-label=x', ...root)
+    expect(await clone.shown()).toEqual({
+      out: '',
+      err: 'Error: VDI c is made, but not named (no names) and not destroyed (no end): destroy it with vdi-destroy\n',
+      code: 1,
+    })
+  })
+
   test('param-set changes names and map entries, after all have been checked', async () => {
     const record = { other_config: { old: '1' } }
     const { open, calls } = await startCliServer({

@@ -141,7 +141,11 @@ describe('setters', () => {
     const { call, vdi, poolUuid } = await start()
     await expect(call('VDI.set_name_label', vdi, 5)).rejects.toMatchObject({
       code: 'FIELD_TYPE_ERROR',
-      params: ['value'],
+      params: ['name_label'],
+    })
+    await expect(call('VDI.add_to_other_config', vdi, 'k', 5)).rejects.toMatchObject({
+      code: 'FIELD_TYPE_ERROR',
+      params: ['other_config'],
     })
     await expect(call('VDI.set_name_label', randomUUID(), 'x')).rejects.toMatchObject({
       code: 'HANDLE_INVALID',

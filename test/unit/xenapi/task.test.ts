@@ -85,7 +85,7 @@ describe('a task', () => {
     })
     await expect(call('task.set_status', ref, 'bored')).rejects.toMatchObject({
       code: 'INVALID_VALUE',
-      params: ['value', 'bored'],
+      params: ['status', 'bored'],
     })
   })
 })
