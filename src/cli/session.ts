@@ -39,6 +39,8 @@ export interface CliDependencies {
   readonly log: Logger
   /** How slowly a command may come; default: as for calls. */
   readonly pace?: BodyPace
+  /** How long a client may take nothing of what it is told, in milliseconds; default: that of outbox.ts. */
+  readonly stallLimit?: number
 }
 
 const maximumBody = 200 * KiB
@@ -69,9 +71,11 @@ const handleCli = async (
   const stream = createMessageStream(socket, maximumMessage)
   try {
     const body = await readCommand(stream, socket, length, dependencies.pace)
-    const client = createCliClient(stream, socket)
+    const { stallLimit } = dependencies
+    const client = createCliClient(stream, socket, stallLimit === undefined ? {} : { stallLimit })
     const code = await runCommand(dependencies.callFrom(socket), log, client, body)
     client.send({ kind: 'exit', code })
+    await client.sent()
   } catch (error) {
     if (!(error instanceof ConnectionLostError || error instanceof ProtocolError)) throw error
     log.info({ reason: error.message }, 'an xe left before it had sent its command')

@@ -15,11 +15,10 @@ import { within } from './wait.ts'
 
 export type FakeApi = Readonly<Record<string, (...params: never[]) => unknown>>
 
+export type CliOptions = Partial<Pick<CliDependencies, 'pace' | 'stallLimit'>>
+
 /** A method gets its parameters and then the signal that ends its waiting; one that the table lacks is unknown. Logins succeed with the password `pw`. */
-export const startCliServer = async (
-  methods: FakeApi = {},
-  options: Pick<CliDependencies, 'pace'> = {},
-) => {
+export const startCliServer = async (methods: FakeApi = {}, options: CliOptions = {}) => {
   const calls: (readonly [method: string, ...params: unknown[]])[] = []
   const call = async (
     method: string,
@@ -40,7 +39,7 @@ export const startCliServer = async (
 }
 
 /** A server of the thin CLI protocol whose XenAPI is the function. */
-export const serveCli = async (call: ApiCaller, options: Pick<CliDependencies, 'pace'> = {}) => {
+export const serveCli = async (call: ApiCaller, options: CliOptions = {}) => {
   const errors: unknown[] = []
   const server = createHttpServer((_incoming, outgoing) => void outgoing.end('node'))
   const front = placeFront(
