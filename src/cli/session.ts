@@ -14,13 +14,14 @@ import type { CliClient } from './cli-client.ts'
 import { CliError, errorMessages, TaskFailedError, usageHint } from './cli-error.ts'
 import type { CommandLine } from './command-line.ts'
 import { createParams, parseCommandLine } from './command-line.ts'
+import type { Command, CommandContext } from './commands/command.ts'
 import { commands } from './commands/commands.ts'
 import { printHelp } from './help.ts'
 import type { MessageStream } from './message-stream.ts'
 import { ConnectionLostError, createMessageStream } from './message-stream.ts'
 import { createMinimalPrinter, createPrinter } from './printer.ts'
 import { ProtocolError } from './protocol.ts'
-import { warningsOf } from './unknown-names.ts'
+import { shownWarnings } from './unknown-names.ts'
 
 /**
  * Makes a call of XenAPI, the session first.
@@ -151,16 +152,25 @@ const run = async (call: ApiCaller, client: CliClient, line: CommandLine): Promi
     throw new CliError(`Unknown command: ${line.name}\n${usageHint}`)
   }
   for (const name of command.required) params.required(name)
-  for (const text of warningsOf(command, params)) {
-    client.send({ kind: 'printStderr', text: `${text}\n` })
-  }
   await withSession(call, line, async (session) => {
     const api = (method: string, ...rest: unknown[]) => call(method, [session, ...rest])
     const apiUntil = (signal: AbortSignal, method: string, ...rest: unknown[]) =>
       call(method, [session, ...rest], signal)
+    await warn(command, { params, api, session, client })
     await command.run({ params, print, api, apiUntil, session, client })
   })
   print.flush()
+}
+
+/** Tells whoever has a valid session, and nobody else, what is ignored. @throws AppError SESSION_INVALID */
+const warn = async (
+  command: Command,
+  { params, api, session, client }: Pick<CommandContext, 'params' | 'api' | 'session' | 'client'>,
+): Promise<void> => {
+  const warnings = shownWarnings(command, params)
+  // A session that the client brought has not been checked yet.
+  if (warnings.length > 0) await api('session.get_uuid', session)
+  for (const text of warnings) client.send({ kind: 'printStderr', text: `${text}\n` })
 }
 
 /** The session that the client has, or one for this command. */

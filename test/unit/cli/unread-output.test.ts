@@ -86,5 +86,6 @@ describe('output that nobody reads', () => {
       calls.some(([method]) => method === 'session.logout') ? true : undefined,
     )
     await eventually('the session to end', async () => (front.taken === 0 ? true : undefined))
+    expect(front.taken).toBe(0)
   })
 })
