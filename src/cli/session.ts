@@ -34,9 +34,25 @@ export type ApiCaller = (
   signal?: AbortSignal,
 ) => Promise<unknown>
 
+/** What a command and its output take of the room for large answers. */
+export interface CommandWork {
+  /** Counts bytes that are held until `release`. */
+  hold(bytes: number): void
+  /** Nothing large is being made: others may. */
+  leave(): void
+  /** All has been sent, or never will be. */
+  release(): void
+}
+
+/** The calls of one command. */
+export interface CommandCalls {
+  readonly call: ApiCaller
+  readonly work: CommandWork
+}
+
 export interface CliDependencies {
-  /** Makes the calls of whoever is at the other end. */
-  readonly callFrom: (socket: Socket) => ApiCaller
+  /** Begins a command of whoever is at the other end; `gone` is aborted when they have left. */
+  readonly beginCalls: (socket: Socket, gone: AbortSignal) => CommandCalls
   readonly log: Logger
   /** How slowly a command may come; default: as for calls. */
   readonly pace?: BodyPace
@@ -72,14 +88,32 @@ const handleCli = async (
   const stream = createMessageStream(socket, maximumMessage)
   try {
     const body = await readCommand(stream, socket, length, dependencies.pace)
-    const { stallLimit } = dependencies
-    const client = createCliClient(stream, socket, stallLimit === undefined ? {} : { stallLimit })
-    const code = await runCommand(dependencies.callFrom(socket), log, client, body)
-    client.send({ kind: 'exit', code })
-    await client.sent()
+    await answerCommand(dependencies, stream, socket, body)
   } catch (error) {
     if (!(error instanceof ConnectionLostError || error instanceof ProtocolError)) throw error
     log.info({ reason: error.message }, 'an xe left before it had sent its command')
+  }
+}
+
+/** Returns when all that the command had to say has been sent, or the client has gone. */
+const answerCommand = async (
+  { beginCalls, log, stallLimit }: CliDependencies,
+  stream: MessageStream,
+  socket: Socket,
+  body: string,
+): Promise<void> => {
+  const client = createCliClient(stream, socket, {
+    onQueued: (bytes) => calls.work.hold(bytes),
+    ...(stallLimit === undefined ? {} : { stallLimit }),
+  })
+  const calls = beginCalls(socket, client.gone)
+  try {
+    const code = await runCommand(calls, log, client, body)
+    client.send({ kind: 'exit', code })
+    calls.work.leave()
+    await client.sent()
+  } finally {
+    calls.work.release()
   }
 }
 
@@ -109,7 +143,7 @@ const readCommand = async (
 
 /** @returns the exit code; whatever went wrong, the client has been told */
 const runCommand = async (
-  call: ApiCaller,
+  calls: CommandCalls,
   log: Logger,
   client: CliClient,
   body: string,
@@ -118,7 +152,7 @@ const runCommand = async (
   try {
     const line = parseCommandLine(body)
     command = line.name
-    await run(call, client, line)
+    await run(calls, client, line)
     log.info({ command, user: line.user }, 'a command of xe')
     return 0
   } catch (error) {
@@ -137,7 +171,11 @@ const runCommand = async (
 const isExpected = (error: unknown): error is Error =>
   error instanceof CliError || error instanceof TaskFailedError || error instanceof AppError
 
-const run = async (call: ApiCaller, client: CliClient, line: CommandLine): Promise<void> => {
+const run = async (
+  { call, work }: CommandCalls,
+  client: CliClient,
+  line: CommandLine,
+): Promise<void> => {
   const params = createParams(line)
   const minimal = params.flag('minimal')
   const createAny = minimal ? createMinimalPrinter : createPrinter
@@ -154,8 +192,11 @@ const run = async (call: ApiCaller, client: CliClient, line: CommandLine): Promi
   for (const name of command.required) params.required(name)
   await withSession(call, line, async (session) => {
     const api = (method: string, ...rest: unknown[]) => call(method, [session, ...rest])
-    const apiUntil = (signal: AbortSignal, method: string, ...rest: unknown[]) =>
-      call(method, [session, ...rest], signal)
+    const apiUntil = (signal: AbortSignal, method: string, ...rest: unknown[]) => {
+      // It may wait for as long as a transfer takes.
+      work.leave()
+      return call(method, [session, ...rest], signal)
+    }
     await warn(command, { params, api, session, client })
     await command.run({ params, print, api, apiUntil, session, client })
   })

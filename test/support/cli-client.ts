@@ -15,7 +15,7 @@ import { within } from './wait.ts'
 
 export type FakeApi = Readonly<Record<string, (...params: never[]) => unknown>>
 
-export type CliOptions = Partial<Pick<CliDependencies, 'pace' | 'stallLimit'>>
+export type CliOptions = Partial<Pick<CliDependencies, 'beginCalls' | 'pace' | 'stallLimit'>>
 
 /** A method gets its parameters and then the signal that ends its waiting; one that the table lacks is unknown. Logins succeed with the password `pw`. */
 export const startCliServer = async (methods: FakeApi = {}, options: CliOptions = {}) => {
@@ -38,13 +38,22 @@ export const startCliServer = async (methods: FakeApi = {}, options: CliOptions 
   return { calls, ...(await serveCli(call, options)) }
 }
 
+/** For calls of which none is large. */
+const noWork = { hold() {}, leave() {}, release() {} }
+
 /** A server of the thin CLI protocol whose XenAPI is the function. */
 export const serveCli = async (call: ApiCaller, options: CliOptions = {}) => {
   const errors: unknown[] = []
   const server = createHttpServer((_incoming, outgoing) => void outgoing.end('node'))
   const front = placeFront(
     server,
-    [createCliRoute({ callFrom: () => call, log: pino({ level: 'silent' }), ...options })],
+    [
+      createCliRoute({
+        beginCalls: () => ({ call, work: noWork }),
+        log: pino({ level: 'silent' }),
+        ...options,
+      }),
+    ],
     {
       headTimeout: 60_000,
       onError: (error) => errors.push(error),

@@ -5,6 +5,10 @@ import { describe, expect, test } from 'vitest'
 import { createOutbox } from '../../../src/cli/outbox.ts'
 import { encodeMessage } from '../../../src/cli/protocol.ts'
 import { KiB, MiB } from '../../../src/units.ts'
+import { createAnswerRoom } from '../../../src/xenapi/answer-room.ts'
+import { beginCommandCalls } from '../../../src/xenapi/command-calls.ts'
+import type { Dispatcher } from '../../../src/xenapi/dispatch.ts'
+import { ownOrigin } from '../../../src/xenapi/origin.ts'
 import { startCliServer } from '../../support/cli-client.ts'
 import { eventually, within } from '../../support/wait.ts'
 
@@ -87,5 +91,57 @@ describe('output that nobody reads', () => {
     )
     await eventually('the session to end', async () => (front.taken === 0 ? true : undefined))
     expect(front.taken).toBe(0)
+  })
+})
+
+describe('large output and the room for large answers', () => {
+  /** A XenAPI whose list of storage managers has 32 MiB; the room takes no more while 8 MiB are unread. */
+  const start = async () => {
+    const entries = Array.from({ length: 64 }, (_, index) => {
+      const uuid = String(index)
+      return [`OpaqueRef:${uuid}`, { uuid, name_label: 'x'.repeat(512 * KiB) }] as const
+    })
+    const records = Object.fromEntries(entries)
+    const ended: string[] = []
+    const call: Dispatcher['call'] = async ({ method }, _signal, _origin, work) => {
+      if (method === 'session.login_with_password') return 'OpaqueRef:session'
+      if (method === 'session.logout') ended.push(method)
+      if (method !== 'SM.get_all_records') return ''
+      work?.user('root')
+      await work?.enter()
+      return records
+    }
+    const room = createAnswerRoom({ places: 1, bytes: 8 * MiB, bytesOfUser: 8 * MiB, patience: 10 })
+    const server = await startCliServer(
+      {},
+      { beginCalls: (_, gone) => beginCommandCalls({ call }, room, ownOrigin, gone) },
+    )
+    const list = (...more: string[]) =>
+      server.open('sm-list', 'params=name-label', ...more, ...root)
+    const unread = await list()
+    await eventually('the logout', async () => (ended.length > 0 ? true : undefined))
+    return { ...server, list, unread }
+  }
+  const refused = {
+    code: 1,
+    err: expect.stringMatching(
+      /^There is no room for another large answer: 0 are being made/,
+    ) as string,
+  }
+
+  test('while it is unread no other is begun; when it has been read, one is', async () => {
+    const { list, unread, front } = await start()
+    expect(await (await list()).shown()).toMatchObject(refused)
+    expect((await unread.finish()).messages).toHaveLength(64)
+    await eventually('its end', async () => (front.taken === 0 ? true : undefined))
+    expect((await (await list()).finish()).code).toBe(0)
+  })
+
+  test('a client that leaves gives its room back', async () => {
+    const { list, unread, front } = await start()
+    expect(await (await list()).shown()).toMatchObject(refused)
+    unread.socket.destroy()
+    await eventually('its end', async () => (front.taken === 0 ? true : undefined))
+    expect((await (await list()).finish()).code).toBe(0)
   })
 })
