@@ -13,7 +13,6 @@ import { bootstrap } from './catalog/bootstrap.ts'
 import type { Catalog } from './catalog/catalog.ts'
 import { catalogFile, createCatalog } from './catalog/catalog.ts'
 import { lockDataFolder } from './catalog/data-lock.ts'
-import type { ApiCaller } from './cli/session.ts'
 import { createCliRoute } from './cli/session.ts'
 import type { Config } from './config.ts'
 import type { Logger } from './log.ts'
@@ -33,12 +32,12 @@ import { version } from './version.ts'
 import { createAuthenticate } from './xenapi/authenticate.ts'
 import type { ObjectContext, SrUsage } from './xenapi/context.ts'
 import { createAnswerRoom } from './xenapi/answer-room.ts'
+import { beginCommandCalls } from './xenapi/command-calls.ts'
 import { createDispatcher } from './xenapi/dispatch.ts'
 import { createRegistrations } from './xenapi/event-registrations.ts'
 import { createJsonRpc } from './xenapi/json-rpc.ts'
 import { openEventFeed } from './xenapi/open-event-feed.ts'
 import { requireHttpPermission } from './xenapi/roles.ts'
-import type { Wire } from './xenapi/values.ts'
 import { methods } from './xenapi/methods/methods.ts'
 import { createXmlRpc } from './xenapi/xml-rpc.ts'
 
@@ -136,11 +135,8 @@ const start = async (
     xmlRpc: createXmlRpc(dispatcher, answers),
     originOf: (socket, via) => connections.originOf(socket, via),
   })
-  const callFrom = (socket: Socket): ApiCaller => {
-    const origin = connections.originOf(socket, 'xe')
-    return (method, params, signal) =>
-      dispatcher.call({ method, params: params as readonly Wire[] }, signal, origin)
-  }
+  const beginCalls = (socket: Socket, gone: AbortSignal) =>
+    beginCommandCalls(dispatcher, answers, connections.originOf(socket, 'xe'), gone)
   const routes: RouteContext = {
     transfer: context,
     stallTimeout: config.stallTimeout * 1000,
@@ -152,7 +148,7 @@ const start = async (
   const listeners = await openListeners(
     config,
     createListener(app),
-    [createSocketImport(routes), createCliRoute({ callFrom, log })],
+    [createSocketImport(routes), createCliRoute({ beginCalls, log })],
     connections,
     log,
   )

@@ -3,11 +3,16 @@
 
 import type { Duplex } from 'node:stream'
 import type { MessageStream } from './message-stream.ts'
+import type { OutboxOptions } from './outbox.ts'
+import { createOutbox } from './outbox.ts'
 import type { Message } from './protocol.ts'
 import { ProtocolError } from './protocol.ts'
 
 export interface CliClient {
+  /** In the order of the calls, as fast as the client takes it. */
   send(message: Message): void
+  /** Returns when all has been sent, or the client has gone. */
+  sent(): Promise<void>
   /** The client's answer to the message that asks for one; heartbeats in between are passed over. */
   response(): Promise<'ok' | 'failed'>
   /** Aborted when the connection has ended or the client has broken the protocol; the reason tells. */
@@ -18,7 +23,12 @@ export interface CliClient {
  * Reads all that the client sends from now on, so that its end is seen while a command runs.
  * @param socket that of `stream`
  */
-export const createCliClient = (stream: MessageStream, socket: Duplex): CliClient => {
+export const createCliClient = (
+  stream: MessageStream,
+  socket: Duplex,
+  options?: OutboxOptions,
+): CliClient => {
+  const outbox = createOutbox(socket, options)
   const abort = new AbortController()
   const answers: ('ok' | 'failed')[] = []
   let wake = (): void => {}
@@ -37,14 +47,14 @@ export const createCliClient = (stream: MessageStream, socket: Duplex): CliClien
     }
   }
   listen().catch((error: unknown) => {
+    outbox.close()
     abort.abort(error)
     wake()
   })
 
   return {
-    send(message) {
-      if (!abort.signal.aborted && !socket.destroyed) stream.send(message)
-    },
+    send: (message) => outbox.send(message),
+    sent: () => outbox.sent(),
     async response() {
       for (;;) {
         const answer = answers.shift()

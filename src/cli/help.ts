@@ -1,5 +1,6 @@
 // `xe help`: the commands, or what some of them take. Asks nobody for a password.
 
+import { CliError } from './cli-error.ts'
 import type { Params } from './command-line.ts'
 import type { Command } from './commands/command.ts'
 import type { Printer } from './printer.ts'
@@ -21,14 +22,22 @@ To get help on a specific command:
 /** Columns in a list of commands. */
 const listWidth = 76
 
+/** Whoever asks has no session. */
+const maximumAsked = 100
+
+/** @throws CliError where too many commands are asked for */
 export const printHelp = (
   params: Params,
   minimal: boolean,
   commands: ReadonlyMap<string, Command>,
   print: Printer,
 ): void => {
-  const asked = params.all.map(([name]) => name).filter((name) => name !== 'all')
-  if (asked.length > 0) {
+  const asked = new Set(params.all.map(([name]) => name))
+  if (asked.size > maximumAsked) {
+    const found = `You asked for ${asked.size} commands`
+    throw new CliError(`Error: ${found}, the limit is ${maximumAsked}: ask for fewer at once.`)
+  }
+  if (asked.size > 0) {
     for (const name of asked) printCommand(name, commands.get(name), print)
     return
   }

@@ -14,13 +14,14 @@ import type { CliClient } from './cli-client.ts'
 import { CliError, errorMessages, TaskFailedError, usageHint } from './cli-error.ts'
 import type { CommandLine } from './command-line.ts'
 import { createParams, parseCommandLine } from './command-line.ts'
+import type { Command, CommandContext } from './commands/command.ts'
 import { commands } from './commands/commands.ts'
 import { printHelp } from './help.ts'
 import type { MessageStream } from './message-stream.ts'
 import { ConnectionLostError, createMessageStream } from './message-stream.ts'
 import { createMinimalPrinter, createPrinter } from './printer.ts'
 import { ProtocolError } from './protocol.ts'
-import { warningsOf } from './unknown-names.ts'
+import { shownWarnings } from './unknown-names.ts'
 
 /**
  * Makes a call of XenAPI, the session first.
@@ -33,12 +34,30 @@ export type ApiCaller = (
   signal?: AbortSignal,
 ) => Promise<unknown>
 
+/** What a command and its output take of the room for large answers. */
+export interface CommandWork {
+  /** Counts bytes that are held until `release`. */
+  hold(bytes: number): void
+  /** Nothing large is being made: others may. */
+  leave(): void
+  /** All has been sent, or never will be. */
+  release(): void
+}
+
+/** The calls of one command. */
+export interface CommandCalls {
+  readonly call: ApiCaller
+  readonly work: CommandWork
+}
+
 export interface CliDependencies {
-  /** Makes the calls of whoever is at the other end. */
-  readonly callFrom: (socket: Socket) => ApiCaller
+  /** Begins a command of whoever is at the other end; `gone` is aborted when they have left. */
+  readonly beginCalls: (socket: Socket, gone: AbortSignal) => CommandCalls
   readonly log: Logger
   /** How slowly a command may come; default: as for calls. */
   readonly pace?: BodyPace
+  /** How long a client may take nothing of what it is told, in milliseconds; default: that of outbox.ts. */
+  readonly stallLimit?: number
 }
 
 const maximumBody = 200 * KiB
@@ -69,12 +88,32 @@ const handleCli = async (
   const stream = createMessageStream(socket, maximumMessage)
   try {
     const body = await readCommand(stream, socket, length, dependencies.pace)
-    const client = createCliClient(stream, socket)
-    const code = await runCommand(dependencies.callFrom(socket), log, client, body)
-    client.send({ kind: 'exit', code })
+    await answerCommand(dependencies, stream, socket, body)
   } catch (error) {
     if (!(error instanceof ConnectionLostError || error instanceof ProtocolError)) throw error
     log.info({ reason: error.message }, 'an xe left before it had sent its command')
+  }
+}
+
+/** Returns when all that the command had to say has been sent, or the client has gone. */
+const answerCommand = async (
+  { beginCalls, log, stallLimit }: CliDependencies,
+  stream: MessageStream,
+  socket: Socket,
+  body: string,
+): Promise<void> => {
+  const client = createCliClient(stream, socket, {
+    onQueued: (bytes) => calls.work.hold(bytes),
+    ...(stallLimit === undefined ? {} : { stallLimit }),
+  })
+  const calls = beginCalls(socket, client.gone)
+  try {
+    const code = await runCommand(calls, log, client, body)
+    client.send({ kind: 'exit', code })
+    calls.work.leave()
+    await client.sent()
+  } finally {
+    calls.work.release()
   }
 }
 
@@ -104,7 +143,7 @@ const readCommand = async (
 
 /** @returns the exit code; whatever went wrong, the client has been told */
 const runCommand = async (
-  call: ApiCaller,
+  calls: CommandCalls,
   log: Logger,
   client: CliClient,
   body: string,
@@ -113,7 +152,7 @@ const runCommand = async (
   try {
     const line = parseCommandLine(body)
     command = line.name
-    await run(call, client, line)
+    await run(calls, client, line)
     log.info({ command, user: line.user }, 'a command of xe')
     return 0
   } catch (error) {
@@ -132,7 +171,11 @@ const runCommand = async (
 const isExpected = (error: unknown): error is Error =>
   error instanceof CliError || error instanceof TaskFailedError || error instanceof AppError
 
-const run = async (call: ApiCaller, client: CliClient, line: CommandLine): Promise<void> => {
+const run = async (
+  { call, work }: CommandCalls,
+  client: CliClient,
+  line: CommandLine,
+): Promise<void> => {
   const params = createParams(line)
   const minimal = params.flag('minimal')
   const createAny = minimal ? createMinimalPrinter : createPrinter
@@ -147,16 +190,28 @@ const run = async (call: ApiCaller, client: CliClient, line: CommandLine): Promi
     throw new CliError(`Unknown command: ${line.name}\n${usageHint}`)
   }
   for (const name of command.required) params.required(name)
-  for (const text of warningsOf(command, params)) {
-    client.send({ kind: 'printStderr', text: `${text}\n` })
-  }
   await withSession(call, line, async (session) => {
     const api = (method: string, ...rest: unknown[]) => call(method, [session, ...rest])
-    const apiUntil = (signal: AbortSignal, method: string, ...rest: unknown[]) =>
-      call(method, [session, ...rest], signal)
+    const apiUntil = (signal: AbortSignal, method: string, ...rest: unknown[]) => {
+      // It may wait for as long as a transfer takes.
+      work.leave()
+      return call(method, [session, ...rest], signal)
+    }
+    await warn(command, { params, api, session, client })
     await command.run({ params, print, api, apiUntil, session, client })
   })
   print.flush()
+}
+
+/** Tells whoever has a valid session, and nobody else, what is ignored. @throws AppError SESSION_INVALID */
+const warn = async (
+  command: Command,
+  { params, api, session, client }: Pick<CommandContext, 'params' | 'api' | 'session' | 'client'>,
+): Promise<void> => {
+  const warnings = shownWarnings(command, params)
+  // A session that the client brought has not been checked yet.
+  if (warnings.length > 0) await api('session.get_uuid', session)
+  for (const text of warnings) client.send({ kind: 'printStderr', text: `${text}\n` })
 }
 
 /** The session that the client has, or one for this command. */

@@ -8,8 +8,19 @@ import type { Command } from './commands/command.ts'
 /** Of a name that a client chose, in a message. */
 const longestShown = 64
 
+/** How many of a command's warnings are shown. */
+const maximumShown = 10
+
+/** The first of what `warningsOf` has to say, and how many more there are. */
+export const shownWarnings = (command: Command, params: Params): string[] => {
+  const warnings = warningsOf(command, params)
+  const more = warnings.length - maximumShown
+  if (more <= 0) return warnings
+  return [...warnings.slice(0, maximumShown), `Warning: ${more} more parameters like these`]
+}
+
 /** A sentence for each parameter that the command does not know, and for each key that is nearly one. */
-export const warningsOf = (command: Command, params: Params): string[] => {
+const warningsOf = (command: Command, params: Params): string[] => {
   if (command.checksNames === true) return []
   const known = [...command.required, ...command.optional]
   const maps = known.flatMap((name) => (name.endsWith(':') ? [name.slice(0, -1)] : []))

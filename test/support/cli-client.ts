@@ -15,11 +15,10 @@ import { within } from './wait.ts'
 
 export type FakeApi = Readonly<Record<string, (...params: never[]) => unknown>>
 
+export type CliOptions = Partial<Pick<CliDependencies, 'beginCalls' | 'pace' | 'stallLimit'>>
+
 /** A method gets its parameters and then the signal that ends its waiting; one that the table lacks is unknown. Logins succeed with the password `pw`. */
-export const startCliServer = async (
-  methods: FakeApi = {},
-  options: Pick<CliDependencies, 'pace'> = {},
-) => {
+export const startCliServer = async (methods: FakeApi = {}, options: CliOptions = {}) => {
   const calls: (readonly [method: string, ...params: unknown[]])[] = []
   const call = async (
     method: string,
@@ -39,13 +38,22 @@ export const startCliServer = async (
   return { calls, ...(await serveCli(call, options)) }
 }
 
+/** For calls of which none is large. */
+const noWork = { hold() {}, leave() {}, release() {} }
+
 /** A server of the thin CLI protocol whose XenAPI is the function. */
-export const serveCli = async (call: ApiCaller, options: Pick<CliDependencies, 'pace'> = {}) => {
+export const serveCli = async (call: ApiCaller, options: CliOptions = {}) => {
   const errors: unknown[] = []
   const server = createHttpServer((_incoming, outgoing) => void outgoing.end('node'))
   const front = placeFront(
     server,
-    [createCliRoute({ callFrom: () => call, log: pino({ level: 'silent' }), ...options })],
+    [
+      createCliRoute({
+        beginCalls: () => ({ call, work: noWork }),
+        log: pino({ level: 'silent' }),
+        ...options,
+      }),
+    ],
     {
       headTimeout: 60_000,
       onError: (error) => errors.push(error),

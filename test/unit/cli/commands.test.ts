@@ -31,7 +31,7 @@ const start = async () => {
     return out.trim()
   }
   const vdi = (await createVdi(api)).replace('OpaqueRef:', '')
-  return { ...api, xe, ask, open, vdi, waiting }
+  return { ...api, server, xe, ask, open, vdi, waiting }
 }
 
 /** An SR on a folder with one image. */
@@ -144,6 +144,35 @@ describe('what a command takes', () => {
       'Warning: "device-config:locatoin" has no meaning here: did you mean device-config:location?\n',
     )
     await ask('sr-create', 'name-label=a', 'type=file', 'device-config:other=x')
+  })
+
+  test('of many parameters that are ignored ten are named, and the others counted', async () => {
+    const { xe, vdi } = await start()
+    const ignored = Array.from({ length: 25 }, (_, index) => `nothing-${index}=x`)
+    const { err, code } = await xe('vdi-snapshot', `uuid=${vdi}`, ...ignored)
+    expect(code).toBe(0)
+    const lines = err.trimEnd().split('\n')
+    expect(lines).toHaveLength(11)
+    expect(lines[9]).toContain('"nothing-9"')
+    expect(lines[10]).toBe('Warning: 15 more parameters like these')
+  })
+
+  test('nobody is warned before the login, nor with a session that is none', async () => {
+    const { server, vdi } = await start()
+    const line = ['vdi-snapshot', `uuid=${vdi}`, 'nothing=x']
+    const shown = async (...lines: string[]) => (await server.open(...lines)).shown()
+    expect(await shown(...line, 'username=root', 'password=no')).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/^Authentication failed/) as string,
+    })
+    expect(await shown('session_id=OpaqueRef:none', ...line)).toMatchObject({
+      code: 1,
+      err: expect.not.stringContaining('Warning') as string,
+    })
+    expect(await shown(...line)).toMatchObject({
+      code: 1,
+      err: expect.not.stringContaining('Warning') as string,
+    })
   })
 
   test('vdi-unlock wants --force, and is deprecated', async () => {
