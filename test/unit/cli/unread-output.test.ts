@@ -15,9 +15,9 @@ import { eventually, within } from '../../support/wait.ts'
 const root = ['username=root', 'password=pw'] as const
 
 describe('help, for which nobody needs a session', () => {
-  test('a command that is asked for 10,000 times is shown once', async () => {
+  test('a command that is asked for 900 times is shown once', async () => {
     const { open } = await startCliServer()
-    const asked = Array.from({ length: 10_000 }, () => 'vdi-list=')
+    const asked = Array.from({ length: 900 }, () => 'vdi-list=')
     const { out, code } = await (await open('help', ...asked)).shown()
     expect(code).toBe(0)
     expect(out.match(/command name/g)).toHaveLength(1)
