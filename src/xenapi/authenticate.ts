@@ -112,7 +112,7 @@ export const createAuthenticate = (
       const session = await sessions.find(sessionId)
       const user = session && (await users.get(session.userUuid))
       if (user === undefined) throw new AppError('SESSION_INVALID', [])
-      origin.known()
+      origin.known(user.uuid)
       return { user, sessionRef: sessionId }
     }
     if (basic === undefined) {
@@ -120,7 +120,7 @@ export const createAuthenticate = (
       throw new AppError('SESSION_AUTHENTICATION_FAILED', [], { message })
     }
     const user = await login(basic.user, basic.password, origin)
-    origin.known()
+    origin.known(user.uuid)
     return { user }
   }
 }
