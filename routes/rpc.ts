@@ -11,8 +11,8 @@ import { unreadableCall } from '../src/xenapi/json-rpc.ts'
 import type { Origin } from '../src/xenapi/origin.ts'
 import type { XmlRpc } from '../src/xenapi/xml-rpc.ts'
 import { unreadableXmlCall } from '../src/xenapi/xml-rpc.ts'
-import type { BodyRoom } from './body-room.ts'
-import { createBodyRoom } from './body-room.ts'
+import type { BodyRooms } from './body-room.ts'
+import { createBodyRooms } from './body-room.ts'
 import { readCallBody } from './call-body.ts'
 import type { NodeEnvironment } from './environment.ts'
 import { sendAnswer } from './send-answer.ts'
@@ -25,7 +25,7 @@ export interface RpcDependencies {
   /** Default: that of body-pace.ts. */
   readonly pace?: BodyPace
   /** For the bodies of all calls. */
-  readonly room?: BodyRoom
+  readonly rooms?: BodyRooms
   /** How long a client may take nothing of a large answer, in milliseconds. Default: that of send-answer.ts. */
   readonly stallLimit?: number
 }
@@ -58,9 +58,9 @@ export const createRpcRoutes = (dependencies: RpcDependencies): Hono<NodeEnviron
     usage: 'Send calls by POST: <methodCall><methodName>…</methodName><params>…\n',
   }
   const app = new Hono<NodeEnvironment>()
-  const { room = createBodyRoom() } = dependencies
-  addProtocol(app, '/jsonrpc', json, dependencies, room)
-  for (const path of ['/', '/RPC2', '/xmlrpc']) addProtocol(app, path, xml, dependencies, room)
+  const { rooms = createBodyRooms() } = dependencies
+  addProtocol(app, '/jsonrpc', json, dependencies, rooms)
+  for (const path of ['/', '/RPC2', '/xmlrpc']) addProtocol(app, path, xml, dependencies, rooms)
   return app
 }
 
@@ -69,7 +69,7 @@ const addProtocol = (
   path: string,
   { name, contentType, answer, unreadable, usage }: Protocol,
   { originOf, pace, stallLimit }: RpcDependencies,
-  room: BodyRoom,
+  rooms: BodyRooms,
 ): void => {
   const reply = (c: Context, body: string, status: 200 | 408 | 413 | 503 = 200): Response =>
     c.body(body, status, {
@@ -78,9 +78,9 @@ const addProtocol = (
       ...(status === 503 ? { 'Retry-After': '10' } : {}),
     })
   app.post(path, async (c) => {
-    const body = await readCallBody(c.req.raw, room, pace)
-    if ('found' in body) return reply(c, unreadable(body.found), body.status)
     const origin = originOf?.(c.env.incoming.socket, name)
+    const body = await readCallBody(c.req.raw, rooms.of(origin?.network ?? ''), pace)
+    if ('found' in body) return reply(c, unreadable(body.found), body.status)
     // The body counts until it has been answered, the answer until it has left.
     const { signal } = c.req.raw
     const answered = await answer(body.text, signal, origin).finally(() => body.release())
