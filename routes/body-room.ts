@@ -1,5 +1,5 @@
 // The memory that bodies of calls take while they come and until they are answered: short ones always have room, long
-// ones share a bound. call-body.ts fills it.
+// ones share a bound, of which one network has a part. rpc.ts says whose they are, call-body.ts fills it.
 
 import { KiB, MiB } from '../src/units.ts'
 
@@ -9,6 +9,14 @@ const SMALL = 64 * KiB
 /** Of all longer bodies together. */
 const MAXIMUM_ROOM = 32 * MiB
 
+/** Of the bodies of one network: a quarter of all. */
+const SHARES = 4
+
+export interface BodyRooms {
+  /** The part of one network. */
+  of(network: string): BodyRoom
+}
+
 /** How many bytes of long bodies are held. */
 export interface BodyRoom {
   /** False: there is no room for so many more. */
@@ -16,15 +24,28 @@ export interface BodyRoom {
   give(bytes: number): void
 }
 
-export const createBodyRoom = (maximum = MAXIMUM_ROOM): BodyRoom => {
-  let held = 0
+export const createBodyRooms = (
+  maximum = MAXIMUM_ROOM,
+  maximumOfNetwork = maximum / SHARES,
+): BodyRooms => {
+  let all = 0
+  const held = new Map<string, number>()
+  const change = (network: string, by: number): void => {
+    all += by
+    const now = (held.get(network) ?? 0) + by
+    if (now === 0) held.delete(network)
+    else held.set(network, now)
+  }
   return {
-    take(bytes) {
-      if (held + bytes > maximum) return false
-      held += bytes
-      return true
-    },
-    give: (bytes) => void (held -= bytes),
+    of: (network) => ({
+      take(bytes) {
+        const ofNetwork = held.get(network) ?? 0
+        if (all + bytes > maximum || ofNetwork + bytes > maximumOfNetwork) return false
+        change(network, bytes)
+        return true
+      },
+      give: (bytes) => change(network, -bytes),
+    }),
   }
 }
 

@@ -11,9 +11,15 @@ import { unreadableCall } from '../src/xenapi/json-rpc.ts'
 import type { Origin } from '../src/xenapi/origin.ts'
 import type { XmlRpc } from '../src/xenapi/xml-rpc.ts'
 import { unreadableXmlCall } from '../src/xenapi/xml-rpc.ts'
+<<<<<<< HEAD
 import type { BodyRoom } from './body-room.ts'
 import { createBodyRoom } from './body-room.ts'
 import { isTooLong, readCallBody } from './call-body.ts'
+=======
+import type { BodyRooms } from './body-room.ts'
+import { createBodyRooms } from './body-room.ts'
+import { readCallBody } from './call-body.ts'
+>>>>>>> h-f3
 import type { NodeEnvironment } from './environment.ts'
 import { sendAnswer } from './send-answer.ts'
 
@@ -25,7 +31,7 @@ export interface RpcDependencies {
   /** Default: that of body-pace.ts. */
   readonly pace?: BodyPace
   /** For the bodies of all calls. */
-  readonly room?: BodyRoom
+  readonly rooms?: BodyRooms
   /** How long a client may take nothing of a large answer, in milliseconds. Default: that of send-answer.ts. */
   readonly stallLimit?: number
 }
@@ -58,9 +64,9 @@ export const createRpcRoutes = (dependencies: RpcDependencies): Hono<NodeEnviron
     usage: 'Send calls by POST: <methodCall><methodName>…</methodName><params>…\n',
   }
   const app = new Hono<NodeEnvironment>()
-  const { room = createBodyRoom() } = dependencies
-  addProtocol(app, '/jsonrpc', json, dependencies, room)
-  for (const path of ['/', '/RPC2', '/xmlrpc']) addProtocol(app, path, xml, dependencies, room)
+  const { rooms = createBodyRooms() } = dependencies
+  addProtocol(app, '/jsonrpc', json, dependencies, rooms)
+  for (const path of ['/', '/RPC2', '/xmlrpc']) addProtocol(app, path, xml, dependencies, rooms)
   return app
 }
 
@@ -69,7 +75,7 @@ const addProtocol = (
   path: string,
   { name, contentType, answer, unreadable, usage }: Protocol,
   { originOf, pace, stallLimit }: RpcDependencies,
-  room: BodyRoom,
+  rooms: BodyRooms,
 ): void => {
   const reply = (c: Context, body: string, status: 200 | 408 | 413 | 503 = 200): Response =>
     c.body(body, status, {
@@ -78,13 +84,18 @@ const addProtocol = (
       ...(status === 503 ? { 'Retry-After': '10' } : {}),
     })
   app.post(path, async (c) => {
+<<<<<<< HEAD
     // node:http leaves it to the routes to ask for the body of a client that waits.
     if (c.req.header('expect') !== undefined && !isTooLong(c.req.raw)) {
       c.env.outgoing.writeContinue()
     }
     const body = await readCallBody(c.req.raw, room, pace)
     if ('found' in body) return reply(c, unreadable(body.found), body.status)
+=======
+>>>>>>> h-f3
     const origin = originOf?.(c.env.incoming.socket, name)
+    const body = await readCallBody(c.req.raw, rooms.of(origin?.network ?? ''), pace)
+    if ('found' in body) return reply(c, unreadable(body.found), body.status)
     // The body counts until it has been answered, the answer until it has left.
     const { signal } = c.req.raw
     const answered = await answer(body.text, signal, origin).finally(() => body.release())

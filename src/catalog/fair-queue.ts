@@ -4,7 +4,8 @@
 export interface FairQueue<T> {
   /**
    * @param path from the widest group to the narrowest; of one length in a queue
-   * @returns what must leave because the queue or its group is full: the newest of the longest group, which may be `item`
+   * @returns what must leave because the queue or its group is full: the newest of the longest group. Where others are as
+   * long as the group of `item`, it is one of theirs.
    */
   add(path: readonly string[], item: T): T | undefined
   /** The next: of each group in turn, and in the narrowest the oldest. */
@@ -34,12 +35,12 @@ export const createFairQueue = <T>({ maximum, maximumOfGroup }: Limits): FairQue
   return {
     add(path, item) {
       put(all, path, item)
-      if (all.count > maximum) return dropNewest(all)
-      const [name = ''] = path
+      if (all.count > maximum) return dropNewest(all, path)
+      const [name = '', ...rest] = path
       const group = all.groups.get(name)!
       if (group.count <= maximumOfGroup) return undefined
       all.count -= 1
-      return dropNewest(group)
+      return dropNewest(group, rest)
     },
     take: () => takeNext(all),
   }
@@ -68,16 +69,32 @@ const takeNext = <T>(group: Group<T>): T | undefined => {
   return item
 }
 
-const dropNewest = <T>(group: Group<T>): T | undefined => {
+/** @param path where the newcomer is in `group`; absent where it is in another */
+const dropNewest = <T>(group: Group<T>, path?: readonly string[]): T | undefined => {
   group.count -= 1
-  let longest: readonly [string, Group<T>] | undefined
-  // Of groups as long as each other the last one: it has the longest to wait anyway.
-  for (const entry of group.groups) {
-    if (longest === undefined || entry[1].count >= longest[1].count) longest = entry
-  }
-  if (longest === undefined) return group.items.pop()
-  const [name, below] = longest
-  const item = dropNewest(below)
+  const [newcomer, ...rest] = path ?? []
+  const name = longestOf(group.groups, newcomer)
+  if (name === undefined) return group.items.pop()
+  const below = group.groups.get(name)!
+  const item = dropNewest(below, name === newcomer ? rest : undefined)
   if (below.count === 0) group.groups.delete(name)
   return item
+}
+
+/** Of groups as long as each other the last one, but not the newcomer's: of the others then the one in the middle. */
+const longestOf = <T>(
+  groups: ReadonlyMap<string, Group<T>>,
+  newcomer: string | undefined,
+): string | undefined => {
+  let length = 0
+  let longest: string[] = []
+  for (const [name, { count }] of groups) {
+    if (count > length) longest = []
+    length = Math.max(length, count)
+    if (count === length) longest.push(name)
+  }
+  const others = longest.filter((name) => name !== newcomer)
+  if (others.length === longest.length || others.length === 0) return longest.at(-1)
+  // Neither who has waited longest nor who came just before leaves for who comes now.
+  return others[Math.floor(others.length / 2)]
 }

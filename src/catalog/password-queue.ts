@@ -8,7 +8,7 @@ import { createFairQueue } from './fair-queue.ts'
 export interface Asker {
   /** The address, or what stands for the addresses that one sender has. */
   readonly network: string
-  /** Names the connection: one that asks many times at once still has one turn. */
+  /** Names the connection: of one that asks many times at once, one password waits. Empty: it has none. */
   readonly connection: string
 }
 
@@ -33,6 +33,8 @@ interface Waiting {
 
 export const createPasswordQueue = (): PasswordQueue => {
   const queue = createFairQueue<Waiting>(limits)
+  /** Connections of which a password waits. */
+  const connections = new Set<string>()
   let running = 0
   const startNext = (): void => {
     while (running < CONCURRENCY) {
@@ -48,9 +50,21 @@ export const createPasswordQueue = (): PasswordQueue => {
   return {
     run: ({ network, connection }, userName, job) =>
       new Promise((resolve, reject) => {
+        if (connections.has(connection)) {
+          reject(tooBusy('Another login of this connection is waiting, try again later'))
+          return
+        }
+        if (connection !== '') connections.add(connection)
+        const leave = (): void => void connections.delete(connection)
         const left = queue.add([network, userName, connection], {
-          start: () => job().then(resolve, reject),
-          refuse: () => reject(tooBusy()),
+          start() {
+            leave()
+            return job().then(resolve, reject)
+          },
+          refuse() {
+            leave()
+            reject(tooBusy('Too many logins at a time, try again later'))
+          },
         })
         left?.refuse()
         startNext()
@@ -58,5 +72,4 @@ export const createPasswordQueue = (): PasswordQueue => {
   }
 }
 
-const tooBusy = (): AppError =>
-  new AppError('TOO_BUSY', [], { message: 'Too many logins at a time, try again later' })
+const tooBusy = (message: string): AppError => new AppError('TOO_BUSY', [], { message })

@@ -1,8 +1,10 @@
-// The connections whose senders have shown no credentials: how many there may be, by network and in all, and which
-// must go. listeners.ts tells of each connection, and whoever authenticates tells what its sender has shown.
+// How many connections there may be: of senders that have shown no credentials by network and in all, of others by
+// user; and which must go. listeners.ts tells of each connection, and whoever authenticates tells what its sender has shown.
 
 import type { Server as NetServer, Socket } from 'node:net'
 import { Server as HttpsServer } from 'node:https'
+import { AppError } from '../errors.ts'
+import { createConnectionGroups } from './connection-groups.ts'
 import type { Server } from './http-server.ts'
 import { networkOf } from './network.ts'
 
@@ -12,10 +14,13 @@ export interface SocketOrigin {
   readonly network: string
   readonly connection: string
   readonly via: string
-  /** While a password is checked the connection is not counted: it has shown something, and waits for us. */
+  /** While a password is checked only the wider limit counts: the sender has shown something, and waits for us. */
   checking(): () => void
-  /** From now on the connection is not counted. */
-  known(): void
+  /**
+   * From now on the connection counts for the user whose credentials it showed first.
+   * @throws AppError TOO_BUSY where the user has too many: those that are open may be in the middle of a transfer
+   */
+  known(user: string): void
 }
 
 export interface Connections {
@@ -30,10 +35,15 @@ export interface ConnectionLimits {
   readonly unknown: number
   /** Of these, from one address; a /64 of IPv6 is one. */
   readonly unknownByNetwork: number
+  /** Connections of one user. */
+  readonly byUser: number
 }
 
-/** Far below the 1024 descriptors that many systems give to a process; transfers need some, too. */
-export const defaultLimits: ConnectionLimits = { unknown: 512, unknownByNetwork: 256 }
+/** With those whose password is being checked there may be so many times as many. */
+const CHECKED_TOO = 2
+
+/** Of strangers far below the 1024 descriptors that many systems give to a process; transfers need some, too. */
+export const defaultLimits: ConnectionLimits = { unknown: 512, unknownByNetwork: 256, byUser: 1024 }
 
 /** What is told of those that were closed, once in this many milliseconds. */
 const SILENCE = 60_000
@@ -51,18 +61,25 @@ interface Connection {
   socket: Socket
   /** Passwords of it that are being checked. */
   checks: number
-  isKnown: boolean
+  /** The user whose credentials it showed first. */
+  user?: string
 }
 
 export const createConnections = ({
   unknown = defaultLimits.unknown,
   unknownByNetwork = defaultLimits.unknownByNetwork,
+  byUser = defaultLimits.byUser,
   log,
   now = Date.now,
 }: Options): Connections => {
-  /** Those that count, by network; the oldest first. */
-  const counted = new Map<string, Set<Connection>>()
-  let total = 0
+  /** Those that have shown nothing, or only wrong passwords. */
+  const silent = createConnectionGroups<Connection>({ all: unknown, group: unknownByNetwork })
+  /** These, and those whose password is being checked. */
+  const anonymous = createConnectionGroups<Connection>({
+    all: CHECKED_TOO * unknown,
+    group: CHECKED_TOO * unknownByNetwork,
+  })
+  const ofUsers = createConnectionGroups<Connection>({ all: Infinity, group: byUser })
   /** Open ones by their names, for what TLS makes of them. */
   const byName = new Map<string, Connection>()
   const bySocket = new WeakMap<Socket, Connection>()
@@ -70,30 +87,40 @@ export const createConnections = ({
   let silentUntil = 0
 
   const forget = (connection: Connection): void => {
-    const ofNetwork = counted.get(connection.network)
-    if (ofNetwork?.delete(connection) !== true) return
-    total -= 1
-    if (ofNetwork.size === 0) counted.delete(connection.network)
+    const { network, user } = connection
+    silent.delete(network, connection)
+    anonymous.delete(network, connection)
+    if (user !== undefined) ofUsers.delete(user, connection)
   }
-  const closeOldest = (ofNetwork: ReadonlySet<Connection>): void => {
-    const [oldest] = ofNetwork
-    if (oldest === undefined) return
-    forget(oldest)
-    oldest.socket.destroy()
+  const close = (connection: Connection | undefined): void => {
+    if (connection === undefined) return
+    forget(connection)
+    connection.socket.destroy()
     closed += 1
     if (now() < silentUntil) return
-    const { address } = oldest
+    const { address } = connection
     log.warn({ closed, address, unknown, unknownByNetwork }, 'closed connections without a login')
     closed = 0
     silentUntil = now() + SILENCE
   }
   const count = (connection: Connection): void => {
-    if (connection.isKnown || connection.checks > 0 || !byName.has(connection.name)) return
-    const ofNetwork = counted.get(connection.network) ?? new Set()
-    counted.set(connection.network, ofNetwork.add(connection))
-    total += 1
-    if (ofNetwork.size > unknownByNetwork) closeOldest(ofNetwork)
-    else if (total > unknown) closeOldest(largest(counted.values()))
+    const { name, network, checks, user } = connection
+    if (user !== undefined || byName.get(name) !== connection) return
+    anonymous.add(network, connection)
+    if (checks === 0) silent.add(network, connection)
+    else silent.delete(network, connection)
+    close(silent.tooMany(network))
+    close(anonymous.tooMany(network))
+  }
+  const know = (connection: Connection, user: string): void => {
+    if (connection.user !== undefined || byName.get(connection.name) !== connection) return
+    if (ofUsers.sizeOf(user) >= byUser) {
+      const message = `This user has ${byUser} connections, which is the most; close one, or use one again`
+      throw new AppError('TOO_BUSY', [], { message })
+    }
+    forget(connection)
+    connection.user = user
+    ofUsers.add(user, connection)
   }
   const open = (socket: Socket): void => {
     const name = nameOf(socket)
@@ -101,7 +128,7 @@ export const createConnections = ({
     // It has gone before anybody could look at it.
     if (name === undefined || address === undefined) return
     const network = networkOf(address)
-    const connection = { name, address, network, socket, checks: 0, isKnown: false }
+    const connection: Connection = { name, address, network, socket, checks: 0 }
     byName.set(name, connection)
     bySocket.set(socket, connection)
     socket.once('close', () => {
@@ -134,16 +161,13 @@ export const createConnections = ({
         via,
         checking() {
           connection.checks += 1
-          forget(connection)
+          count(connection)
           return () => {
             connection.checks -= 1
             count(connection)
           }
         },
-        known() {
-          connection.isKnown = true
-          forget(connection)
-        },
+        known: (user) => know(connection, user),
       }
     },
   }
@@ -154,12 +178,6 @@ const nameOf = (socket: Socket): string | undefined => {
   const { remoteAddress, remotePort, localAddress, localPort } = socket
   if (remoteAddress === undefined || remotePort === undefined) return undefined
   return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`
-}
-
-const largest = (sets: Iterable<ReadonlySet<Connection>>): ReadonlySet<Connection> => {
-  let found: ReadonlySet<Connection> = new Set()
-  for (const set of sets) if (set.size > found.size) found = set
-  return found
 }
 
 /** Of a connection that had ended before it was counted. */

@@ -33,6 +33,13 @@ interface AuthenticateOptions {
   readonly log?: LoginLog
 }
 
+/** A password that is being worked out. */
+interface Check {
+  readonly user: Promise<UserRow | undefined>
+  /** How many wait for it. */
+  sharers: number
+}
+
 export const createAuthenticate = (
   { sessions, users }: Pick<Catalog, 'sessions' | 'users'>,
   { now = Date.now, log = { warn: () => {} } }: AuthenticateOptions = {},
@@ -40,7 +47,7 @@ export const createAuthenticate = (
   const remembered = createRememberedPasswords(now)
   const failedLogins = createFailedLogins(log, now)
   /** Passwords that are being worked out: many clients of one sender show the same at once. */
-  const underWay = new Map<string, Promise<UserRow | undefined>>()
+  const underWay = new Map<string, Check>()
 
   const verifyOnce = async (
     name: string,
@@ -56,18 +63,32 @@ export const createAuthenticate = (
       remembered.forget(mark)
     }
     const key = `${origin.network} ${mark}`
-    const verify = async (): Promise<UserRow | undefined> => {
-      const user = await users.verify(name, password, origin)
-      if (user !== undefined) remembered.add(mark, user.passwordHash)
-      return user
+    const check = underWay.get(key) ?? { sharers: 0, user: verify(name, password, origin, key) }
+    underWay.set(key, check)
+    check.sharers += 1
+    return check.user
+  }
+
+  /** Works the password out, for all who show it meanwhile: the log has one line for all. */
+  const verify = async (
+    user: string,
+    password: string,
+    origin: Origin,
+    key: string,
+  ): Promise<UserRow | undefined> => {
+    const { address, via } = origin
+    try {
+      const found = await users.verify(user, password, origin)
+      if (found !== undefined) {
+        remembered.add(remembered.markOf(user, password), found.passwordHash)
+        return found
+      }
+      const { sharers = 1 } = underWay.get(key) ?? {}
+      failedLogins.failed({ user, address, via, attempts: sharers })
+      return undefined
+    } finally {
+      underWay.delete(key)
     }
-    const running =
-      underWay.get(key) ??
-      verify().finally(() => {
-        underWay.delete(key)
-      })
-    underWay.set(key, running)
-    return running
   }
 
   const login = async (name: string, password: string, origin: Origin): Promise<UserRow> => {
@@ -76,11 +97,10 @@ export const createAuthenticate = (
     try {
       const user = await verifyOnce(name, password, origin)
       if (user !== undefined) return user
-      failedLogins.failed({ user: name, address, via })
       throw new AppError('SESSION_AUTHENTICATION_FAILED', [])
     } catch (error) {
       const isRefused = error instanceof AppError && error.code === 'TOO_BUSY'
-      if (isRefused) failedLogins.refused({ user: name, address, via })
+      if (isRefused) failedLogins.refused({ address, via })
       throw error
     } finally {
       done()
@@ -92,7 +112,7 @@ export const createAuthenticate = (
       const session = await sessions.find(sessionId)
       const user = session && (await users.get(session.userUuid))
       if (user === undefined) throw new AppError('SESSION_INVALID', [])
-      origin.known()
+      origin.known(user.uuid)
       return { user, sessionRef: sessionId }
     }
     if (basic === undefined) {
@@ -100,7 +120,7 @@ export const createAuthenticate = (
       throw new AppError('SESSION_AUTHENTICATION_FAILED', [], { message })
     }
     const user = await login(basic.user, basic.password, origin)
-    origin.known()
+    origin.known(user.uuid)
     return { user }
   }
 }

@@ -5,18 +5,23 @@ export interface LoginLog {
   warn(fields: object, message: string): void
 }
 
-interface Login {
-  /** As it was sent. */
-  readonly user: string
+interface Sender {
   readonly address: string
   readonly via: string
 }
 
+interface FailedLogin extends Sender {
+  /** As it was sent. */
+  readonly user: string
+  /** How many showed the same password while it was worked out; address and way are those of the first. */
+  readonly attempts: number
+}
+
 export interface FailedLogins {
-  /** A line for each: none comes without the work of a password. */
-  failed(login: Login): void
+  /** A line for each password that was worked out; to be called once for all who showed it. */
+  failed(login: FailedLogin): void
   /** Costs nothing, so lines are sparing: one a minute, with how many there were. */
-  refused(login: Login): void
+  refused(sender: Sender): void
 }
 
 const SHOWN_LENGTH = 128

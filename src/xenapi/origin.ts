@@ -11,8 +11,12 @@ export interface Origin extends Asker {
   readonly via: string
   /** The sender is waiting for its password to be checked, until the returned function is called. */
   checking(): () => void
-  /** The sender has shown a good session or password. */
-  known(): void
+  /**
+   * The sender has shown a good session or password.
+   * @param user the uuid
+   * @throws AppError TOO_BUSY where the user has too many connections
+   */
+  known(user: string): void
 }
 
 /** Of what the server asks itself. */

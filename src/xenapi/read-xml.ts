@@ -2,8 +2,8 @@
 // read a slice at a time, and one after the other. xml-rpc-call.ts makes a call of the tokens.
 
 import { setImmediate } from 'node:timers/promises'
-import pLimit from 'p-limit'
 import { KiB } from '../units.ts'
+import { createTurns } from './turns.ts'
 import type { XmlToken } from './xml-tokens.ts'
 import { createXmlTokenizer, XmlError } from './xml-tokens.ts'
 
@@ -11,15 +11,20 @@ import { createXmlTokenizer, XmlError } from './xml-tokens.ts'
 const SLICE = 16 * KiB
 
 /** While it reads, the parser may hold many times what a text weighs: one long text at a time. */
-const inTurn = pLimit(1)
+const inTurn = createTurns()
 
 /**
  * @param signal aborted when the client has left: the rest is not read
+ * @param network whose text it is: networks take turns; default: the server itself
  * @throws XmlError for what is not one well-formed document
  */
-export const readXml = async (text: string, signal?: AbortSignal): Promise<readonly XmlToken[]> => {
+export const readXml = async (
+  text: string,
+  signal?: AbortSignal,
+  network = '',
+): Promise<readonly XmlToken[]> => {
   if (!text.isWellFormed()) throw new XmlError('it has characters that XML does not allow')
-  if (text.length > SLICE) return inTurn(() => readInSlices(text, signal))
+  if (text.length > SLICE) return inTurn(network, () => readInSlices(text, signal))
   const tokenizer = createXmlTokenizer()
   tokenizer.write(text)
   return tokenizer.end()

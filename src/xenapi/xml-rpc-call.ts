@@ -10,10 +10,14 @@ export class XmlRpcError extends Error {}
 
 /**
  * @param signal aborted when the client has left
+ * @param network whose text it is; default: the server itself
  * @throws XmlError for what is no XML, XmlRpcError for what is no call
  */
-export const readXmlCall = async (text: string, signal?: AbortSignal): Promise<RpcRequest> =>
-  readCall(await readXml(text, signal))
+export const readXmlCall = async (
+  text: string,
+  signal?: AbortSignal,
+  network?: string,
+): Promise<RpcRequest> => readCall(await readXml(text, signal, network))
 
 const readCall = (tokens: readonly XmlToken[]): RpcRequest => {
   const cursor = createCursor(tokens)

@@ -33,7 +33,7 @@ export const createXmlRpc =
     const work = room.begin(signal)
     const builder = new AnswerBuilder(work)
     const start = builder.mark()
-    const request = await readCall(text, signal)
+    const request = await readCall(text, signal, origin?.network)
     try {
       if (typeof request === 'string') await builder.add([request])
       else {
@@ -53,9 +53,10 @@ export const createXmlRpc =
 const readCall = async (
   text: string,
   signal: AbortSignal | undefined,
+  network: string | undefined,
 ): Promise<RpcRequest | string> => {
   try {
-    return await readXmlCall(text, signal)
+    return await readXmlCall(text, signal, network)
   } catch (error) {
     return unreadable(error)
   }

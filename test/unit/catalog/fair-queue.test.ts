@@ -70,9 +70,9 @@ describe('where too many wait', () => {
       undefined,
       undefined,
       undefined,
-      'a3',
+      'a2',
     ])
-    expect(takeAll(queue)).toEqual(['a1', 'b1', 'a2'])
+    expect(takeAll(queue)).toEqual(['a1', 'b1', 'a3'])
   })
 
   it('within a network the user with the most loses', () => {
@@ -80,6 +80,21 @@ describe('where too many wait', () => {
     const left = add(queue, 'a/guess/1 g1', 'a/guess/2 g2', 'a/guess/3 g3', 'a/root/4 mine')
     expect(left).toEqual([undefined, undefined, undefined, 'g3'])
     expect(takeAll(queue)).toEqual(['g1', 'mine', 'g2'])
+  })
+
+  it.each([
+    ['networks', (index: number) => `${index}/root/1`],
+    ['users of a network', (index: number) => `a/${index}/1`],
+    ['connections of a user', (index: number) => `a/root/${index}`],
+  ])('as many of each of the %s: who comes new stays, and who has waited longest', (_, pathOf) => {
+    const queue = create(8)
+    for (let index = 0; index < 8; index += 1) add(queue, `${pathOf(index)} ${index}`)
+    add(queue, `${pathOf(8)} mine`)
+    for (let index = 9; index < 12; index += 1) add(queue, `${pathOf(index)} ${index}`)
+    const taken = takeAll(queue)
+    expect(taken).toHaveLength(8)
+    expect(taken).toContain('mine')
+    expect(taken[0]).toBe('0')
   })
 
   it('of a thousand nothing is lost and nothing comes twice', () => {

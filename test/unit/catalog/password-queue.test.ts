@@ -61,9 +61,40 @@ describe('beside 100 connections that guess at root', () => {
     ask('mine', 'a', 'root')
     await finish(2)
     expect(begun).toContain('mine')
-    // Two are being worked out, 128 wait; the newest of the one that has most made room.
-    expect(refused).toHaveLength(300 + 1 - 2 - 128)
+    // Two are being worked out, one waits.
+    expect(refused).toHaveLength(300 - 2 - 1)
     expect(refused).not.toContain('mine')
+  })
+})
+
+describe('beside guesses with a user name each', () => {
+  it('a user gets in from the same address, and so do the guesses that have waited longest', async () => {
+    const { ask, begun, refused, finish } = start()
+    for (let index = 0; index < 146; index += 1) ask(`guess ${index}`, 'a', `user ${index}`)
+    ask('mine', 'a', 'root')
+    await finish(128)
+    expect(begun).toContain('mine')
+    expect(begun.slice(0, 3)).toEqual(['guess 0', 'guess 1', 'guess 2'])
+    expect(refused).toHaveLength(146 + 1 - 2 - 128)
+  })
+
+  it('a user gets in from an address of its own, where each guess has one, too', async () => {
+    const { ask, begun, finish } = start()
+    for (let index = 0; index < 300; index += 1) ask(`guess ${index}`, `${index}`, 'root')
+    ask('mine', 'mine', 'root')
+    await finish(256)
+    expect(begun).toContain('mine')
+  })
+
+  it('a connection whose password has had its turn may show another', async () => {
+    const { ask, begun, refused, finish } = start()
+    for (const label of ['one', 'two', 'three']) ask(label, 'a', 'root', 'same')
+    await finish(1)
+    ask('four', 'a', 'root', 'same')
+    ask('five', 'a', 'root', 'same')
+    await finish(3)
+    expect(begun).toEqual(['one', 'two', 'three', 'four'])
+    expect(refused).toEqual(['five'])
   })
 })
 
@@ -79,11 +110,14 @@ describe('many addresses', () => {
 
   it('a job that fails makes room like any other', async () => {
     const queue = createPasswordQueue()
-    const asker = { network: 'a', connection: '1' }
+    const askers = Array.from({ length: 10 }, (_, index) => ({
+      network: 'a',
+      connection: String(index),
+    }))
     const fail = (): Promise<void> => Promise.reject(new Error('broken'))
-    const jobs = Array.from({ length: 10 }, () => queue.run(asker, 'root', fail))
+    const jobs = askers.map((asker) => queue.run(asker, 'root', fail))
     const outcomes = await Promise.allSettled(jobs)
     expect(outcomes.every(({ status }) => status === 'rejected')).toBe(true)
-    expect(await queue.run(asker, 'root', async () => 'done')).toBe('done')
+    expect(await queue.run(askers[0]!, 'root', async () => 'done')).toBe('done')
   })
 })

@@ -16,7 +16,7 @@ import { connectRaw } from '../../support/raw-client.ts'
 import { createTestFolder } from '../../support/tools.ts'
 import { within } from '../../support/wait.ts'
 
-const limits: ConnectionLimits = { unknown: 5, unknownByNetwork: 3 }
+const limits: ConnectionLimits = { unknown: 5, unknownByNetwork: 3, byUser: 9 }
 
 /** Requests to /known show credentials, those to /checking begin to. */
 const start = async (secure = false) => {
@@ -31,8 +31,13 @@ const start = async (secure = false) => {
   const listener = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
     const origin = connections.originOf(incoming.socket, 'test')
     origins.push(origin)
-    if (incoming.url === '/known') origin.known()
-    outgoing.end(`${incoming.url}\n`)
+    try {
+      if (incoming.url === '/known') origin.known('root')
+      if (incoming.url === '/backup') origin.known('backup')
+      outgoing.end(`${incoming.url}\n`)
+    } catch (error) {
+      outgoing.end(`${String(error)}\n`)
+    }
   }
   const tls = secure ? await certificate() : undefined
   const server = createHttpServer(listener, tls)
@@ -108,6 +113,41 @@ describe('connections of one address', () => {
     expect(await waiting.closed).toContain('/yet')
   })
 
+  test('those whose password is being checked have a limit twice as wide, and the oldest goes', async () => {
+    const { open, ask, origins, logged } = await start()
+    const clients = []
+    for (let count = 0; count < 6; count += 1) {
+      const client = await open()
+      await ask(client, '/checking')
+      origins[count]!.checking()
+      clients.push(client)
+    }
+    expect(logged).toEqual([])
+    const newest = await open()
+    expect(await clients[0]!.closed).toContain('/checking')
+    await ask(clients[1]!, '/still')
+    await ask(newest, '/health')
+  })
+
+  test('of one user have a limit: the newest is refused, other users come in, and one that ends leaves its place', async () => {
+    const { open, ask } = await start()
+    const fleet = []
+    for (let count = 0; count < 9; count += 1) {
+      const client = await open()
+      await ask(client, '/known')
+      await ask(client, '/known')
+      fleet.push(client)
+    }
+    const newest = await open()
+    newest.send('GET /known HTTP/1.1\r\nhost: x\r\n\r\n')
+    await newest.until(/This user has 9 connections/)
+    await ask(await open(), '/backup')
+    fleet[0]!.send('GET /end HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n')
+    await fleet[0]!.closed
+    await ask(newest, '/known')
+    for (const client of fleet.slice(1)) await ask(client, '/again')
+  })
+
   test('many that are closed leave one line a minute, with their number', async () => {
     const { open, logged, advance } = await start()
     for (let count = 0; count < 13; count += 1) await open()
@@ -180,6 +220,7 @@ describe('many addresses', () => {
     const connections = createConnections({ ...limits, log: { warn: () => {} } })
     connections.watch(server as unknown as Server)
     const destroyed: string[] = []
+    const sockets = new Map<string, Socket>()
     let port = 1000
     const open = (address: string): string => {
       const name = `${address}#${(port += 1)}`
@@ -193,10 +234,14 @@ describe('many addresses', () => {
           socket.emit('close')
         },
       })
+      sockets.set(name, socket as unknown as Socket)
       server.emit('connection', socket)
       return name
     }
-    return { open, destroyed }
+    const check = (name: string): void => {
+      connections.originOf(sockets.get(name)!, 'test').checking()
+    }
+    return { open, check, destroyed }
   }
 
   test('where there are too many in all, the oldest of the address with the most goes', () => {
@@ -210,6 +255,18 @@ describe('many addresses', () => {
     open('192.0.2.4')
     expect(destroyed).toEqual([first])
     expect(destroyed).not.toContain(lonely)
+  })
+
+  test('of those whose password is being checked there is a limit in all, too', () => {
+    const { open, check, destroyed } = play()
+    const names = Array.from({ length: 10 }, (_, index) => {
+      const name = open(`192.0.2.${index % 4}`)
+      check(name)
+      return name
+    })
+    expect(destroyed).toEqual([])
+    check(open('192.0.2.9'))
+    expect(destroyed).toEqual([names[0]])
   })
 
   test('the addresses of one /64 are one', () => {

@@ -1,10 +1,11 @@
 // Bodies of calls that come slowly or not to their end, on real sockets.
 
 import { Hono } from 'hono'
+import type { Socket } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { createListener } from '../../../routes/app.ts'
-import type { BodyRoom } from '../../../routes/body-room.ts'
-import { createBodyRoom } from '../../../routes/body-room.ts'
+import type { BodyRoom, BodyRooms } from '../../../routes/body-room.ts'
+import { createBodyRooms } from '../../../routes/body-room.ts'
 import type { NodeEnvironment } from '../../../routes/environment.ts'
 import { createRpcRoutes } from '../../../routes/rpc.ts'
 import type { BodyPace } from '../../../src/net/body-pace.ts'
@@ -19,21 +20,24 @@ import { eventually } from '../../support/wait.ts'
 const paths = ['/jsonrpc', '/', '/RPC2', '/xmlrpc']
 
 /** Answers every call with its text and where it came from. */
-const start = async (pace: BodyPace, room?: BodyRoom) => {
+const start = async (pace: BodyPace, rooms?: BodyRooms) => {
   const answered: string[] = []
   const answer = async (text: string, _signal?: AbortSignal, origin?: Origin): Promise<Answer> => {
     answered.push(text)
     return answerOf(`${origin?.address} ${origin?.via} ${text.length}`)
   }
   const app = new Hono<NodeEnvironment>()
-  const originOf = ({ remoteAddress = '' }, via: string): Origin => ({
+  /** By the ports of the clients. */
+  const networks = new Map<number | undefined, string>()
+  const originOf = ({ remoteAddress = '', remotePort }: Socket, via: string): Origin => ({
     ...ownOrigin,
     address: remoteAddress,
+    network: networks.get(remotePort) ?? remoteAddress,
     via,
   })
   app.route(
     '/',
-    createRpcRoutes({ jsonRpc: answer, xmlRpc: answer, pace, originOf, ...(room && { room }) }),
+    createRpcRoutes({ jsonRpc: answer, xmlRpc: answer, pace, originOf, ...(rooms && { rooms }) }),
   )
   const server = createHttpServer(createListener(app))
   onTestFinished(() => {
@@ -41,7 +45,13 @@ const start = async (pace: BodyPace, room?: BodyRoom) => {
     server.closeAllConnections()
   })
   const url = await listen(server, { host: '127.0.0.1', port: 0 })
-  return { answered, connect: () => connectRaw(Number(new URL(url).port)) }
+  /** As if it came from that network. */
+  const connect = async (network?: string) => {
+    const client = await connectRaw(Number(new URL(url).port))
+    if (network !== undefined) networks.set(client.socket.localPort, network)
+    return client
+  }
+  return { answered, connect }
 }
 
 const head = (path: string, more: string): string =>
@@ -100,27 +110,32 @@ describe('long bodies at a time', () => {
   const post = (length: number): string => head('/', `content-length: ${length}`)
 
   /** A room, and how much of it is taken. */
-  const createWatchedRoom = (maximum?: number) => {
-    const room = createBodyRoom(maximum)
+  const createWatchedRoom = (maximum?: number, maximumOfNetwork?: number) => {
+    const rooms = createBodyRooms(maximum, maximumOfNetwork)
     const watched = {
       held: 0,
       most: 0,
-      take(bytes: number): boolean {
-        const hasRoom = room.take(bytes)
-        if (hasRoom) watched.held += bytes
-        watched.most = Math.max(watched.most, watched.held)
-        return hasRoom
-      },
-      give(bytes: number): void {
-        room.give(bytes)
-        watched.held -= bytes
+      of(network: string): BodyRoom {
+        const room = rooms.of(network)
+        return {
+          take(bytes) {
+            const hasRoom = room.take(bytes)
+            if (hasRoom) watched.held += bytes
+            watched.most = Math.max(watched.most, watched.held)
+            return hasRoom
+          },
+          give(bytes) {
+            room.give(bytes)
+            watched.held -= bytes
+          },
+        }
       },
     }
     return watched
   }
 
   test('have a bound together; short ones always come in, and what has been answered leaves room', async () => {
-    const room = createWatchedRoom(300 * KiB)
+    const room = createWatchedRoom(300 * KiB, 300 * KiB)
     const { connect } = await start({ grace: 60_000, rate: 1 }, room)
     const first = await connect()
     first.send(post(200 * KiB) + 'x'.repeat(150 * KiB))
@@ -136,6 +151,24 @@ describe('long bodies at a time', () => {
     const fourth = await connect()
     fourth.send(post(200 * KiB) + 'x'.repeat(200 * KiB))
     await fourth.until(/XML-RPC 204800/)
+    expect(room.held).toBe(0)
+  })
+
+  test('of one address leave room for those of others, whose calls are answered', async () => {
+    const room = createWatchedRoom(1600 * KiB)
+    const { connect } = await start({ grace: 60_000, rate: 1 }, room)
+    const slow = await connect()
+    slow.send(post(200 * KiB) + 'x'.repeat(150 * KiB))
+    await eventually('the slow one to come', async () => room.held >= 150 * KiB || undefined)
+    const second = await connect()
+    second.send(post(300 * KiB) + 'x'.repeat(300 * KiB))
+    expect(await second.until(/try again later/)).toMatch(/^HTTP\/1\.1 503 /)
+    const other = await connect('192.0.2.1')
+    other.send(post(200 * KiB) + 'x'.repeat(200 * KiB))
+    expect(await other.until(/XML-RPC 204800/)).toMatch(/ 200 /)
+    slow.send('x'.repeat(50 * KiB))
+    await slow.until(/XML-RPC 204800/)
+    second.socket.destroy()
     expect(room.held).toBe(0)
   })
 

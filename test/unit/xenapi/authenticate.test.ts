@@ -178,7 +178,7 @@ describe('a login that fails', () => {
       await expect(attempt).rejects.toMatchObject({ code: 'SESSION_AUTHENTICATION_FAILED' })
     }
     const line = (user: string) => ({
-      login: { user, address: '10.0.0.1', via: 'HTTP Basic' },
+      login: { user, address: '10.0.0.1', via: 'HTTP Basic', attempts: 1 },
       message: 'a login failed',
     })
     expect(logged).toEqual([
@@ -189,13 +189,20 @@ describe('a login that fails', () => {
     expect(JSON.stringify(logged)).not.toContain(secret)
   })
 
-  it('leaves one also where two show the same', async () => {
-    const { authenticate, logged } = await start()
-    const attempts = Array.from({ length: 2 }, () =>
-      authenticate({ basic: { user: 'root', password: 'guess' } }),
-    )
-    await Promise.allSettled(attempts)
-    expect(logged).toHaveLength(2)
+  it('leaves one line where thousands show the same at once, with how many they were', async () => {
+    const { authenticate, verify, logged } = await start()
+    const basic = { user: 'root', password: 'guess' }
+    const flood = async (count: number): Promise<void> => {
+      const attempts = Array.from({ length: count }, () =>
+        authenticate({ basic }, createOrigin().origin),
+      )
+      const outcomes = await Promise.allSettled(attempts)
+      expect(outcomes.every(({ status }) => status === 'rejected')).toBe(true)
+    }
+    await flood(2000)
+    await flood(3)
+    expect(verify).toHaveBeenCalledTimes(2)
+    expect(logged).toMatchObject([{ login: { attempts: 2000 } }, { login: { attempts: 3 } }])
   })
 
   it('for want of room leaves one a minute, with how many there were', async () => {

@@ -105,6 +105,14 @@ describe('a text of a megabyte', () => {
     await long
     expect(order).toEqual(['short', 'long'])
   })
+
+  it('waits for one of another network, however many of these wait', async () => {
+    const order: string[] = []
+    const read = (network: string): Promise<number> =>
+      readXml(`<a>${'x'.repeat(40 * KiB)}</a>`, undefined, network).then(() => order.push(network))
+    await Promise.all([...['a', 'a', 'a', 'a', 'a'].map(read), read('b')])
+    expect(order).toEqual(['a', 'a', 'b', 'a', 'a', 'a'])
+  })
 })
 
 describe('bounds', () => {
