@@ -11,15 +11,9 @@ import { unreadableCall } from '../src/xenapi/json-rpc.ts'
 import type { Origin } from '../src/xenapi/origin.ts'
 import type { XmlRpc } from '../src/xenapi/xml-rpc.ts'
 import { unreadableXmlCall } from '../src/xenapi/xml-rpc.ts'
-<<<<<<< HEAD
-import type { BodyRoom } from './body-room.ts'
-import { createBodyRoom } from './body-room.ts'
-import { isTooLong, readCallBody } from './call-body.ts'
-=======
 import type { BodyRooms } from './body-room.ts'
 import { createBodyRooms } from './body-room.ts'
-import { readCallBody } from './call-body.ts'
->>>>>>> h-f3
+import { isTooLong, readCallBody } from './call-body.ts'
 import type { NodeEnvironment } from './environment.ts'
 import { sendAnswer } from './send-answer.ts'
 
@@ -84,15 +78,10 @@ const addProtocol = (
       ...(status === 503 ? { 'Retry-After': '10' } : {}),
     })
   app.post(path, async (c) => {
-<<<<<<< HEAD
     // node:http leaves it to the routes to ask for the body of a client that waits.
     if (c.req.header('expect') !== undefined && !isTooLong(c.req.raw)) {
       c.env.outgoing.writeContinue()
     }
-    const body = await readCallBody(c.req.raw, room, pace)
-    if ('found' in body) return reply(c, unreadable(body.found), body.status)
-=======
->>>>>>> h-f3
     const origin = originOf?.(c.env.incoming.socket, name)
     const body = await readCallBody(c.req.raw, rooms.of(origin?.network ?? ''), pace)
     if ('found' in body) return reply(c, unreadable(body.found), body.status)
