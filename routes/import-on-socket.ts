@@ -4,7 +4,7 @@
 
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
-import { toAppError } from '../src/errors.ts'
+import { AppError, toAppError } from '../src/errors.ts'
 import type { RawRoute } from '../src/net/front.ts'
 import type { RequestHead } from '../src/net/request-head.ts'
 import type { Upload } from '../src/transfer/import-request.ts'
@@ -30,9 +30,9 @@ export const createSocketImport = (context: RouteContext): RawRoute => ({
     // Node answers a coding that it does not know without a word, and leaves the task as it is.
     if (coding !== undefined) return !isPlainTransfer(coding)
     const length = lengthOf(head)
-    // What is not a number node refuses.
-    if (Number.isNaN(length)) return false
-    return length === undefined || length === unknownLength || head.httpVersion === '1.0'
+    // What is no length node refuses without a word to the task.
+    if (length === undefined || Number.isNaN(length)) return true
+    return length === unknownLength || head.httpVersion === '1.0'
   },
   handle: (head, socket) => handleImport(context, head, socket),
 })
@@ -106,6 +106,9 @@ const readUpload = (
 ): Upload => {
   requirePlainBody((name) => head.headers[name])
   const length = lengthOf(head)
+  if (Number.isNaN(length)) {
+    throw new AppError('INVALID_VALUE', ['Content-Length', head.headers['content-length'] ?? ''])
+  }
   const check = createDigestCheck(head.headers)
   const whole = (body: AsyncIterable<Uint8Array>) => (check === undefined ? body : check.pass(body))
   const mayAsk = mayBeQuestion(length, head.httpVersion)

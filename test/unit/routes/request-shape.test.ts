@@ -109,6 +109,19 @@ describe('an upload that told no length', () => {
   })
 })
 
+describe('a Content-Length that is no number of bytes', () => {
+  test.each(['abc', '-1', '1e3', '99999999999999999999'])('%s fails the task', async (length) => {
+    const { connect, createVdi, createTask, ended } = await startImportServer()
+    const task = await createTask()
+    const client = await connect()
+    client.send(
+      `PUT /import_raw_vdi?vdi=${await createVdi(SECTOR_SIZE)}&task_id=${task} HTTP/1.1\r\nHost: x\r\n${close}Content-Length: ${length}\r\n\r\n`,
+    )
+    expect(statusOf(await client.closed)).toBe(400)
+    expect(await ended(task)).toMatchObject({ status: 'failure' })
+  })
+})
+
 describe('parameters that are given twice', () => {
   test.each([
     ['node:http', '1.1'],
