@@ -2,13 +2,13 @@
 // asked for, and the task that ends with it. Knows nothing of how the body comes or the answer goes.
 
 import { refToUuid } from '../src/catalog/refs.ts'
-import { resultOf } from '../src/catalog/task-outcome.ts'
+import { resultOf } from '../src/catalog/tasks/task-outcome.ts'
 import { AppError } from '../src/errors.ts'
 import type { ImportRequest, Upload } from '../src/transfer/import-request.ts'
 import type { ErrorReply } from './error-response.ts'
 import type { VdiRow } from '../src/catalog/vdis.ts'
-import { contentValidators } from '../src/transfer/export-vdi.ts'
-import { importVdi } from '../src/transfer/import-vdi.ts'
+import { contentValidators } from '../src/operations/export-vdi.ts'
+import { importVdi } from '../src/operations/import-vdi.ts'
 import { withAuditLine } from '../src/xenapi/audit.ts'
 import type { RouteContext } from './environment.ts'
 import type { Parameters, RequestFacts } from './params.ts'

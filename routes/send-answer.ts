@@ -5,7 +5,7 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { ServerResponse } from 'node:http'
 import type { Context } from 'hono'
 import { KiB } from '../src/units.ts'
-import type { Answer } from '../src/xenapi/answer.ts'
+import type { Answer } from '../src/xenapi/rpc/answer.ts'
 import type { NodeEnvironment } from './environment.ts'
 import { ended, written } from './send-text.ts'
 

@@ -4,16 +4,16 @@
 
 import { randomUUID } from 'node:crypto'
 import type { Changes, ObservedClass } from './changes.ts'
-import type { Coalescing } from './coalescing.ts'
-import type { KeptMaps } from './kept-maps.ts'
+import type { Coalescing } from './layers/coalescing.ts'
+import type { KeptMaps } from './layers/kept-maps.ts'
 import type { Forget } from './forget.ts'
-import type { Layers } from './layers.ts'
-import { createNewsInterval } from './news-interval.ts'
+import type { Layers } from './layers/layers.ts'
+import { createNewsInterval } from './tasks/news-interval.ts'
 import type { Pools } from './pools.ts'
 import { refToUuid } from './refs.ts'
-import type { ScannedFiles } from './scanned-files.ts'
-import type { Tasks } from './tasks.ts'
-import type { Users } from './users.ts'
+import type { ScannedFiles } from './layers/scanned-files.ts'
+import type { Tasks } from './tasks/tasks.ts'
+import type { Users } from './users/users.ts'
 import type { VdiRow, Vdis } from './vdis.ts'
 
 /** Between two news of the progress of one task, in milliseconds. */

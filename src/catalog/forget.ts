@@ -1,10 +1,10 @@
 // Forgets what lies in a storage repository: rows go, files stay.
 
-import { removeLayerRows } from './claim-unreachable.ts'
+import { removeLayerRows } from './layers/claim-unreachable.ts'
 import type { Database, Queries } from './database.ts'
-import type { LayerRow } from './layers.ts'
+import type { LayerRow } from './layers/layers.ts'
 import { handleInvalid } from './refs.ts'
-import { downFrom } from './unreachable-layers.ts'
+import { downFrom } from './layers/unreachable-layers.ts'
 
 export interface Forget {
   /**

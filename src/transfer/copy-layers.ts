@@ -2,9 +2,9 @@
 // copied once and stays shared, so that deltas between them stay as small as they were.
 
 import { randomUUID } from 'node:crypto'
-import type { LayerRow, SealedLayer } from '../catalog/layers.ts'
+import type { LayerRow, SealedLayer } from '../catalog/layers/layers.ts'
 import type { FormatName } from '../formats/format.ts'
-import type { OpenedChain } from '../store/open-chain.ts'
+import type { OpenedChain } from '../store/reading/open-chain.ts'
 import type { TransferContext } from './context.ts'
 import { copyDisk, countData, progressOf } from './copy-disk.ts'
 import type { Stretch } from './layer-stretches.ts'

@@ -4,7 +4,7 @@ import { handleInvalid } from '../catalog/refs.ts'
 import type { SrRow } from '../catalog/srs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import { AppError } from '../errors.ts'
-import { notAttached, readOnlyError } from '../store/sr-errors.ts'
+import { notAttached, readOnlyError } from '../store/files/sr-errors.ts'
 import type { TransferContext } from './context.ts'
 
 /** Characters of a VDI's name in that of a task. */

@@ -1,7 +1,7 @@
 // Comparisons of content as work that takes turns with the transfers: they read as much, and may take as
 // long. Exports and lists of what differs hand this to the deltas.
 
-import type { InTurns } from '../store/deltas.ts'
+import type { InTurns } from '../store/reading/deltas.ts'
 import type { Transfers } from './transfers.ts'
 
 /**

@@ -2,7 +2,7 @@
 // client's, or, where the client named none, one that the server makes once there is something to watch.
 
 import type { Catalog } from '../catalog/catalog.ts'
-import type { TaskCheck } from '../catalog/tasks.ts'
+import type { TaskCheck } from '../catalog/tasks/tasks.ts'
 import { toAppError } from '../errors.ts'
 
 /** The task as a transfer sees it. */

@@ -7,7 +7,7 @@ import { toAppError } from '../errors.ts'
 import { shortenUuid } from '../redact.ts'
 import type { Identity } from './authenticate.ts'
 import type { XenApiContext } from './context.ts'
-import type { Wire } from './values.ts'
+import type { Wire } from './wire/values.ts'
 
 /** Calls that read, and those that a client makes many times a second while it works. */
 const passedOver = /\.get_|^event\.|^task\.set_progress$/

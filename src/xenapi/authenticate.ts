@@ -2,7 +2,7 @@
 // each transfer. A session, and a password that is remembered, never wait for others' passwords.
 
 import type { Catalog } from '../catalog/catalog.ts'
-import type { UserRow } from '../catalog/users.ts'
+import type { UserRow } from '../catalog/users/users.ts'
 import { AppError } from '../errors.ts'
 import type { LoginLog } from './login-log.ts'
 import { createFailedLogins } from './login-log.ts'

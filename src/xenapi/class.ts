@@ -7,7 +7,7 @@ import { AppError } from '../errors.ts'
 import type { Role, StringMap } from '../catalog/schema.ts'
 import type { ObjectContext } from './context.ts'
 import type { Identity } from './authenticate.ts'
-import type { ValueType, Wire, WireMap } from './values.ts'
+import type { ValueType, Wire, WireMap } from './wire/values.ts'
 
 /** Rows that become records before others have their turn. */
 const recordsPerPause = 128

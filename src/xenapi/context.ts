@@ -2,10 +2,10 @@
 
 import type { Catalog } from '../catalog/catalog.ts'
 import type { TransferContext } from '../transfer/context.ts'
-import type { StorageRepositories } from '../transfer/storage-repositories.ts'
+import type { StorageRepositories } from '../operations/storage-repositories.ts'
 import type { Authenticate } from './authenticate.ts'
-import type { EventFeed } from './event-feed.ts'
-import type { Registrations } from './event-registrations.ts'
+import type { EventFeed } from './events/event-feed.ts'
+import type { Registrations } from './events/event-registrations.ts'
 
 /** What the objects of the API are made of. */
 export interface ObjectContext {

@@ -3,8 +3,8 @@
 
 import { AppError, toAppError } from '../errors.ts'
 import { noTask, withTask } from '../transfer/with-task.ts'
-import type { AnswerRoom, AnswerWork } from './answer-room.ts'
-import { createAnswerRoom } from './answer-room.ts'
+import type { AnswerRoom, AnswerWork } from './wire/answer-room.ts'
+import { createAnswerRoom } from './wire/answer-room.ts'
 import { withAudit } from './audit.ts'
 import type { XenApiContext } from './context.ts'
 import type { Call, Method, SessionMethod } from './method.ts'
@@ -13,8 +13,8 @@ import { methods } from './methods/methods.ts'
 import type { Origin } from './origin.ts'
 import { ownOrigin } from './origin.ts'
 import { hasRole, roleDenied } from './roles.ts'
-import type { Wire } from './values.ts'
-import { toXmlValue } from './xml-value.ts'
+import type { Wire } from './wire/values.ts'
+import { toXmlValue } from './wire/xml-value.ts'
 
 export interface RpcRequest {
   /** `class.method`, `class_method` or `Async.class.method`. */

@@ -2,8 +2,8 @@
 
 import type { StringMap } from '../catalog/schema.ts'
 import type { ApiField, FieldWriter } from './class.ts'
-import type { ValueType } from './values.ts'
-import { setOf, string, stringMap } from './values.ts'
+import type { ValueType } from './wire/values.ts'
+import { setOf, string, stringMap } from './wire/values.ts'
 
 /** The words for one row type; `Stored` is what the catalog keeps of it. */
 export const fieldsFor = <Row extends Stored, Stored, Changes>() => ({

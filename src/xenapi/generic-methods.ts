@@ -8,8 +8,8 @@ import type { Call, SessionMethod } from './method.ts'
 import { defineMethod, parameter } from './method.ts'
 import { parseCondition } from './query.ts'
 import { refToUuid, requireObject } from './refs.ts'
-import type { ValueType, Wire } from './values.ts'
-import { forField, refTo, setOf, string, stringMap, voidType, wire } from './values.ts'
+import type { ValueType, Wire } from './wire/values.ts'
+import { forField, refTo, setOf, string, stringMap, voidType, wire } from './wire/values.ts'
 
 export const genericMethods = (apiClass: ApiClass): SessionMethod[] => [
   ...readers(apiClass),

@@ -7,7 +7,7 @@ import type { Identity } from './authenticate.ts'
 import type { TaskHandle } from '../transfer/with-task.ts'
 import type { XenApiContext } from './context.ts'
 import type { Origin } from './origin.ts'
-import type { ValueType, Wire } from './values.ts'
+import type { ValueType, Wire } from './wire/values.ts'
 
 export interface Parameter<T> {
   readonly type: ValueType<T>

@@ -1,8 +1,8 @@
 // Where a request comes from, for those who ask who is asking. src/net makes one of each socket, and is told here
 // what its sender has shown.
 
-import type { Asker } from '../catalog/password-queue.ts'
-import { knownAsker } from '../catalog/password-queue.ts'
+import type { Asker } from '../catalog/users/password-queue.ts'
+import { knownAsker } from '../catalog/users/password-queue.ts'
 
 export interface Origin extends Asker {
   /** Of the other end of the connection; what a proxy says of others is not believed. */

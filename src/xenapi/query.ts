@@ -2,9 +2,9 @@
 // true, false, and, or, not and brackets, as XenServer reads them.
 
 import { AppError } from '../errors.ts'
-import { formatDate, WireInt } from './values.ts'
+import { formatDate, WireInt } from './wire/values.ts'
 import type { XenRecord } from './class.ts'
-import type { Wire } from './values.ts'
+import type { Wire } from './wire/values.ts'
 
 export type Condition = (record: XenRecord) => boolean
 

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import type { Disk } from '../../src/disk/disk.ts'
-import { defaultLimits } from '../../src/formats/qcow2/decode-limits.ts'
+import { defaultLimits } from '../../src/formats/qcow2/stream/decode-limits.ts'
 import { qcow2 } from '../../src/formats/qcow2/qcow2.ts'
 import { createMemoryImage } from '../../src/image/memory-image.ts'
 import { readAll } from '../support/disks.ts'

@@ -3,7 +3,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Disk, DiskWrite } from '../../src/disk/disk.ts'
-import type { DecodeLimits } from '../../src/formats/qcow2/decode-limits.ts'
+import type { DecodeLimits } from '../../src/formats/qcow2/stream/decode-limits.ts'
 import { qcow2 } from '../../src/formats/qcow2/qcow2.ts'
 import { createMemoryImage } from '../../src/image/memory-image.ts'
 import { KiB, SECTOR_SIZE } from '../../src/units.ts'

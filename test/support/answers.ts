@@ -1,6 +1,6 @@
 // Answers to calls as texts, for tests.
 
-import type { Answer } from '../../src/xenapi/answer.ts'
+import type { Answer } from '../../src/xenapi/rpc/answer.ts'
 
 /** An answer of that text. */
 export const answerOf = (text: string): Answer => {

@@ -2,8 +2,8 @@
 
 import { randomUUID } from 'node:crypto'
 import { onTestFinished } from 'vitest'
-import { openFileFolder } from '../../src/store/file-folder.ts'
-import { createLayerStore } from '../../src/store/layer-store.ts'
+import { openFileFolder } from '../../src/store/files/file-folder.ts'
+import { createLayerStore } from '../../src/store/files/layer-store.ts'
 import { createStorage } from '../../src/store/storage.ts'
 import { KiB } from '../../src/units.ts'
 import { createStartedCatalog } from './catalogs.ts'

@@ -3,10 +3,10 @@
 
 import type { ForwardReader } from '../../image/forward-reader.ts'
 import type { DecodeContext, DecodedImage } from '../format.ts'
-import { ClusterDecoder } from './cluster-decoder.ts'
+import { ClusterDecoder } from './stream/cluster-decoder.ts'
 import { HEADER_LENGTH } from './constants.ts'
-import { readHeaderFields } from './header-fields.ts'
-import { parseHeader, PREFIX_LENGTH, readClusterSize } from './header.ts'
+import { readHeaderFields } from './header/header-fields.ts'
+import { parseHeader, PREFIX_LENGTH, readClusterSize } from './header/header.ts'
 
 const what = 'Cannot decode qcow2'
 

@@ -3,7 +3,7 @@
 import { viewOf } from '../../image/binary.ts'
 import { KiB } from '../../units.ts'
 import { TABLE_ENTRY_SIZE } from './constants.ts'
-import type { Header } from './header.ts'
+import type { Header } from './header/header.ts'
 import { readL1Entry } from './tables.ts'
 
 const pieceSize = 64 * KiB

@@ -5,7 +5,7 @@ import type { ExtentKind } from '../../disk/extents.ts'
 import { imageError, PastEndError } from '../../errors.ts'
 import { hex, joinUint32 } from '../../image/binary.ts'
 import { TABLE_ENTRY_SIZE } from './constants.ts'
-import type { Header } from './header.ts'
+import type { Header } from './header/header.ts'
 
 // The halves of an entry. QCOW2, "L1 table entry" and "Standard Cluster Descriptor".
 const offsetHigh = 0x00_ff_ff_ff // bits 32-55

@@ -5,7 +5,7 @@ import { defineReadOnlyClass } from '../class.ts'
 import type { ObjectContext } from '../context.ts'
 import { derivedUuid } from '../derived-uuid.ts'
 import { fieldsFor } from '../fields.ts'
-import { bool, datetime, int, string, stringMap } from '../values.ts'
+import { bool, datetime, int, string, stringMap } from '../wire/values.ts'
 
 interface Row {
   readonly uuid: string

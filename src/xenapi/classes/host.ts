@@ -16,7 +16,7 @@ import {
   setOf,
   string,
   stringMap,
-} from '../values.ts'
+} from '../wire/values.ts'
 import { hostMetricsUuid } from './host-metrics.ts'
 import { nameDescriptionType, nameLabelType } from './names.ts'
 import { pbdUuidsOf } from './pbd.ts'

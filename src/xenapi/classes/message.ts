@@ -2,7 +2,7 @@
 
 import { defineReadOnlyClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
-import { datetime, int, string } from '../values.ts'
+import { datetime, int, string } from '../wire/values.ts'
 
 interface Row {
   readonly uuid: string

@@ -8,7 +8,7 @@ import { defineClass } from '../class.ts'
 import type { ObjectContext } from '../context.ts'
 import { derivedUuid } from '../derived-uuid.ts'
 import { fieldsFor } from '../fields.ts'
-import { bool, refTo, string, stringMap } from '../values.ts'
+import { bool, refTo, string, stringMap } from '../wire/values.ts'
 
 interface Row extends Pick<SrTable, 'pbdOtherConfig'> {
   readonly uuid: string

@@ -4,7 +4,7 @@ import { handleInvalid } from '../../catalog/refs.ts'
 import type { PoolChanges, PoolRow } from '../../catalog/pools.ts'
 import { defineClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
-import { bool, int, mapOf, optionalRefTo, refTo, setOf, string, stringMap } from '../values.ts'
+import { bool, int, mapOf, optionalRefTo, refTo, setOf, string, stringMap } from '../wire/values.ts'
 import { nameDescriptionType, nameLabelType } from './names.ts'
 
 const { field, constant, map, set } = fieldsFor<PoolRow, PoolRow, PoolChanges>()

@@ -1,12 +1,12 @@
 // session: looked up by the secret that its owner has, and by nothing else, so sessions cannot be
 // listed. Its record does not hold the secret.
 
-import type { SessionRow } from '../../catalog/sessions.ts'
-import type { UserRow } from '../../catalog/users.ts'
+import type { SessionRow } from '../../catalog/users/sessions.ts'
+import type { UserRow } from '../../catalog/users/users.ts'
 import { toRef } from '../../catalog/refs.ts'
 import { defineReadOnlyClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
-import { bool, datetime, optionalRefTo, refTo, setOf, string, stringMap } from '../values.ts'
+import { bool, datetime, optionalRefTo, refTo, setOf, string, stringMap } from '../wire/values.ts'
 
 type Row = SessionRow & { readonly user: UserRow; readonly hostUuid: string }
 

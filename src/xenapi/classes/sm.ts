@@ -3,7 +3,7 @@
 import type { SmChanges, SmRow } from '../../catalog/sms.ts'
 import { defineClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
-import { int, mapOf, setOf, string, stringMap } from '../values.ts'
+import { int, mapOf, setOf, string, stringMap } from '../wire/values.ts'
 import { nameDescriptionType, nameLabelType } from './names.ts'
 
 type Row = SmRow & { readonly serverVersion: string }

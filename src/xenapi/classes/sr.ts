@@ -6,7 +6,7 @@ import { problemLines } from '../../transfer/problem-files.ts'
 import { defineClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
 import type { SrUsage, ObjectContext } from '../context.ts'
-import { bool, int, mapOf, optionalRefTo, refTo, setOf, string } from '../values.ts'
+import { bool, int, mapOf, optionalRefTo, refTo, setOf, string } from '../wire/values.ts'
 import { nameDescriptionType, nameLabelType } from './names.ts'
 import { pbdUuidsOf } from './pbd.ts'
 

@@ -1,6 +1,6 @@
 // task: what clients watch a transfer by. Each belongs to the user who made it.
 
-import type { TaskChanges, TaskRow } from '../../catalog/tasks.ts'
+import type { TaskChanges, TaskRow } from '../../catalog/tasks/tasks.ts'
 import { toRef } from '../../catalog/refs.ts'
 import { AppError } from '../../errors.ts'
 import { defineClass } from '../class.ts'
@@ -8,7 +8,7 @@ import { fieldsFor } from '../fields.ts'
 import type { Identity } from '../authenticate.ts'
 import type { ObjectContext } from '../context.ts'
 import { hasRole, rolesFrom } from '../roles.ts'
-import { datetime, float, mapOf, optionalRefTo, refTo, setOf, string } from '../values.ts'
+import { datetime, float, mapOf, optionalRefTo, refTo, setOf, string } from '../wire/values.ts'
 
 interface Row extends TaskRow {
   readonly hostUuid: string

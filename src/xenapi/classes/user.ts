@@ -1,9 +1,9 @@
 // user: who may log in, and what each may do. Made and changed by methods/user.ts.
 
-import type { UserRow } from '../../catalog/users.ts'
+import type { UserRow } from '../../catalog/users/users.ts'
 import { defineReadOnlyClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
-import { string, stringMap } from '../values.ts'
+import { string, stringMap } from '../wire/values.ts'
 
 const { field, constant } = fieldsFor<UserRow, UserRow, never>()
 

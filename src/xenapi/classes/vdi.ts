@@ -17,7 +17,7 @@ import {
   refTo,
   setOf,
   string,
-} from '../values.ts'
+} from '../wire/values.ts'
 import { nameDescriptionType, nameLabelType } from './names.ts'
 
 interface Row extends VdiRow {

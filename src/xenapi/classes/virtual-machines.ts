@@ -2,7 +2,16 @@
 
 import { defineReadOnlyClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
-import { bool, datetime, int, mapOf, optionalRefTo, setOf, string, stringMap } from '../values.ts'
+import {
+  bool,
+  datetime,
+  int,
+  mapOf,
+  optionalRefTo,
+  setOf,
+  string,
+  stringMap,
+} from '../wire/values.ts'
 
 interface Row {
   readonly uuid: string

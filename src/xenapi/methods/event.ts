@@ -3,17 +3,17 @@
 
 import { toRef } from '../../catalog/refs.ts'
 import { AppError } from '../../errors.ts'
-import type { FeedEntry } from '../change-log.ts'
+import type { FeedEntry } from '../events/change-log.ts'
 import type { ApiClass, XenRecord } from '../class.ts'
 import { classes } from '../classes/classes.ts'
 import type { XenApiContext } from '../context.ts'
-import type { Subscription } from '../event-subscription.ts'
-import { createSubscription } from '../event-subscription.ts'
+import type { Subscription } from '../events/event-subscription.ts'
+import { createSubscription } from '../events/event-subscription.ts'
 import type { Call, SessionMethod } from '../method.ts'
 import { defineMethod, parameter } from '../method.ts'
 import { requireUuid } from '../refs.ts'
-import type { WireMap } from '../values.ts'
-import { float, setOf, stringUpTo, voidType, wire, WireInt } from '../values.ts'
+import type { WireMap } from '../wire/values.ts'
+import { float, setOf, stringUpTo, voidType, wire, WireInt } from '../wire/values.ts'
 
 /** How long a call may wait at most, in seconds; clients ask again. */
 const MAXIMUM_WAIT = 600

@@ -6,10 +6,10 @@ import { AppError } from '../../errors.ts'
 import { pbdUuid, srOfPbd } from '../classes/pbd.ts'
 import type { Call, SessionMethod } from '../method.ts'
 import { defineMethod, parameter } from '../method.ts'
-import { recordOf, required, withDefault } from '../records.ts'
+import { recordOf, required, withDefault } from '../wire/records.ts'
 import { requireObject } from '../refs.ts'
 import { hasRole } from '../roles.ts'
-import { refTo, stringMap, voidType } from '../values.ts'
+import { refTo, stringMap, voidType } from '../wire/values.ts'
 
 const newPbd = recordOf('PBD', {
   host: required(refTo('host')),

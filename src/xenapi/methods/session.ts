@@ -2,7 +2,7 @@
 
 import type { Method } from '../method.ts'
 import { defineMethod, defineOpenMethod, optional, parameter } from '../method.ts'
-import { string, stringUpTo, voidType, wire } from '../values.ts'
+import { string, stringUpTo, voidType, wire } from '../wire/values.ts'
 
 /** In UTF-16 units; what is longer than any real one. */
 const credential = stringUpTo(4096)

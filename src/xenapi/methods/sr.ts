@@ -3,7 +3,7 @@
 
 import { randomUUID } from 'node:crypto'
 import type { SrRow } from '../../catalog/srs.ts'
-import type { FoundSr } from '../../transfer/plugging.ts'
+import type { FoundSr } from '../../operations/plugging.ts'
 import { nameDescriptionType, nameLabelType } from '../classes/names.ts'
 import { pbdUuid } from '../classes/pbd.ts'
 import type { XenApiContext } from '../context.ts'
@@ -11,8 +11,8 @@ import type { SessionMethod } from '../method.ts'
 import { defineMethod, optional, parameter } from '../method.ts'
 import { requireChosenUuid, requireObject } from '../refs.ts'
 import { hasRole } from '../roles.ts'
-import { bool, int, refTo, setOf, string, stringMap, voidType } from '../values.ts'
-import { escapeXml } from '../xml-text.ts'
+import { bool, int, refTo, setOf, string, stringMap, voidType } from '../wire/values.ts'
+import { escapeXml } from '../wire/xml-text.ts'
 
 const requireSr = async ({ catalog }: XenApiContext, uuid: string): Promise<SrRow> =>
   requireObject('SR', uuid, await catalog.srs.get(uuid))

@@ -1,13 +1,13 @@
 // Tasks: clients make one before a transfer, watch it, may stop it, and destroy it afterwards.
 
 import { toRef } from '../../catalog/refs.ts'
-import type { TaskRow } from '../../catalog/tasks.ts'
+import type { TaskRow } from '../../catalog/tasks/tasks.ts'
 import { requireOwnTask } from '../classes/task.ts'
 import { nameDescriptionType, nameLabelType } from '../classes/names.ts'
 import type { Call, SessionMethod } from '../method.ts'
 import { defineMethod, parameter } from '../method.ts'
 import { requireObject } from '../refs.ts'
-import { float, forField, oneOf, refTo, voidType, wire } from '../values.ts'
+import { float, forField, oneOf, refTo, voidType, wire } from '../wire/values.ts'
 
 const taskStatus = oneOf('task_status_type', [
   'pending',

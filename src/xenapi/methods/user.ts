@@ -3,9 +3,9 @@
 
 import type { SessionMethod } from '../method.ts'
 import { defineMethod, parameter } from '../method.ts'
-import { recordOf, required, withDefault } from '../records.ts'
+import { recordOf, required, withDefault } from '../wire/records.ts'
 import { roles } from '../roles.ts'
-import { forField, oneOf, refTo, stringUpTo, voidType } from '../values.ts'
+import { forField, oneOf, refTo, stringUpTo, voidType } from '../wire/values.ts'
 
 const roleType = oneOf('role', roles)
 const passwordType = stringUpTo(4096)

@@ -4,11 +4,11 @@
 import { toRef } from '../../catalog/refs.ts'
 import type { VdiRow } from '../../catalog/vdis.ts'
 import { AppError } from '../../errors.ts'
-import { listChangedBlocks } from '../../transfer/changed-blocks.ts'
+import { listChangedBlocks } from '../../operations/list-changed-blocks.ts'
 import type { SessionMethod } from '../method.ts'
 import { defineMethod, parameter } from '../method.ts'
 import { requireObject } from '../refs.ts'
-import { refTo, voidType, wire } from '../values.ts'
+import { refTo, voidType, wire } from '../wire/values.ts'
 
 /** The types of VDI that XenAPI tracks changes of. */
 const trackedTypes = ['user', 'system']

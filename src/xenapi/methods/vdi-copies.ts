@@ -1,11 +1,11 @@
 // Snapshots, clones, copies and moves of VDIs. What each does is in transfer/; here are the calls.
 
-import { copyVdi } from '../../transfer/copy-vdi.ts'
-import { migrateVdi } from '../../transfer/migrate-vdi.ts'
-import { cloneVdi, snapshotVdi } from '../../transfer/snapshot-vdi.ts'
+import { copyVdi } from '../../operations/copy-vdi.ts'
+import { migrateVdi } from '../../operations/migrate-vdi.ts'
+import { cloneVdi, snapshotVdi } from '../../operations/snapshot-vdi.ts'
 import type { SessionMethod } from '../method.ts'
 import { defineMethod, optional, parameter } from '../method.ts'
-import { optionalRefTo, refTo, stringMap } from '../values.ts'
+import { optionalRefTo, refTo, stringMap } from '../wire/values.ts'
 
 const vdi = parameter(refTo('VDI'))
 

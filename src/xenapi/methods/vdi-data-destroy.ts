@@ -6,7 +6,7 @@ import { AppError } from '../../errors.ts'
 import type { SessionMethod } from '../method.ts'
 import { defineMethod, parameter } from '../method.ts'
 import { requireObject } from '../refs.ts'
-import { refTo, voidType } from '../values.ts'
+import { refTo, voidType } from '../wire/values.ts'
 
 export const vdiDataDestroy: SessionMethod = defineMethod({
   name: 'VDI.data_destroy',

@@ -18,7 +18,7 @@ import {
   string,
   stringMap,
   voidType,
-} from '../values.ts'
+} from '../wire/values.ts'
 import { vdiType } from './vdi.ts'
 
 /** The client's keys; one that contradicts the file takes the VDI back. */

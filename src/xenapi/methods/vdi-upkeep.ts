@@ -8,7 +8,7 @@ import type { XenApiContext } from '../context.ts'
 import type { SessionMethod } from '../method.ts'
 import { defineMethod, parameter } from '../method.ts'
 import { requireObject } from '../refs.ts'
-import { refTo, voidType, wire } from '../values.ts'
+import { refTo, voidType, wire } from '../wire/values.ts'
 
 const requireVdi = async ({ catalog }: XenApiContext, uuid: string): Promise<VdiRow> =>
   requireObject('VDI', uuid, await catalog.vdis.get(uuid))

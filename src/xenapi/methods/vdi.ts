@@ -5,15 +5,15 @@ import type { FormatName } from '../../catalog/schema.ts'
 import { AppError } from '../../errors.ts'
 import { requireSizeAllowed } from '../../transfer/at-rest-format.ts'
 import { requireWritableSr } from '../../transfer/find.ts'
-import { resizeVdi } from '../../transfer/resize-vdi.ts'
+import { resizeVdi } from '../../operations/resize-vdi.ts'
 import { alignUp, SECTOR_SIZE } from '../../units.ts'
 import { nameDescriptionType, nameLabelType } from '../classes/names.ts'
 import { chooseFormat } from '../image-format.ts'
 import type { SessionMethod } from '../method.ts'
 import { defineMethod, parameter } from '../method.ts'
-import { recordOf, required, withDefault } from '../records.ts'
+import { recordOf, required, withDefault } from '../wire/records.ts'
 import { requireObject } from '../refs.ts'
-import { bool, int, oneOf, refTo, setOf, string, stringMap, voidType } from '../values.ts'
+import { bool, int, oneOf, refTo, setOf, string, stringMap, voidType } from '../wire/values.ts'
 
 export const vdiType = oneOf('vdi_type', [
   'system',

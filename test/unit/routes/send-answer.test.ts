@@ -9,7 +9,7 @@ import type { NodeEnvironment } from '../../../routes/environment.ts'
 import { createRpcRoutes } from '../../../routes/rpc.ts'
 import { createHttpServer, listen } from '../../../src/net/http-server.ts'
 import { MiB } from '../../../src/units.ts'
-import type { Answer } from '../../../src/xenapi/answer.ts'
+import type { Answer } from '../../../src/xenapi/rpc/answer.ts'
 import { within } from '../../support/wait.ts'
 
 const pieceLength = 64 * 1024

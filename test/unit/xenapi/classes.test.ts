@@ -3,7 +3,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import type { Wire } from '../../../src/xenapi/values.ts'
+import type { Wire } from '../../../src/xenapi/wire/values.ts'
 import { asMap, createTestApi, createVdi } from '../../support/xenapi.ts'
 
 describe('host, PBD and SR', () => {

@@ -5,11 +5,11 @@ import { describe, expect, it } from 'vitest'
 import { AppError } from '../../../src/errors.ts'
 import { createDispatcher } from '../../../src/xenapi/dispatch.ts'
 import { defineMethod } from '../../../src/xenapi/method.ts'
-import { voidType, wire } from '../../../src/xenapi/values.ts'
-import type { Wire } from '../../../src/xenapi/values.ts'
+import { voidType, wire } from '../../../src/xenapi/wire/values.ts'
+import type { Wire } from '../../../src/xenapi/wire/values.ts'
 import { ROOT_PASSWORD } from '../../support/catalogs.ts'
 import { createTestApi } from '../../support/xenapi.ts'
-import { WireInt } from '../../../src/xenapi/values.ts'
+import { WireInt } from '../../../src/xenapi/wire/values.ts'
 
 describe('a call', () => {
   it('needs a method that there is', async () => {

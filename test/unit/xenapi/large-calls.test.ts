@@ -1,7 +1,7 @@
 // Calls whose answers grow with what there is: they wait for a place, and others do not wait for them.
 
 import { expect, test } from 'vitest'
-import { createAnswerRoom } from '../../../src/xenapi/answer-room.ts'
+import { createAnswerRoom } from '../../../src/xenapi/wire/answer-room.ts'
 import { createTestApi, createVdi } from '../../support/xenapi.ts'
 
 /** An API whose only place for large answers is taken. */

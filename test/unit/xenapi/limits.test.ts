@@ -2,9 +2,9 @@
 
 import { describe, expect, it } from 'vitest'
 import { createChanges } from '../../../src/catalog/changes.ts'
-import { createEventFeed } from '../../../src/xenapi/event-feed.ts'
-import { createRegistrations } from '../../../src/xenapi/event-registrations.ts'
-import { createSubscription } from '../../../src/xenapi/event-subscription.ts'
+import { createEventFeed } from '../../../src/xenapi/events/event-feed.ts'
+import { createRegistrations } from '../../../src/xenapi/events/event-registrations.ts'
+import { createSubscription } from '../../../src/xenapi/events/event-subscription.ts'
 import { createTestApi } from '../../support/xenapi.ts'
 
 describe('a user who may only read', () => {

@@ -1,7 +1,7 @@
 // The conditions of get_all_records_where.
 
 import { describe, expect, it } from 'vitest'
-import type { Wire } from '../../../src/xenapi/values.ts'
+import type { Wire } from '../../../src/xenapi/wire/values.ts'
 import type { TestApi } from '../../support/xenapi.ts'
 import { asMap, createTestApi, createVdi } from '../../support/xenapi.ts'
 

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { AppError } from '../../../src/errors.ts'
-import type { Wire } from '../../../src/xenapi/values.ts'
+import type { Wire } from '../../../src/xenapi/wire/values.ts'
 import { createTestApi } from '../../support/xenapi.ts'
 
 const start = async () => {

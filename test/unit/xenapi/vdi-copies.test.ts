@@ -3,16 +3,16 @@
 
 import { describe, expect, it } from 'vitest'
 import { METADATA_ONLY } from '../../../src/catalog/schema.ts'
-import { createLayerStore } from '../../../src/store/layer-store.ts'
-import { createMemoryFolder } from '../../../src/store/memory-folder.ts'
+import { createLayerStore } from '../../../src/store/files/layer-store.ts'
+import { createMemoryFolder } from '../../../src/store/files/memory-folder.ts'
 import { writeContent } from '../../../src/transfer/write-layer.ts'
 import { GiB, MiB } from '../../../src/units.ts'
-import type { Wire, WireMap } from '../../../src/xenapi/values.ts'
+import type { Wire, WireMap } from '../../../src/xenapi/wire/values.ts'
 import { createTestSr } from '../../support/catalogs.ts'
 import { wrapWriting } from '../../support/content.ts'
 import type { TestApi } from '../../support/xenapi.ts'
 import { asMap, createTestApi, createVdi } from '../../support/xenapi.ts'
-import { WireInt } from '../../../src/xenapi/values.ts'
+import { WireInt } from '../../../src/xenapi/wire/values.ts'
 
 const NULL_REF = 'OpaqueRef:NULL'
 const uuidOf = (ref: Wire): string => (ref as string).slice('OpaqueRef:'.length)

@@ -1,0 +1,101 @@
+// Layers of which only the block map is left: VDI.data_destroy turns a snapshot into one that tells
+// what has changed since, but shows nothing. Its layers lose their data as soon as nobody else needs it.
+
+import { AppError } from '../../errors.ts'
+import type { Database, Queries } from '../database.ts'
+import type { LayerRow } from './layers.ts'
+import { handleInvalid, toRef } from '../refs.ts'
+import { METADATA_ONLY } from '../schema.ts'
+import { unreachableLayers } from './unreachable-layers.ts'
+
+export interface KeptMaps {
+  /**
+   * The snapshot shows nothing from now on. Harmless for one that shows nothing already.
+   * @throws AppError HANDLE_INVALID; OPERATION_NOT_ALLOWED unless it is a snapshot; VDI_NO_CBT_METADATA
+   *   unless changed blocks are tracked
+   */
+  destroyData(vdiUuid: string): Promise<void>
+
+  /**
+   * The layers whose data nobody needs, but whose map a VDI does. Data is needed by the other VDIs,
+   * those who have `pinned` layers, and layers being written.
+   */
+  superfluousData(srUuid: string, pinned: ReadonlySet<string>): Promise<LayerRow[]>
+
+  /** Those of `uuids` of which this is still so have lost their data: the rows, as they were. Their maps must be kept by now. */
+  dropData(
+    srUuid: string,
+    pinned: ReadonlySet<string>,
+    uuids: ReadonlySet<string>,
+  ): Promise<LayerRow[]>
+
+  /** All layers without data, of all storage repositories. */
+  list(): Promise<LayerRow[]>
+}
+
+/** In `other_config:content_id`, by which XenServer's clients tell which content a VDI shows. */
+const NO_CONTENT = '/No content: this is a cbt_metadata VDI/'
+
+export const createKeptMaps = (database: Database): KeptMaps => ({
+  destroyData: (vdiUuid) => database.transaction((db) => destroyData(db, vdiUuid)),
+  superfluousData: (srUuid, pinned) =>
+    database.transaction((db) => superfluousData(db, srUuid, pinned)),
+  dropData: (srUuid, pinned, uuids) =>
+    database.transaction(async (db) => {
+      const superfluous = await superfluousData(db, srUuid, pinned)
+      const dropped = superfluous.filter(({ uuid }) => uuids.has(uuid))
+      for (const { uuid } of dropped) {
+        await db
+          .updateTable('layers')
+          .set({ hasData: false, fileSize: 0 })
+          .where('uuid', '=', uuid)
+          .execute()
+      }
+      return dropped
+    }),
+  list: () => database.db.selectFrom('layers').selectAll().where('hasData', '=', false).execute(),
+})
+
+const destroyData = async (db: Queries, vdiUuid: string): Promise<void> => {
+  const vdi = await db.selectFrom('vdis').selectAll().where('uuid', '=', vdiUuid).executeTakeFirst()
+  if (vdi === undefined) throw handleInvalid('VDI', vdiUuid)
+  if (vdi.type === METADATA_ONLY) return
+  if (!vdi.isSnapshot) {
+    throw new AppError('OPERATION_NOT_ALLOWED', [`VDI is not a snapshot: ${toRef(vdiUuid)}`])
+  }
+  if (!vdi.cbtEnabled) {
+    const message = `The changed blocks of the snapshot ${vdiUuid} are not kept: vdi-enable-cbt must come before the snapshot`
+    throw new AppError('VDI_NO_CBT_METADATA', [toRef(vdiUuid)], { message })
+  }
+  const otherConfig = { ...vdi.otherConfig, content_id: NO_CONTENT }
+  await db
+    .updateTable('vdis')
+    .set({ type: METADATA_ONLY, otherConfig })
+    .where('uuid', '=', vdiUuid)
+    .execute()
+}
+
+const superfluousData = async (
+  db: Queries,
+  srUuid: string,
+  pinned: ReadonlySet<string>,
+): Promise<LayerRow[]> => {
+  const vdis = await db
+    .selectFrom('vdis')
+    .select(['layerUuid', 'type'])
+    .where('srUuid', '=', srUuid)
+    .where('layerUuid', 'is not', null)
+    .execute()
+  if (!vdis.some(({ type }) => type === METADATA_ONLY)) return []
+  const layers = await db.selectFrom('layers').selectAll().where('srUuid', '=', srUuid).execute()
+  const topLayers = (withData: boolean): string[] =>
+    vdis.filter(({ type }) => (type !== METADATA_ONLY) === withData).map((vdi) => vdi.layerUuid!)
+  const writing = layers.filter(({ state }) => state === 'writing').map(({ uuid }) => uuid)
+  const needed = [...pinned, ...topLayers(true), ...writing]
+  const unreachable = new Set(
+    unreachableLayers(layers, [...needed, ...topLayers(false)]).map(({ uuid }) => uuid),
+  )
+  return unreachableLayers(layers, needed).filter(
+    ({ uuid, hasData, fileStamp }) => hasData && fileStamp === null && !unreachable.has(uuid),
+  )
+}

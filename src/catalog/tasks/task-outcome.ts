@@ -1,0 +1,64 @@
+// How a task ends inside the transaction that does what the task is about: the deed and its outcome are
+// written together, or neither is. The parts of the catalog that commit for a client call it.
+
+import { AppError } from '../../errors.ts'
+import type { Queries } from '../database.ts'
+import { refToUuid, toRef } from '../refs.ts'
+import type { TaskRow } from './tasks.ts'
+import type { UnwrittenTasks } from './unwritten-tasks.ts'
+
+/** Ends tasks in the transactions of others. */
+export interface TaskOutcomes {
+  /**
+   * The task becomes `success`, with the object as its result. Harmless without a task, for one that its client has
+   * destroyed, and for one that its client has called a success before.
+   * @param taskRef undefined: nobody is told
+   * @param madeUuid of the object that is the result; absent: there is none
+   * @throws AppError TASK_CANCELLED where the task was told to stop before; OPERATION_NOT_ALLOWED where its client has
+   *   called it a failure. The transaction must then change nothing.
+   */
+  succeed(db: Queries, taskRef: string | undefined, madeUuid?: string): Promise<void>
+
+  /**
+   * The same for what cannot be taken back any more: a task that was told to stop has been told too late.
+   * @param result an XML-RPC `<value>`
+   */
+  conclude(db: Queries, taskRef: string | undefined, result: string): Promise<void>
+}
+
+/** The result of a task that made or filled this object, as XML-RPC writes it. */
+export const resultOf = (madeUuid: string): string => `<value>${toRef(madeUuid)}</value>`
+
+export const createTaskOutcomes = (now: () => Date, unwritten: UnwrittenTasks): TaskOutcomes => {
+  const find = async (db: Queries, taskRef: string | undefined): Promise<TaskRow | undefined> => {
+    const uuid = refToUuid(taskRef ?? '')
+    if (uuid === undefined) return undefined
+    const row = db.selectFrom('tasks').selectAll().where('uuid', '=', uuid)
+    return unwritten.latest(uuid, await row.executeTakeFirst())
+  }
+  // Where the transaction fails, what is in memory is still as it was.
+  const write = (db: Queries, task: TaskRow, result: string): Promise<void> =>
+    unwritten.write(db, { ...task, status: 'success', progress: 1, result, finishedAt: now() })
+  return {
+    async succeed(db, taskRef, madeUuid) {
+      const task = await find(db, taskRef)
+      if (task === undefined || task.status === 'success') return
+      requireRunning(task)
+      await write(db, task, madeUuid === undefined ? '' : resultOf(madeUuid))
+    },
+    async conclude(db, taskRef, result) {
+      const task = await find(db, taskRef)
+      if (task?.finishedAt === null) await write(db, task, result)
+    },
+  }
+}
+
+/** @throws AppError TASK_CANCELLED, OPERATION_NOT_ALLOWED */
+const requireRunning = ({ uuid, status }: TaskRow): void => {
+  if (status === 'pending') return
+  if (status === 'failure') {
+    const found = `its task ${uuid} was set to ${status} meanwhile`
+    throw new AppError('OPERATION_NOT_ALLOWED', [`The operation was not carried out: ${found}`])
+  }
+  throw new AppError('TASK_CANCELLED', [toRef(uuid)])
+}

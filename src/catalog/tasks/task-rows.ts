@@ -1,0 +1,154 @@
+// The rows of tasks: how one is found, made, changed and destroyed, in the file or, while that cannot be written, in
+// memory. tasks.ts says what a change means; nothing here knows a status.
+
+import type { Database, Queries } from '../database.ts'
+import { dropFinished, dropFinishedOf, requireRoomForTask } from './task-limits.ts'
+import type { TaskRow } from './tasks.ts'
+import type { UnwrittenTasks } from './unwritten-tasks.ts'
+import { isUnwritable } from '../unwritable.ts'
+
+export interface TaskRows {
+  find(uuid: string | undefined): Promise<TaskRow | undefined>
+
+  /** In the order they were made. */
+  list(): Promise<TaskRow[]>
+
+  /** Of all of them. */
+  uuids(): Promise<string[]>
+
+  subtasksOf(uuid: string): Promise<TaskRow[]>
+
+  /** @throws AppError TOO_MANY_PENDING_TASKS */
+  insert(task: TaskRow): Promise<void>
+
+  /**
+   * Reads the row, asks for the changes and writes them, with nothing in between.
+   * @param decide may be asked twice; undefined: nothing changes
+   * @returns the row as it is now; undefined where there is none
+   * @throws what `decide` throws
+   */
+  change(
+    uuid: string | undefined,
+    decide: (task: TaskRow) => Partial<TaskRow> | undefined,
+  ): Promise<TaskRow | undefined>
+
+  /** @returns whether there was one */
+  remove(uuid: string): Promise<boolean>
+
+  /** Writes what is only in memory, where that can be written by now. */
+  writeBack(): Promise<void>
+}
+
+/** @param onForgotten told of finished tasks that gave way to newer ones */
+export const createTaskRows = (
+  database: Database,
+  unwritten: UnwrittenTasks,
+  onForgotten: (uuids: readonly string[]) => void,
+): TaskRows => {
+  const { db } = database
+  const find = async (uuid: string | undefined): Promise<TaskRow | undefined> =>
+    uuid === undefined ? undefined : unwritten.latest(uuid, await findTask(db, uuid))
+
+  const writeBack = (): Promise<void> => unwritten.writeAll((work) => database.transaction(work))
+
+  /** Runs `write`, which brings the row of that task up to date, as a transaction; `keep` where nothing can be written. */
+  const written = async <T>(
+    uuid: string,
+    write: (db: Queries) => Promise<T>,
+    keep: (reason: unknown) => Promise<T>,
+  ): Promise<T> => {
+    try {
+      const result = await database.transaction(write)
+      unwritten.forget(uuid)
+      // What was written just now says that the rest can be, too.
+      await writeBack()
+      return result
+    } catch (error) {
+      if (!isUnwritable(error)) throw error
+      return keep(error)
+    }
+  }
+
+  const changeRow = async (
+    db: Queries,
+    uuid: string,
+    decide: (task: TaskRow) => Partial<TaskRow> | undefined,
+  ): Promise<TaskRow | undefined> => {
+    const stored = await findTask(db, uuid)
+    const task = unwritten.latest(uuid, stored)
+    if (task === undefined) return undefined
+    const changes = decide(task)
+    if (changes === undefined || Object.keys(changes).length === 0) {
+      // What is only in memory must not be forgotten for a change that is none.
+      if (task !== stored) await unwritten.write(db, task)
+      return task
+    }
+    const changed = { ...task, ...changes }
+    if (task === stored) {
+      await db.updateTable('tasks').set(changes).where('uuid', '=', uuid).execute()
+    } else await unwritten.write(db, changed)
+    return changed
+  }
+
+  return {
+    find,
+    list: async () => unwritten.merge(await inOrder(db).execute()),
+    async uuids() {
+      const rows = await db.selectFrom('tasks').select('uuid').execute()
+      return unwritten.mergeUuids(rows.map(({ uuid }) => uuid))
+    },
+    async subtasksOf(uuid) {
+      const rows = await inOrder(db).where('subtaskOfUuid', '=', uuid).execute()
+      return rows.flatMap((task) => unwritten.latest(task.uuid, task) ?? [])
+    },
+    insert: (task) =>
+      written(
+        task.uuid,
+        async (db) => {
+          await requireRoomForTask(db, task.userUuid)
+          await db.insertInto('tasks').values(task).execute()
+        },
+        async (reason) => unwritten.add(task, reason),
+      ),
+    async change(uuid, decide) {
+      if (uuid === undefined) return undefined
+      let forgotten: readonly string[] = []
+      const changed = await written(
+        uuid,
+        async (db) => {
+          const task = await changeRow(db, uuid, decide)
+          if (task !== undefined && task.finishedAt !== null) {
+            forgotten = [...(await dropFinishedOf(db, task.userUuid)), ...(await dropFinished(db))]
+          }
+          return task
+        },
+        async () => {
+          const task = await find(uuid)
+          const changes = task && decide(task)
+          if (task === undefined || changes === undefined) return task
+          const changed = { ...task, ...changes }
+          unwritten.keep(changed)
+          return changed
+        },
+      )
+      if (forgotten.length > 0) onForgotten(forgotten)
+      return changed
+    },
+    async remove(uuid) {
+      const task = await find(uuid)
+      if (task === undefined) return false
+      const removal = async (db: Queries): Promise<void> => {
+        await db.deleteFrom('tasks').where('uuid', '=', uuid).execute()
+      }
+      await written(uuid, removal, async () => unwritten.remove(uuid))
+      return true
+    },
+    writeBack,
+  }
+}
+
+const inOrder = (db: Queries) =>
+  db.selectFrom('tasks').selectAll().orderBy('createdAt').orderBy('uuid')
+
+const findTask = (db: Queries, uuid: string): Promise<TaskRow | undefined> =>
+  db.selectFrom('tasks').selectAll().where('uuid', '=', uuid).executeTakeFirst()

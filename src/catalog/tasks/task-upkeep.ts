@@ -1,0 +1,93 @@
+// What is done to many tasks at once: their progress written, those that a crash left ended, old ones forgotten.
+// tasks.ts calls it.
+
+import type { Database, Queries } from '../database.ts'
+import type { TaskStatus } from '../schema.ts'
+import type { TaskRows } from './task-rows.ts'
+import type { TaskRow } from './tasks.ts'
+import { isUnwritable } from '../unwritable.ts'
+
+export const unfinished: readonly TaskStatus[] = ['pending', 'cancelling']
+
+const MINUTE = 60_000
+
+/** How long a task waits for its request, and a finished one to be read, in milliseconds. */
+const MAXIMUM_PENDING = 24 * 60 * MINUTE
+const MAXIMUM_FINISHED = 65 * MINUTE
+
+/** Rows that go at a time. */
+const PAGE = 500
+
+export const writeProgress = async (
+  db: Queries,
+  fractions: ReadonlyMap<string, number>,
+): Promise<void> => {
+  for (const [uuid, progress] of fractions) {
+    await db
+      .updateTable('tasks')
+      .set({ progress })
+      .where('uuid', '=', uuid)
+      .where('status', 'in', unfinished)
+      .execute()
+  }
+}
+
+/** What becomes of a task whose transfer went with its process. */
+const abandoned = ({ status }: Pick<TaskRow, 'status'>, finishedAt: Date): Partial<TaskRow> =>
+  status === 'cancelling'
+    ? { status: 'cancelled', progress: 1, finishedAt }
+    : {
+        status: 'failure',
+        progress: 1,
+        finishedAt,
+        errorInfo: ['INTERNAL_ERROR', 'The server stopped while the transfer was running'],
+      }
+
+/** Ends them in one transaction; in memory where nothing can be written. @returns their number */
+export const failAbandoned = async (
+  database: Database,
+  rows: TaskRows,
+  finishedAt: Date,
+): Promise<number> => {
+  const left = (db: Queries) => db.selectFrom('tasks').where('hasTransfer', '=', true)
+  const uuids = await left(database.db).where('status', 'in', unfinished).select('uuid').execute()
+  if (uuids.length === 0) return 0
+  try {
+    await database.transaction(async (db) => {
+      for (const status of unfinished) {
+        await db
+          .updateTable('tasks')
+          .set(abandoned({ status }, finishedAt))
+          .where('hasTransfer', '=', true)
+          .where('status', '=', status)
+          .execute()
+      }
+    })
+  } catch (error) {
+    if (!isUnwritable(error)) throw error
+    for (const { uuid } of uuids) await rows.change(uuid, (task) => abandoned(task, finishedAt))
+  }
+  return uuids.length
+}
+
+const before = (time: Date, milliseconds: number): Date => new Date(time.getTime() - milliseconds)
+
+/** Forgets a page of those that have expired; their uuids. */
+export const dropExpired = async (db: Queries, now: Date): Promise<string[]> => {
+  const expired = db
+    .selectFrom('tasks')
+    .select('uuid')
+    .where((eb) =>
+      eb.or([
+        eb('finishedAt', '<=', before(now, MAXIMUM_FINISHED)),
+        eb.and([
+          eb('finishedAt', 'is', null),
+          eb('hasTransfer', '=', false),
+          eb('createdAt', '<=', before(now, MAXIMUM_PENDING)),
+        ]),
+      ]),
+    )
+    .limit(PAGE)
+  const rows = await db.deleteFrom('tasks').where('uuid', 'in', expired).returning('uuid').execute()
+  return rows.map(({ uuid }) => uuid)
+}

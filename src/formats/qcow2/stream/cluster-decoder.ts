@@ -1,0 +1,284 @@
+// Goes through the clusters of a QCOW2 stream once, in the order of the file, whatever that order is.
+// L2 tables and the clusters they name wait in queues, nearest first; stream-gaps.ts has what comes
+// between. L1 may come last, and L2 tables after their data: what they name is then parked already.
+//
+// Memory, whatever the size of the disk: 16 bytes for each L2 table (½ MiB for 16 TiB at 64 KiB
+// clusters, 64 MiB at the limit of the L1 table), what decode-limits.ts allows (57 MiB), a bit for
+// each parked cluster, one L2 table and one buffer. When the awaited runs are full, L2 tables are
+// parked with their data, and read after the stream.
+
+import type { DiskWrite } from '../../../disk/disk.ts'
+import type { AppError } from '../../../errors.ts'
+import { cutShort, imageError } from '../../../errors.ts'
+import { hex, viewOf } from '../../../image/binary.ts'
+import type { ForwardReader } from '../../../image/forward-reader.ts'
+import { alignUp } from '../../../units.ts'
+import type { DecodeContext } from '../../format.ts'
+import { ClusterQueue } from './cluster-queue.ts'
+import type { DecodeLimits } from './decode-limits.ts'
+import { defaultLimits } from './decode-limits.ts'
+import type { Header } from '../header/header.ts'
+import { visitL2Tables } from '../l1.ts'
+import { ParkedClusters } from './parked-clusters.ts'
+import { endsInLastCluster } from './short-end.ts'
+import { StreamGaps } from './stream-gaps.ts'
+import type { ClusterRun, TableRules } from '../tables.ts'
+import { clustersOfTable, readClusterRuns } from '../tables.ts'
+import { WriteBatch } from './write-batch.ts'
+
+export class ClusterDecoder {
+  readonly #stream: ForwardReader
+  readonly #header: Header
+  readonly #rules: TableRules
+  readonly #context: DecodeContext
+  readonly #batch: WriteBatch
+  readonly #parked: ParkedClusters
+  readonly #gaps: StreamGaps
+  readonly #limits: DecodeLimits
+  #isL1Known = false
+  /** L2 tables that were not yet read, by number. */
+  readonly #tables = new ClusterQueue()
+  /** Clusters of data still to come, by guest cluster. */
+  readonly #awaited = new ClusterQueue()
+  /** L2 tables that are parked until the stream has ended, by number. */
+  readonly #deferred = new ClusterQueue()
+  /** Where the last byte ends that a deferred table names. */
+  #deferredEnd = 0
+  /** The L2 table that was read last. */
+  readonly #table: Uint8Array
+
+  constructor(
+    stream: ForwardReader,
+    header: Header,
+    context: DecodeContext,
+    what: string,
+    limits = defaultLimits,
+  ) {
+    this.#stream = stream
+    this.#header = header
+    this.#rules = { ...header, what }
+    this.#context = context
+    this.#batch = new WriteBatch(context.buffers, context.signal)
+    this.#parked = new ParkedClusters(header.clusterSize, limits, context.openSpool)
+    this.#gaps = new StreamGaps(stream, header, this.#parked, limits, context.signal)
+    this.#limits = limits
+    this.#table = new Uint8Array(header.clusterSize)
+  }
+
+  /** See DecodedImage.writes. */
+  async *writes(): AsyncGenerator<DiskWrite, void, undefined> {
+    try {
+      await this.#readL1()
+      yield* this.#readClusters()
+      yield* this.#readDeferred()
+      yield* this.#batch.finish()
+      await this.#skipPadding()
+    } finally {
+      this.#batch.close()
+      await this.#parked.close()
+    }
+  }
+
+  async #readL1(): Promise<void> {
+    const { l1Offset } = this.#header
+    const name = `the L1 table at ${hex(l1Offset)}`
+    await this.#passTo(l1Offset, () => name)
+    const fill = (_offset: number, target: Uint8Array): Promise<void> =>
+      this.#stream.read(target, this.#named(name))
+    await visitL2Tables(this.#header, this.#rules.what, fill, (table, offset) =>
+      this.#tables.push(offset, table, 1),
+    )
+    this.#isL1Known = true
+    await this.#unparkIfKnown()
+  }
+
+  /** L2 tables and awaited clusters as they come, and up to the end of what deferred tables name. */
+  async *#readClusters(): AsyncGenerator<DiskWrite, void, undefined> {
+    for (;;) {
+      const table = this.#tables.firstOffset ?? Infinity
+      const data = this.#awaited.firstOffset ?? Infinity
+      if (table < Infinity && table <= data) yield* this.#readTable(table)
+      else if (data < Infinity) yield* this.#readData(data)
+      else break
+    }
+    if (this.#deferredEnd > this.#stream.offset) {
+      await this.#passTo(this.#deferredEnd, () => 'the clusters of L2 tables that were put off')
+    }
+  }
+
+  async *#readDeferred(): AsyncGenerator<DiskWrite, void, undefined> {
+    for (let at = this.#deferred.firstOffset; at !== undefined; at = this.#deferred.firstOffset) {
+      const table = this.#deferred.firstLabel
+      this.#deferred.shift()
+      await this.#parked.read(at, this.#table, this.#context.signal)
+      yield* this.#apply(table)
+    }
+  }
+
+  /** Reads the nearest L2 table, and uses it at once where there is room for what it names. */
+  async *#readTable(offset: number): AsyncGenerator<DiskWrite, void, undefined> {
+    const table = this.#tables.firstLabel
+    const name = `L2 table ${table}`
+    const isBehind = offset < this.#stream.offset
+    if (isBehind) {
+      this.#takeParked(offset, 1, name)
+      await this.#parked.read(offset, this.#table, this.#context.signal)
+    } else {
+      await this.#passTo(offset, () => name)
+      await this.#stream.read(this.#table, this.#named(`${name} at ${hex(offset)}`))
+    }
+    this.#tables.shift()
+    const { runs, end } = this.#survey(table)
+    const hasRoom = this.#awaited.size + runs <= this.#limits.awaitedRuns
+    if (!isBehind && (!hasRoom || this.#parked.isFragmented)) {
+      await this.#parked.park(offset, this.#table, this.#context.signal)
+      this.#takeParked(offset, 1, name)
+    }
+    if (hasRoom) {
+      yield* this.#apply(table)
+      await this.#unparkIfKnown()
+      return
+    }
+    this.#deferred.push(offset, table, 1)
+    this.#deferredEnd = Math.max(this.#deferredEnd, end)
+  }
+
+  #runsOf(table: number): Generator<ClusterRun, void, undefined> {
+    const { from, to } = clustersOfTable(table, this.#header)
+    return readClusterRuns(viewOf(this.#table), table, from, to, this.#rules)
+  }
+
+  /** How many runs the table makes the decoder wait for, and where the last byte of them ends. */
+  #survey(table: number): { readonly runs: number; readonly end: number } {
+    let runs = 0
+    let end = 0
+    for (const run of this.#runsOf(table)) {
+      const runEnd = this.#endOf(run)
+      if (run.kind !== 'data' || runEnd <= this.#stream.offset) continue
+      runs += 1
+      end = Math.max(end, runEnd)
+    }
+    return { runs, end }
+  }
+
+  /** Yields zeros and what is parked, and waits for the rest. */
+  async *#apply(table: number): AsyncGenerator<DiskWrite, void, undefined> {
+    const { clusterSize } = this.#header
+    for (const run of this.#runsOf(table)) {
+      if (run.kind === 'zero') {
+        if (this.#isParking) this.#gaps.ignore(run.imageOffset, run.count)
+        const offset = run.cluster * clusterSize
+        yield { kind: 'zero', offset, length: this.#lengthOf(run) }
+      } else if (run.kind === 'data') {
+        // No run lies on both sides of here: what was read last has its own clusters between them.
+        if (run.imageOffset < this.#stream.offset) yield* this.#readParked(run)
+        else this.#awaited.push(run.imageOffset, run.cluster, run.count)
+      }
+    }
+  }
+
+  /** The nearest awaited run. */
+  async *#readData(imageOffset: number): AsyncGenerator<DiskWrite, void, undefined> {
+    const cluster = this.#awaited.firstLabel
+    const run: ClusterRun = { kind: 'data', cluster, count: this.#awaited.firstCount, imageOffset }
+    this.#awaited.shift()
+    const guestOffset = cluster * this.#header.clusterSize
+    if (imageOffset < this.#stream.offset)
+      throw this.#usedTwice(guestName(guestOffset), imageOffset)
+    await this.#passTo(imageOffset, () => `${guestName(guestOffset)} at ${hex(imageOffset)}`)
+    if (this.#isParking && this.#parked.isFragmented) {
+      await this.#gaps.parkAllUpTo(this.#endOf(run), this.#named(guestName(guestOffset)))
+      yield* this.#readParked(run)
+      return
+    }
+    yield* this.#batch.add(guestOffset, this.#lengthOf(run), (target, offset) =>
+      this.#readStream(target, guestOffset + offset, imageOffset + offset),
+    )
+  }
+
+  /** The image may end within its last cluster: the rest is zeros. */
+  async #readStream(target: Uint8Array, guestOffset: number, imageOffset: number): Promise<void> {
+    const count = await this.#stream.readUpTo(target)
+    if (count === target.length) return
+    if (!endsInLastCluster(this.#stream.offset, imageOffset + target.length, this.#header)) {
+      const missing = `${guestName(guestOffset)} lies at ${hex(imageOffset)}`
+      const found = `the stream ends after ${this.#stream.offset} bytes`
+      throw cutShort(this.#rules.what, `${found}, ${missing}, ${target.length} bytes`)
+    }
+    target.fill(0, count)
+  }
+
+  async *#readParked(run: ClusterRun): AsyncGenerator<DiskWrite, void, undefined> {
+    const { clusterSize } = this.#header
+    const guestOffset = run.cluster * clusterSize
+    const length = this.#lengthOf(run)
+    for (let done = 0; done < length;) {
+      const imageOffset = run.imageOffset + done
+      const count = Math.ceil((length - done) / clusterSize)
+      const taken = this.#takeParked(imageOffset, count, guestName(guestOffset + done))
+      const part = Math.min(length - done, taken * clusterSize)
+      yield* this.#batch.add(guestOffset + done, part, (target, offset) =>
+        this.#parked.read(imageOffset + offset, target, this.#context.signal),
+      )
+      done += part
+    }
+  }
+
+  /** Marks up to `count` parked clusters as used, as many as lie together; how many. */
+  #takeParked(imageOffset: number, count: number, name: string): number {
+    const { clusterSize } = this.#header
+    const together = Math.min(count, this.#parked.lengthAt(imageOffset) / clusterSize)
+    if (together === 0) throw this.#usedTwice(name, imageOffset)
+    const used = this.#parked.take(imageOffset, together)
+    if (used !== undefined) throw this.#usedTwice(`one of ${count} clusters from ${name} on`, used)
+    return together
+  }
+
+  /** What has come and was not parked, or was taken, is another structure's or another guest cluster's. */
+  #usedTwice(name: string, imageOffset: number): AppError {
+    const found = `${name} lies at ${hex(imageOffset)}, which something else uses too`
+    return imageError(this.#rules.what, found)
+  }
+
+  /** When no L2 table is left to name it, nothing parked is needed any more. */
+  async #unparkIfKnown(): Promise<void> {
+    if (!this.#isParking) await this.#parked.close()
+  }
+
+  get #isParking(): boolean {
+    return !this.#isL1Known || this.#tables.size > 0 || this.#deferred.size > 0
+  }
+
+  async #passTo(offset: number, name: () => string): Promise<void> {
+    if (offset === this.#stream.offset) return
+    const what = this.#named(name())
+    if (!this.#isParking) await this.#gaps.skipUpTo(offset, what)
+    else if (this.#parked.isFragmented) await this.#gaps.parkAllUpTo(offset, what)
+    else await this.#gaps.parkUpTo(offset, what)
+  }
+
+  /** A stream of known length that is cut in its last cluster is cut, needed or not. */
+  async #skipPadding(): Promise<void> {
+    const { streamLength } = this.#context
+    if (streamLength === undefined) return
+    const end = Math.min(streamLength, alignUp(this.#stream.offset, this.#header.clusterSize))
+    await this.#gaps.skipUpTo(end, this.#named('the last cluster'))
+  }
+
+  #named(name: string): string {
+    return `${this.#rules.what}: ${name}`
+  }
+
+  /** Bytes of the run on the guest's disk. */
+  #lengthOf({ cluster, count }: ClusterRun): number {
+    const { clusterSize, virtualSize } = this.#header
+    return Math.min(count * clusterSize, virtualSize - cluster * clusterSize)
+  }
+
+  /** Where the last byte of the run ends in the image. */
+  #endOf(run: ClusterRun): number {
+    return Math.min(run.imageOffset + this.#lengthOf(run), this.#header.imageSize)
+  }
+}
+
+const guestName = (offset: number): string => `the cluster of guest offset ${hex(offset)}`

@@ -1,0 +1,208 @@
+// The use case of every export: checks all that can be refused, plans the image, and lends it to the
+// caller for as long as it takes to send. Knows no HTTP; routes/export-raw-vdi calls it.
+
+import { createHash } from 'node:crypto'
+import type { VdiRow } from '../catalog/vdis.ts'
+import { createMemoryDisk } from '../disk/memory-disk.ts'
+import type { ImageFormat, ImageIdentity, PlanOptions } from '../formats/format.ts'
+import { formats, requireFormat } from '../formats/registry.ts'
+import type { Image } from '../image/image.ts'
+import type { Narrowing, OpenedDelta } from '../store/reading/deltas.ts'
+import type { OpenedVdi } from '../store/reading/opened.ts'
+import type { TransferContext } from '../transfer/context.ts'
+import { nameOf } from '../transfer/find.ts'
+import { inTurnsOf } from '../transfer/in-turns.ts'
+import { openNow } from '../transfer/open-now.ts'
+import type { Turn } from '../transfer/turns.ts'
+import type { TaskHandle } from '../transfer/with-task.ts'
+
+export interface ExportRequest {
+  readonly vdiUuid: string
+  /** As the client wrote it. */
+  readonly formatName: string
+  /** Only what differs from this VDI. */
+  readonly baseUuid?: string
+  /** Of a delta: whether content is compared before it is planned. Default `small`. */
+  readonly narrow?: Narrowing
+  readonly options: PlanOptions
+  /** Aborted when the client has left: what is done before the first byte ends then. */
+  readonly clientLeft?: AbortSignal
+}
+
+/** An image on loan: valid until `deliver` returns. */
+export interface ReadyExport {
+  readonly image: Image
+  /** Strong: the same tag means the same bytes. Quoted, as HTTP wants it. */
+  readonly etag: string
+  /** When its bytes last changed, or later. */
+  readonly changedAt: Date
+  readonly mediaType: string
+  readonly fileName: string
+  /** Aborted when the task is cancelled or the server stops. */
+  readonly signal: AbortSignal
+  /** Is paused while the client takes nothing. */
+  readonly turn: Turn
+  /**
+   * To be called when nothing is left to refuse, before the first byte; not for what sends none.
+   * @throws AppError TOO_BUSY
+   */
+  readonly open: () => Promise<void>
+  /** Takes the fraction of the image that has been sent, 0 to 1, for the task. */
+  readonly report: (fraction: number) => void
+  /**
+   * To be asked when all has been read, before the last bytes go out.
+   * @throws AppError VDI_IO_ERROR where a file was changed by others, so that what was read may be neither old nor new
+   */
+  readonly verify: () => Promise<void>
+}
+
+/** Sends the image. Throws where a part could not be read, and TASK_CANCELLED where the client left. */
+export type Deliver = (ready: ReadyExport) => Promise<void>
+
+/**
+ * Runs an export as one transfer. What it throws before it calls `deliver` is a refusal.
+ * @throws AppError HANDLE_INVALID, VALUE_NOT_SUPPORTED, VDI_TOO_LARGE, TOO_BUSY, or what `deliver` throws
+ */
+export const exportVdi = (
+  context: TransferContext,
+  request: ExportRequest,
+  task: TaskHandle,
+  deliver: Deliver,
+): Promise<void> =>
+  context.transfers.run(task, async ({ signal, turn, open }) => {
+    const { options } = request
+    const format = requireFormat(request.formatName)
+    // Of a task that waits for a comparison first, that is one half, the sending the other.
+    let share = 1
+    const onProgress = (fraction: number): void => {
+      share = 0.5
+      task.report(fraction / 2)
+    }
+    const opened = await openNow(
+      context,
+      request.vdiUuid,
+      request.baseUuid,
+      async (vdi, base): Promise<OpenedExport> =>
+        base === undefined
+          ? context.storage.openVdi(vdi)
+          : openDelta(context, { vdi, base, format, request, task, signal, onProgress }),
+    )
+    const { vdi, baseVdi: base } = opened
+    const image = await planOrClose(opened, () =>
+      format.plan(opened.disk, identityOf(vdi, base), options),
+    )
+    try {
+      await deliver({
+        image,
+        etag: etagOf({ vdi, base, basis: opened.basis ?? '' }, format, options),
+        changedAt: latest([format.planDate, vdi.changedAt, ...(base ? [base.changedAt] : [])]),
+        mediaType: format.mediaType,
+        fileName: `${vdi.uuid}.${format.name}`,
+        signal,
+        turn,
+        open: async () => {
+          await open()
+          task.begin(`Export of ${nameOf(vdi)}`)
+        },
+        report: (fraction) => task.report(1 - share + share * fraction),
+        verify: () => opened.verify(),
+      })
+    } finally {
+      await image.close()
+    }
+  })
+
+interface OpenedExport extends OpenedVdi {
+  /** Of a delta: see Changes. */
+  readonly basis?: string
+}
+
+interface DeltaRequest {
+  readonly vdi: VdiRow
+  readonly base: VdiRow
+  readonly format: ImageFormat
+  readonly request: ExportRequest
+  readonly task: TaskHandle
+  readonly signal: AbortSignal
+  readonly onProgress: (fraction: number) => void
+}
+
+const openDelta = async (
+  { storage, transfers }: TransferContext,
+  { vdi, base, format, request, task, signal, onProgress }: DeltaRequest,
+): Promise<OpenedDelta> => {
+  const { narrow = 'small', options, clientLeft } = request
+  // What the format cannot carry is refused before content is compared: an empty delta is planned for nothing.
+  const empty = createMemoryDisk(vdi.virtualSize)
+  await (await format.plan(empty, identityOf(vdi, base), options)).close()
+  return storage.deltas.open(vdi, base, {
+    narrow,
+    signal: clientLeft === undefined ? signal : AbortSignal.any([signal, clientLeft]),
+    onProgress,
+    inTurns: inTurnsOf(transfers, task.user),
+  })
+}
+
+const planOrClose = async (opened: OpenedVdi, plan: () => Promise<Image>): Promise<Image> => {
+  try {
+    return await plan()
+  } catch (error) {
+    await opened.disk.close()
+    throw error
+  }
+}
+
+const identityOf = (vdi: VdiRow, base: VdiRow | undefined): ImageIdentity => ({
+  uuid: vdi.uuid,
+  timestamp: contentTime(vdi),
+  ...(base === undefined ? {} : { base: { uuid: base.uuid, timestamp: contentTime(base) } }),
+})
+
+/** When the content was sealed; that of an empty VDI when the VDI was made. */
+const contentTime = (vdi: VdiRow): Date => vdi.contentAt ?? vdi.createdAt
+
+interface ExportedContent {
+  readonly vdi: VdiRow
+  readonly base: VdiRow | undefined
+  /** Of the delta: see Changes. */
+  readonly basis: string
+}
+
+/**
+ * What conditions on the content of a VDI are held against: the tags of all its exports but deltas, any of which a
+ * client may have.
+ */
+export const contentValidators = (vdi: VdiRow): { etags: readonly string[]; changedAt: Date } => {
+  const etags = Object.values(formats).flatMap((format) =>
+    subformats.flatMap((subformat) =>
+      deltaForms.map((delta) => {
+        const options = { ...(subformat && { subformat }), ...(delta && { delta }) }
+        return etagOf({ vdi, base: undefined, basis: '' }, format, options)
+      }),
+    ),
+  )
+  const planDates = Object.values(formats).map(({ planDate }) => planDate)
+  return { etags, changedAt: latest([...planDates, vdi.changedAt]) }
+}
+
+const subformats: readonly PlanOptions['subformat'][] = [undefined, 'dynamic', 'fixed']
+const deltaForms: readonly PlanOptions['delta'][] = [undefined, 'compatible', 'compact']
+
+const latest = (dates: readonly Date[]): Date =>
+  new Date(Math.max(...dates.map((date) => date.getTime())))
+
+/** Everything that the bytes depend on: content, size, format and options, and how a delta was found. */
+const etagOf = (
+  { vdi, base, basis }: ExportedContent,
+  { name, planVersion }: ImageFormat,
+  options: PlanOptions,
+): string => {
+  const disks = [vdi, base].map((disk) => [disk?.uuid, disk?.contentUuid, disk?.virtualSize])
+  return strongTag([planVersion, disks, basis, name, options.subformat, options.delta])
+}
+
+/** Quoted, as HTTP wants it. */
+export const strongTag = (parts: readonly unknown[]): string => {
+  const digest = createHash('sha256').update(JSON.stringify(parts)).digest('base64url')
+  return `"${digest.slice(0, 32)}"`
+}

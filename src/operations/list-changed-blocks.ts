@@ -1,0 +1,30 @@
+// The use case behind VDI.list_changed_blocks: which blocks of a VDI differ from another. Reads no data,
+// unless the two share no layer and hold little.
+
+import { encodeChangedBlocks } from '../disk/changed-bitmap.ts'
+import type { LongText } from '../disk/long-text.ts'
+import type { TransferContext } from '../transfer/context.ts'
+import { inTurnsOf } from '../transfer/in-turns.ts'
+import { openNow } from '../transfer/open-now.ts'
+
+/**
+ * @param fromUuid the VDI that it is compared with; of any size, related or not
+ * @param toUuid the VDI whose blocks are told
+ * @returns base64 of one bit for 64 KiB of `toUuid`: see encodeChangedBlocks
+ * @throws AppError HANDLE_INVALID
+ */
+export const listChangedBlocks = async (
+  context: TransferContext,
+  fromUuid: string,
+  toUuid: string,
+  signal?: AbortSignal,
+): Promise<LongText> => {
+  const { map } = await openNow(context, toUuid, fromUuid, (to, from) =>
+    context.storage.deltas.changes(to, from!, {
+      narrow: 'small',
+      signal,
+      inTurns: inTurnsOf(context.transfers, undefined),
+    }),
+  )
+  return encodeChangedBlocks(map)
+}
