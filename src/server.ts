@@ -96,8 +96,8 @@ const start = async (
   const context = { catalog, storage, transfers, leases, log }
   const repositories = createStorageRepositories(context, resolve(config.data), config.srRoots)
   await repositories.attachAll()
-  onClose(() => storage.settled())
-  onClose(() => storage.stop())
+  onClose(() => storage.upkeep.settled())
+  onClose(() => storage.upkeep.stop())
   await recover(catalog, storage, log)
 
   onClose(expireRegularly(catalog, log))
@@ -116,10 +116,10 @@ const start = async (
     storage: {
       usage: (srUuid) => usageOf(catalog, storage, srUuid),
       busy: (vdiUuid) => context.leases.holder(vdiUuid),
-      collect: (srUuid) => storage.collect(srUuid),
+      collect: (srUuid) => storage.upkeep.collect(srUuid),
     },
     repositories,
-    transfers: { cancel: (taskRef) => transfers.cancel(taskRef) || storage.cancel(taskRef) },
+    transfers: { cancel: (taskRef) => transfers.cancel(taskRef) || storage.upkeep.cancel(taskRef) },
     version,
     log,
   }
@@ -162,7 +162,7 @@ const start = async (
     reload: () => listeners.reload(),
     async stop() {
       log.info({ transfers: transfers.running }, 'stopping')
-      storage.stop()
+      storage.upkeep.stop()
       listeners.stopAccepting()
       await transfers.drain(drainTime)
       events.close()
@@ -175,8 +175,8 @@ const start = async (
 
 const usageOf = async (catalog: Catalog, storage: Storage, srUuid: string): Promise<SrUsage> => {
   // A folder that has just gone must not take the records of all the others with it.
-  const { size } = await storage
-    .store(srUuid)
+  const { size } = await storage.stores
+    .get(srUuid)
     .usage()
     .catch(() => ({ size: 0 }))
   return { physicalSize: size, ...(await catalog.utilisation.ofSr(srUuid)) }
@@ -193,7 +193,7 @@ const recover = async (catalog: Catalog, storage: Storage, log: Logger): Promise
   // First: merging layers, which begins then, has tasks too.
   const { failed: tasks, trimmed } = await catalog.tasks.recover()
   if (trimmed > 0) log.warn({ tasks: trimmed }, 'forgot tasks beyond the bounds')
-  const layers = await storage.recover()
+  const layers = await storage.upkeep.recover()
   if (layers + tasks > 0) log.warn({ layers, tasks }, 'cleaned up after the last process')
 }
 

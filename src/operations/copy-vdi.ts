@@ -13,9 +13,7 @@ import { formatBytes } from '../units.ts'
 import { formatFor, requireSizeAllowed } from '../transfer/at-rest-format.ts'
 import type { TransferContext } from '../transfer/context.ts'
 import { copyDisk, countData, progressOf } from '../transfer/copy-disk.ts'
-import { requireData } from '../store/reading/require-data.ts'
 import { findSr, findVdi, nameOf, requireWritable, requireWritableSr } from '../transfer/find.ts'
-import { openNow } from '../transfer/open-now.ts'
 import { notASnapshot } from './snapshot-vdi.ts'
 import type { TaskHandle } from '../transfer/with-task.ts'
 import type { Work } from '../transfer/write-layer.ts'
@@ -43,13 +41,10 @@ export const copyVdi = (
   task: TaskHandle,
 ): Promise<string> =>
   context.transfers.run(task, async ({ signal, turn, open }) => {
-    requireData(await findVdi(context, request.vdiUuid))
-    const { disk, vdi, verify } = await openNow(
-      context,
-      request.vdiUuid,
-      request.baseUuid ?? undefined,
-      (vdi, base) => context.storage.openVdi(vdi, base),
-    )
+    const { contents } = context.storage
+    const { disk, vdi, verify } = await (request.baseUuid === null
+      ? contents.open(request.vdiUuid)
+      : contents.openDelta(request.vdiUuid, request.baseUuid, { narrow: 'never' }))
     try {
       await open()
       task.begin(`Copy of ${nameOf(vdi)}`)

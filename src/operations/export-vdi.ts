@@ -7,12 +7,11 @@ import { createMemoryDisk } from '../disk/memory-disk.ts'
 import type { ImageFormat, ImageIdentity, PlanOptions } from '../formats/format.ts'
 import { formats, requireFormat } from '../formats/registry.ts'
 import type { Image } from '../image/image.ts'
-import type { Narrowing, OpenedDelta } from '../store/reading/deltas.ts'
-import type { OpenedVdi } from '../store/reading/opened.ts'
+import type { Narrowing } from '../store/reading/deltas.ts'
+import type { OpenedContent } from '../store/reading/opened-content.ts'
 import type { TransferContext } from '../transfer/context.ts'
 import { nameOf } from '../transfer/find.ts'
 import { inTurnsOf } from '../transfer/in-turns.ts'
-import { openNow } from '../transfer/open-now.ts'
 import type { Turn } from '../transfer/turns.ts'
 import type { TaskHandle } from '../transfer/with-task.ts'
 
@@ -78,15 +77,7 @@ export const exportVdi = (
       share = 0.5
       task.report(fraction / 2)
     }
-    const opened = await openNow(
-      context,
-      request.vdiUuid,
-      request.baseUuid,
-      async (vdi, base): Promise<OpenedExport> =>
-        base === undefined
-          ? context.storage.openVdi(vdi)
-          : openDelta(context, { vdi, base, format, request, task, signal, onProgress }),
-    )
+    const opened = await openContent(context, { ...request, format, task, signal, onProgress })
     const { vdi, baseVdi: base } = opened
     const image = await planOrClose(opened, () =>
       format.plan(opened.disk, identityOf(vdi, base), options),
@@ -94,7 +85,7 @@ export const exportVdi = (
     try {
       await deliver({
         image,
-        etag: etagOf({ vdi, base, basis: opened.basis ?? '' }, format, options),
+        etag: etagOf(opened, format, options),
         changedAt: latest([format.planDate, vdi.changedAt, ...(base ? [base.changedAt] : [])]),
         mediaType: format.mediaType,
         fileName: `${vdi.uuid}.${format.name}`,
@@ -112,38 +103,33 @@ export const exportVdi = (
     }
   })
 
-interface OpenedExport extends OpenedVdi {
-  /** Of a delta: see Changes. */
-  readonly basis?: string
-}
-
-interface DeltaRequest {
-  readonly vdi: VdiRow
-  readonly base: VdiRow
+interface ContentRequest extends ExportRequest {
   readonly format: ImageFormat
-  readonly request: ExportRequest
   readonly task: TaskHandle
   readonly signal: AbortSignal
   readonly onProgress: (fraction: number) => void
 }
 
-const openDelta = async (
-  { storage, transfers }: TransferContext,
-  { vdi, base, format, request, task, signal, onProgress }: DeltaRequest,
-): Promise<OpenedDelta> => {
-  const { narrow = 'small', options, clientLeft } = request
-  // What the format cannot carry is refused before content is compared: an empty delta is planned for nothing.
-  const empty = createMemoryDisk(vdi.virtualSize)
-  await (await format.plan(empty, identityOf(vdi, base), options)).close()
-  return storage.deltas.open(vdi, base, {
+const openContent = (
+  { storage: { contents }, transfers }: TransferContext,
+  { vdiUuid, baseUuid, format, options, task, ...request }: ContentRequest,
+): Promise<OpenedContent> => {
+  if (baseUuid === undefined) return contents.open(vdiUuid)
+  const { narrow = 'small', clientLeft, signal, onProgress } = request
+  return contents.openDelta(vdiUuid, baseUuid, {
     narrow,
     signal: clientLeft === undefined ? signal : AbortSignal.any([signal, clientLeft]),
     onProgress,
     inTurns: inTurnsOf(transfers, task.user),
+    // What the format cannot carry is refused before content is compared.
+    async check(vdi, base) {
+      const empty = createMemoryDisk(vdi.virtualSize)
+      await (await format.plan(empty, identityOf(vdi, base), options)).close()
+    },
   })
 }
 
-const planOrClose = async (opened: OpenedVdi, plan: () => Promise<Image>): Promise<Image> => {
+const planOrClose = async (opened: OpenedContent, plan: () => Promise<Image>): Promise<Image> => {
   try {
     return await plan()
   } catch (error) {
@@ -161,13 +147,6 @@ const identityOf = (vdi: VdiRow, base: VdiRow | undefined): ImageIdentity => ({
 /** When the content was sealed; that of an empty VDI when the VDI was made. */
 const contentTime = (vdi: VdiRow): Date => vdi.contentAt ?? vdi.createdAt
 
-interface ExportedContent {
-  readonly vdi: VdiRow
-  readonly base: VdiRow | undefined
-  /** Of the delta: see Changes. */
-  readonly basis: string
-}
-
 /**
  * What conditions on the content of a VDI are held against: the tags of all its exports but deltas, any of which a
  * client may have.
@@ -177,7 +156,7 @@ export const contentValidators = (vdi: VdiRow): { etags: readonly string[]; chan
     subformats.flatMap((subformat) =>
       deltaForms.map((delta) => {
         const options = { ...(subformat && { subformat }), ...(delta && { delta }) }
-        return etagOf({ vdi, base: undefined, basis: '' }, format, options)
+        return etagOf({ vdi, basis: '' }, format, options)
       }),
     ),
   )
@@ -193,11 +172,11 @@ const latest = (dates: readonly Date[]): Date =>
 
 /** Everything that the bytes depend on: content, size, format and options, and how a delta was found. */
 const etagOf = (
-  { vdi, base, basis }: ExportedContent,
+  { vdi, baseVdi, basis }: Pick<OpenedContent, 'vdi' | 'baseVdi' | 'basis'>,
   { name, planVersion }: ImageFormat,
   options: PlanOptions,
 ): string => {
-  const disks = [vdi, base].map((disk) => [disk?.uuid, disk?.contentUuid, disk?.virtualSize])
+  const disks = [vdi, baseVdi].map((disk) => [disk?.uuid, disk?.contentUuid, disk?.virtualSize])
   return strongTag([planVersion, disks, basis, name, options.subformat, options.delta])
 }
 

@@ -202,7 +202,7 @@ const importNew = async (
 const requireConditions = async ({ context, request }: Importing, asked: VdiRow): Promise<void> => {
   if (request.requireConditions === undefined) return
   // A file of others may have changed since its row was written: opening looks.
-  const { disk, vdi } = await context.storage.openVdi(asked)
+  const { disk, vdi } = await context.storage.contents.openRuns(asked.uuid)
   await disk.close()
   request.requireConditions(vdi)
 }

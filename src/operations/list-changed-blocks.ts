@@ -5,7 +5,6 @@ import { encodeChangedBlocks } from '../disk/changed-bitmap.ts'
 import type { LongText } from '../disk/long-text.ts'
 import type { TransferContext } from '../transfer/context.ts'
 import { inTurnsOf } from '../transfer/in-turns.ts'
-import { openNow } from '../transfer/open-now.ts'
 
 /**
  * @param fromUuid the VDI that it is compared with; of any size, related or not
@@ -19,12 +18,10 @@ export const listChangedBlocks = async (
   toUuid: string,
   signal?: AbortSignal,
 ): Promise<LongText> => {
-  const { map } = await openNow(context, toUuid, fromUuid, (to, from) =>
-    context.storage.deltas.changes(to, from!, {
-      narrow: 'small',
-      signal,
-      inTurns: inTurnsOf(context.transfers, undefined),
-    }),
-  )
+  const { map } = await context.storage.contents.changedBlocks(toUuid, fromUuid, {
+    narrow: 'small',
+    signal,
+    inTurns: inTurnsOf(context.transfers, undefined),
+  })
   return encodeChangedBlocks(map)
 }

@@ -127,17 +127,22 @@ const moveFamily = async (
   options: Work & { readonly task: TaskHandle },
 ): Promise<void> => {
   const { catalog, storage } = context
+  const { contents, upkeep } = storage
   // Files that others have changed are looked at again: the layers are copied as the catalog knows them.
-  for (const member of family) await (await storage.openRuns(member)).close()
-  const held = await storage.holdVdis(family.map(({ uuid }) => uuid))
+  for (const member of family) {
+    const { disk } = await contents.openRuns(member.uuid)
+    await disk.close()
+  }
+  const pinned = await contents.pinVdis(family.map(({ uuid }) => uuid))
+  const present = pinned.vdis.map(({ vdi }) => vdi)
   try {
-    for (const { uuid, virtualSize } of held.vdis) {
+    for (const { uuid, virtualSize } of present) {
       requireSizeAllowed(virtualSize, target.format, toRef(uuid))
     }
-    const tops = held.vdis.flatMap(({ layerUuid }) => layerUuid ?? [])
+    const tops = present.flatMap(({ layerUuid }) => layerUuid ?? [])
     const copies = await copyLayers(context, tops, { ...target, ...options })
     try {
-      const vdis = held.vdis.map((vdi) => ({
+      const vdis = present.map((vdi) => ({
         vdi,
         layerUuid: vdi.layerUuid === null ? null : copies.copyOf.get(vdi.layerUuid)!,
       }))
@@ -146,9 +151,9 @@ const moveFamily = async (
       copies.release()
     }
   } finally {
-    held.release()
-    for (const srUuid of new Set([target.srUuid, ...held.vdis.map((vdi) => vdi.srUuid)])) {
-      storage.collect(srUuid)
+    pinned.release()
+    for (const srUuid of new Set([target.srUuid, ...present.map((vdi) => vdi.srUuid)])) {
+      upkeep.collect(srUuid)
     }
   }
 }

@@ -119,7 +119,7 @@ export const createPlugging = (parts: Parts): Plugging => {
     const sr = await catalog.srs.get(uuid)
     if (sr === undefined) throw new AppError('HANDLE_INVALID', ['SR', toRef(uuid)])
     const { store, reason } = await openStore(sr)
-    await storage.reattach(uuid, store)
+    await storage.upkeep.reattach(uuid, store)
     return reason
   }
 
@@ -164,11 +164,11 @@ export const createPlugging = (parts: Parts): Plugging => {
   }
 
   const plug = async (sr: SrRow): Promise<void> => {
-    if (storage.isAttached(sr.uuid)) return
+    if (storage.stores.isAttached(sr.uuid)) return
     const { store, reason } = await openStore({ ...sr, isPlugged: true })
     if (reason !== undefined) throw notAttached(sr.uuid, reason)
     await catalog.srs.update(sr.uuid, () => ({ isPlugged: true }))
-    await storage.reattach(sr.uuid, store)
+    await storage.upkeep.reattach(sr.uuid, store)
     await scan((await catalog.srs.get(sr.uuid)) ?? sr)
   }
 

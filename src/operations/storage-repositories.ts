@@ -126,11 +126,11 @@ export const createStorageRepositories = (
 
   const scan = async (sr: SrRow): Promise<ScanReport> => {
     // A folder may have come or gone since.
-    if (sr.path !== '') await storage.reattach(sr.uuid, await open(sr))
-    const report = await storage.files.scan(sr.uuid)
+    if (sr.path !== '') await storage.upkeep.reattach(sr.uuid, await open(sr))
+    const report = await storage.scanner.scan(sr.uuid)
     await tell(sr, report)
     // What it found stands, whatever becomes of this.
-    await storage.collectNow(sr.uuid).catch((error: unknown) => {
+    await storage.upkeep.collectNow(sr.uuid).catch((error: unknown) => {
       log.error({ error, sr: sr.uuid }, 'collecting layers after a scan')
     })
     return report
@@ -172,14 +172,14 @@ export const createStorageRepositories = (
   const create = async ({ mayNameAny, ...asked }: NewSr): Promise<string> => {
     const place = { uuid: randomUUID(), ...(await choosePlace({ ...asked, mayNameAny })) }
     // The store is there before anybody can see the row.
-    storage.attach(place.uuid, await makeSrStore(place, dataFolder))
+    storage.stores.attach(place.uuid, await makeSrStore(place, dataFolder))
     try {
       const sr = await catalog.srs.create({ ...asked, ...place, tags: [] })
       await scan(sr)
       return sr.uuid
     } catch (error) {
       if ((await catalog.srs.get(place.uuid)) !== undefined) await catalog.forget.sr(place.uuid)
-      storage.detach(place.uuid)
+      storage.stores.detach(place.uuid)
       await tidyUp(place)
       throw error
     }
@@ -188,11 +188,11 @@ export const createStorageRepositories = (
   /** @throws AppError OTHER_OPERATION_IN_PROGRESS */
   const requireIdle = async ({ uuid }: SrRow): Promise<void> => {
     const vdis = (await catalog.vdis.list()).filter((vdi) => vdi.srUuid === uuid)
-    const layers = storage.isAttached(uuid) ? await catalog.layers.list(uuid) : []
+    const layers = storage.stores.isAttached(uuid) ? await catalog.layers.list(uuid) : []
     const isBusy =
       vdis.some((vdi) => leases.holder(vdi.uuid) !== undefined) ||
       layers.some((layer) => layer.state === 'writing') ||
-      (await storage.isRead(uuid))
+      (await storage.contents.isRead(uuid))
     if (isBusy) throw new AppError('OTHER_OPERATION_IN_PROGRESS', ['SR', toRef(uuid)])
   }
 
@@ -202,13 +202,13 @@ export const createStorageRepositories = (
   const remove = async (sr: SrRow): Promise<void> => {
     await requireIdle(sr)
     await catalog.forget.sr(sr.uuid)
-    storage.detach(sr.uuid)
+    storage.stores.detach(sr.uuid)
     await noteProblems(sr.uuid, new Map())
   }
 
   return {
     async attachAll() {
-      for (const sr of await catalog.srs.list()) storage.attach(sr.uuid, await open(sr))
+      for (const sr of await catalog.srs.list()) storage.stores.attach(sr.uuid, await open(sr))
     },
     create: (sr) => oneAtATime(() => create(sr)),
     scan,
@@ -229,7 +229,7 @@ export const createStorageRepositories = (
         if (!sr.isPlugged) throw notAttached(sr.uuid, sr.hasPbd ? unplugged : noPbd)
         if (await hasVdis(sr)) throw new AppError('SR_NOT_EMPTY', [toRef(sr.uuid)])
         // What its last VDIs had may be going still.
-        await storage.collectNow(sr.uuid)
+        await storage.upkeep.collectNow(sr.uuid)
         await remove(sr)
         await tidyUp(sr)
       }),
@@ -239,7 +239,7 @@ export const createStorageRepositories = (
         new AppError('VALUE_NOT_SUPPORTED', ['location', location.slice(0, 64), found])
       if (name === undefined)
         throw fail('there is no image file of that name or uuid in the folder')
-      const { added, problems } = await storage.files.introduce(sr.uuid, name, vdi)
+      const { added, problems } = await storage.scanner.introduce(sr.uuid, name, vdi)
       if (added.length === 0) throw fail(problems.get(name) ?? 'the file has gone')
     },
     forgetVdi: (uuid) => catalog.forget.vdi(uuid),
@@ -263,7 +263,7 @@ const fileNameOf = async (
   sr: SrRow,
   location: string,
 ): Promise<string | undefined> => {
-  const entries = (await storage.store(sr.uuid).files?.list()) ?? []
+  const entries = (await storage.stores.get(sr.uuid).files?.list()) ?? []
   const images = entries.flatMap(({ name }) => parseImageFileName(name) ?? [])
   const found = images.find(
     ({ fileName, uuid }) => fileName === location || uuid === location.toLowerCase(),

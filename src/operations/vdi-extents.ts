@@ -5,15 +5,15 @@ import type { VdiRow } from '../catalog/vdis.ts'
 import type { MapRun } from '../disk/block-map.ts'
 import type { MapEntry } from '../disk/block-map-json.ts'
 import { mapEntryOf } from '../disk/block-map-json.ts'
-import type { ByteRange, Extent } from '../disk/extents.ts'
+import type { ByteRange } from '../disk/extents.ts'
 import { AppError } from '../errors.ts'
 import type { Narrowing } from '../store/reading/deltas.ts'
+import type { OpenedContent } from '../store/reading/opened-content.ts'
 import { formatBytes } from '../units.ts'
 import type { TransferContext } from '../transfer/context.ts'
 import { strongTag } from './export-vdi.ts'
 import { nameOf } from '../transfer/find.ts'
 import { inTurnsOf } from '../transfer/in-turns.ts'
-import { openNow } from '../transfer/open-now.ts'
 import type { Turn } from '../transfer/turns.ts'
 import type { TaskHandle } from '../transfer/with-task.ts'
 
@@ -57,23 +57,17 @@ export const listExtents = (
   deliver: (ready: ReadyExtents) => Promise<void>,
 ): Promise<void> =>
   context.transfers.run(task, async ({ signal: stopped, turn, open }) => {
-    const { baseUuid, narrow = 'small', clientLeft } = request
+    const { clientLeft } = request
     const signal = clientLeft === undefined ? stopped : AbortSignal.any([stopped, clientLeft])
-    const listed = await openNow(context, request.vdiUuid, baseUuid, async (vdi, base) => {
-      const range = rangeOf(vdi, request)
-      const opened =
-        base === undefined
-          ? await openWhole(context, vdi, range)
-          : await openDelta(context, { vdi, base, narrow, task, signal }, range)
-      return { ...opened, range }
-    })
-    const { vdi, baseVdi: base, range } = listed
+    const opened = await openContent(context, { ...request, task, signal })
     try {
-      const disks = [vdi, base].map((disk) => [disk?.uuid, disk?.contentUuid, disk?.virtualSize])
+      const { vdi, baseVdi } = opened
+      const range = rangeOf(vdi, request)
+      const disks = [vdi, baseVdi].map((row) => [row?.uuid, row?.contentUuid, row?.virtualSize])
       await deliver({
-        runs: listed.runs,
-        entryOf: listed.entryOf,
-        etag: strongTag(['extents', disks, listed.basis, range.offset, range.length]),
+        runs: verified(opened.runs(range), opened.verify),
+        entryOf: entriesOf(opened),
+        etag: strongTag(['extents', disks, basisOf(opened), range.offset, range.length]),
         signal,
         turn,
         open: async () => {
@@ -82,9 +76,43 @@ export const listExtents = (
         },
       })
     } finally {
-      await listed.close()
+      await opened.disk.close()
     }
   })
+
+interface ContentRequest extends ExtentsRequest {
+  readonly task: TaskHandle
+  readonly signal: AbortSignal
+}
+
+const openContent = (
+  { storage: { contents }, transfers }: TransferContext,
+  { task, signal, ...request }: ContentRequest,
+): Promise<OpenedContent> => {
+  const { vdiUuid, baseUuid, narrow = 'small' } = request
+  if (baseUuid === undefined) return contents.openRuns(vdiUuid)
+  return contents.openDelta(vdiUuid, baseUuid, {
+    narrow,
+    signal,
+    inTurns: inTurnsOf(transfers, task.user),
+    check: (vdi) => void rangeOf(vdi, request),
+  })
+}
+
+/**
+ * Of a whole VDI all that the chain holds, with the depth of the layer that holds it, as `qemu-img map`
+ * shows the chain: a hole has the depth of the lowest layer, because all layers have been asked. Of a
+ * delta what has not changed is not said to be zero, because it need not be.
+ */
+const entriesOf = ({ chain, baseVdi }: OpenedContent): ReadyExtents['entryOf'] => {
+  if (baseVdi !== undefined) return (run) => ({ ...mapEntryOf(run), zero: run.kind === 'zero' })
+  const lowest = Math.max(0, chain.length - 1)
+  return (run) => mapEntryOf(run.kind === 'hole' ? { ...run, depth: lowest } : run)
+}
+
+/** What the entries depend on beside the content. */
+const basisOf = ({ chain, baseVdi, basis }: OpenedContent): string =>
+  baseVdi === undefined ? chain.map(({ uuid }) => uuid).join(' ') : basis
 
 /** @throws AppError INVALID_VALUE */
 const rangeOf = (
@@ -96,68 +124,6 @@ const rangeOf = (
   throw new AppError('INVALID_VALUE', [name, String(value)], {
     message: `${length} bytes at ${offset} leave the VDI ${uuid}, which has ${formatBytes(virtualSize)}`,
   })
-}
-
-interface Listed extends Pick<ReadyExtents, 'runs' | 'entryOf'> {
-  readonly vdi: VdiRow
-  readonly baseVdi?: VdiRow
-  /** What the entries depend on beside the content. */
-  readonly basis: string
-  close(): Promise<void>
-}
-
-/** All that the chain holds, with the depth of the layer that holds it; as `qemu-img map` shows the chain. */
-const openWhole = async (
-  { storage }: TransferContext,
-  vdi: VdiRow,
-  range: ByteRange,
-): Promise<Listed> => {
-  const opened = await storage.openRuns(vdi)
-  const { chain } = opened
-  // Of a hole all layers have been asked.
-  const bottom = Math.max(0, chain.length - 1)
-  return {
-    runs: verified(opened.runs(range), opened.verify),
-    entryOf: (run) => mapEntryOf(run.kind === 'hole' ? { ...run, depth: bottom } : run),
-    vdi: opened.vdi,
-    basis: chain.map(({ uuid }) => uuid).join(' '),
-    close: () => opened.close(),
-  }
-}
-
-interface DeltaRequest {
-  readonly vdi: VdiRow
-  readonly base: VdiRow
-  readonly narrow: Narrowing
-  readonly task: TaskHandle
-  readonly signal: AbortSignal
-}
-
-/** What has changed. */
-const openDelta = async (
-  { storage, transfers }: TransferContext,
-  { vdi, base, narrow, task, signal }: DeltaRequest,
-  range: ByteRange,
-): Promise<Listed> => {
-  const { disk, ...rest } = await storage.deltas.open(vdi, base, {
-    narrow,
-    signal,
-    inTurns: inTurnsOf(transfers, task.user),
-  })
-  return {
-    runs: verified(atTop(disk.extents(range)), rest.verify),
-    // Of what has not changed nothing is said: reading it as zeros would be wrong.
-    entryOf: (run) => ({ ...mapEntryOf(run), zero: run.kind === 'zero' }),
-    vdi: rest.vdi,
-    baseVdi: rest.baseVdi,
-    basis: rest.basis,
-    close: () => disk.close(),
-  }
-}
-
-/** A difference is one image: all of it at depth 0. */
-async function* atTop(extents: AsyncIterable<Extent>): AsyncGenerator<MapRun, void, undefined> {
-  for await (const { offset, length, kind } of extents) yield { offset, length, kind, depth: 0 }
 }
 
 /** The last run is followed by a look whether a file was changed by others meanwhile: then it throws. */

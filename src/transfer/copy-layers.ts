@@ -42,7 +42,7 @@ export const copyLayers = async (
   const stretches = stretchesOf(chains)
   const copyOf = new Map(stretches.map(({ top }) => [top.uuid, randomUUID()]))
   // A sealed layer that no VDI has taken yet is one that nobody needs, unless somebody holds it.
-  const release = await storage.holdLayers([...copyOf.values()])
+  const release = await storage.contents.pinLayers([...copyOf.values()])
   try {
     const onProgress = progressOf(await countAll(context, stretches), options.task)
     for (const stretch of stretches) {
@@ -60,7 +60,7 @@ const withStretch = async <T>(
   { top, layers }: Stretch,
   work: (disk: OpenedChain) => Promise<T>,
 ): Promise<T> => {
-  const disk = await storage.openLayers(layers, top.virtualSize)
+  const disk = await storage.contents.openStretch(layers, top.virtualSize)
   try {
     return await work(disk)
   } finally {
@@ -118,6 +118,6 @@ const openCopy = async (
   copyOf: ReadonlyMap<string, string>,
 ): Promise<Below> => {
   const chain = await catalog.layers.chain(copyOf.get(uuid)!)
-  const disk = await storage.openLayers(chain, virtualSize)
+  const disk = await storage.contents.openStretch(chain, virtualSize)
   return { disk, chain, verify: () => disk.verify() }
 }

@@ -46,6 +46,6 @@ export const requireWritableSr = async (
   srUuid: string,
 ): Promise<void> => {
   if ((await catalog.srs.get(srUuid))?.readOnly === true) throw readOnlyError(srUuid)
-  const { whyDetached } = storage.store(srUuid)
+  const { whyDetached } = storage.stores.get(srUuid)
   if (whyDetached !== undefined) throw notAttached(srUuid, whyDetached)
 }

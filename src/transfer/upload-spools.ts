@@ -17,7 +17,7 @@ export const createUploadSpools = ({ storage }: Pick<TransferContext, 'storage'>
   const opened: Spool[] = []
   return {
     async open(srUuid) {
-      const store = storage.store(srUuid)
+      const store = storage.stores.get(srUuid)
       const { size, used } = await store.usage()
       const spool = boundSpool(await store.openSpool(), Math.max(0, size - used))
       opened.push(spool)

@@ -7,7 +7,7 @@ import type { VdiRow } from '../catalog/vdis.ts'
 import type { Disk, DiskWriter } from '../disk/disk.ts'
 import type { FormatName } from '../formats/format.ts'
 import { imageUuidOf } from '../store/files/file-stamp.ts'
-import type { OpenedVdi } from '../store/reading/opened.ts'
+import type { OpenedContent } from '../store/reading/opened-content.ts'
 import type { LayerDraft, LayerId, Store } from '../store/files/store.ts'
 import { layerFileName } from '../store/files/store.ts'
 import { copyUnwritten, createWriteRecorder } from './copy-unwritten.ts'
@@ -21,7 +21,7 @@ const maximumChain = 64
 export type Work = Pick<Transfer, 'signal' | 'turn'>
 
 /** The content that a layer lies on. */
-export type Below = Pick<OpenedVdi, 'disk' | 'chain' | 'verify'>
+export type Below = Pick<OpenedContent, 'disk' | 'chain' | 'verify'>
 
 export interface NewLayer {
   /** Of the layer; default: a new one. */
@@ -62,7 +62,7 @@ export const writeLayer = async (
     createdAt: new Date(),
   } as const
   // The same to the end: its folder may go and come back meanwhile.
-  const store = storage.store(srUuid)
+  const store = storage.stores.get(srUuid)
   await catalog.layers.begin(row)
   let draft: LayerDraft | undefined
   try {
@@ -139,7 +139,7 @@ export const writeContent = async (
   const { catalog, storage } = context
   const { uuid: vdiUuid, srUuid, layerUuid: expectedLayerUuid } = vdi
   const keepsLayers = keepsContent && expectedLayerUuid !== null
-  const below = keepsLayers ? await storage.openVdi(vdi) : undefined
+  const below = keepsLayers ? await storage.contents.open(vdiUuid) : undefined
   try {
     const layer = {
       ...vdi,
@@ -152,7 +152,7 @@ export const writeContent = async (
   } finally {
     await closeSource(context, below?.disk)
   }
-  storage.collect(srUuid)
+  storage.upkeep.collect(srUuid)
 }
 
 const parentOf = (parent: LayerRow, below: Below) => ({

@@ -156,13 +156,11 @@ const keepsAll = async (folder: LayerFolder, tried: Program): Promise<void> => {
   await settle(torn, srUuid)
   await expectShown(tree, torn, models)
   const restarted = tree.openStorage()
-  await restarted.recover()
+  await restarted.upkeep.recover()
   expect(await exportAll(tree, restarted, uuids)).toEqual(before)
 
   const storage = tree.openStorage(coalescing)
-  const readers = await Promise.all(
-    uuids.map(async (uuid) => storage.openVdi(await tree.vdi(uuid))),
-  )
+  const readers = await Promise.all(uuids.map(async (uuid) => storage.contents.open(uuid)))
   await settle(storage, srUuid)
   expect(await exportAll(tree, storage, uuids)).toEqual(before)
   for (const { disk } of readers) await disk.close()

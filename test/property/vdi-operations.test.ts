@@ -77,7 +77,7 @@ const run = async (content: TestContent, model: Model, step: Step, seed: number)
   if (step.kind === 'clone') model.set(await cloneVdi(context, uuid), bytes)
   if (step.kind === 'destroy' && model.size > 1) {
     await content.catalog.vdis.destroy(uuid)
-    content.storage.collect(row.srUuid)
+    content.storage.upkeep.collect(row.srUuid)
     model.delete(uuid)
   }
   if (step.kind === 'copy') {
@@ -124,9 +124,9 @@ const run = async (content: TestContent, model: Model, step: Step, seed: number)
 
 /** Where two disks differ, the delta of one on the other says so. */
 const expectDelta = async (content: TestContent, model: Model, uuid: string, base: string) => {
-  const { storage, get } = content
+  const { storage } = content
   const [found, below] = [model.get(uuid)!, model.get(base)!]
-  const { disk } = await storage.openVdi(await get(uuid), await get(base))
+  const { disk } = await storage.contents.openDelta(uuid, base, { narrow: 'never' })
   const restored = new Uint8Array(found.length)
   restored.set(below.subarray(0, found.length))
   for await (const { kind, offset, length } of disk.extents()) {
@@ -154,8 +154,8 @@ describe('disks that are copied and moved', () => {
           await expectDelta(content, model, uuid, uuids[(index + 1) % uuids.length]!)
         }
         for (const uuid of uuids) await content.catalog.vdis.destroy(uuid)
-        content.storage.collect(content.srUuid)
-        content.storage.collect(content.otherSrUuid)
+        content.storage.upkeep.collect(content.srUuid)
+        content.storage.upkeep.collect(content.otherSrUuid)
         expect(await content.layers()).toEqual({ here: 0, there: 0 })
         expect(content.errors).toEqual([])
       }),

@@ -34,7 +34,7 @@ export const createTestContent = async ({
   const errors: unknown[] = []
   const storage = createStorage({ catalog, onError: (error) => errors.push(error) })
   for (const uuid of [srUuid, otherSrUuid]) {
-    storage.attach(uuid, wrap(createLayerStore(createMemoryFolder())))
+    storage.stores.attach(uuid, wrap(createLayerStore(createMemoryFolder())))
   }
   const context: TransferContext = {
     catalog,
@@ -75,7 +75,7 @@ export const createTestContent = async ({
 
     /** All that the disk shows. */
     read: async (uuid: string): Promise<Uint8Array> => {
-      const { disk } = await storage.openVdi(await get(uuid))
+      const { disk } = await storage.contents.open(uuid)
       try {
         return await readAll(disk)
       } finally {
@@ -85,7 +85,7 @@ export const createTestContent = async ({
 
     /** How many bytes a delta export of the disk on `base` would have to send. */
     deltaBytes: async (uuid: string, base: string): Promise<number> => {
-      const { disk } = await storage.openVdi(await get(uuid), await get(base))
+      const { disk } = await storage.contents.openDelta(uuid, base, { narrow: 'never' })
       let bytes = 0
       for await (const { kind, length } of disk.extents()) if (kind !== 'hole') bytes += length
       await disk.close()
@@ -101,7 +101,7 @@ export const createTestContent = async ({
 
     /** What is left of layers in both repositories once nothing runs in the background. */
     layers: async (): Promise<{ here: number; there: number }> => {
-      await storage.settled()
+      await storage.upkeep.settled()
       const count = async (uuid: string) => (await catalog.layers.list(uuid)).length
       return { here: await count(srUuid), there: await count(otherSrUuid) }
     },

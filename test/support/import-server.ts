@@ -32,7 +32,7 @@ export const startImportServer = async ({
     catalog,
     onError: () => {},
   })
-  storage.attach(srUuid, createLayerStore(createMemoryFolder()))
+  storage.stores.attach(srUuid, createLayerStore(createMemoryFolder()))
   const transfers = createTransfers(8)
   const context = { catalog, storage, transfers, leases: createLeases(), log }
   const root = (await catalog.users.getByName('root'))!
@@ -58,7 +58,7 @@ export const startImportServer = async ({
     server.close()
     server.closeAllConnections()
     front.closeAll()
-    return storage.settled()
+    return storage.upkeep.settled()
   })
   const { port } = server.address() as AddressInfo
 
@@ -81,7 +81,7 @@ export const startImportServer = async ({
       }),
     /** What the VDI shows. */
     read: async (uuid: string): Promise<Uint8Array> => {
-      const { disk } = await storage.openVdi((await catalog.vdis.get(uuid))!)
+      const { disk } = await storage.contents.open(uuid)
       try {
         return await readAll(disk)
       } finally {

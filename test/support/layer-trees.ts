@@ -50,10 +50,10 @@ export const createLayerTree = async (folder: LayerFolder = createMemoryFolder()
       onError: (error) => errors.push(error),
       ...(coalescing && { coalescing }),
     })
-    storage.attach(srUuid, createLayerStore(place))
+    storage.stores.attach(srUuid, createLayerStore(place))
     onTestFinished(async () => {
-      storage.stop()
-      await storage.settled()
+      storage.upkeep.stop()
+      await storage.upkeep.settled()
     })
     return storage
   }
@@ -68,7 +68,7 @@ export const createLayerTree = async (folder: LayerFolder = createMemoryFolder()
   ): Promise<number> => {
     seed += 1
     const row = (await catalog.vdis.get(vdiUuid))!
-    const below = row.layerUuid === null ? undefined : await on.openVdi(row)
+    const below = row.layerUuid === null ? undefined : await on.contents.open(row.uuid)
     const context = {
       catalog,
       storage: on,
@@ -134,8 +134,8 @@ export type LayerTree = Awaited<ReturnType<typeof createLayerTree>>
 
 /** Collects, merges, and returns when nothing is left to do. */
 export const settle = async (storage: Storage, srUuid: string): Promise<void> => {
-  await storage.collectNow(srUuid)
-  await storage.settled()
+  await storage.upkeep.collectNow(srUuid)
+  await storage.upkeep.settled()
 }
 
 const identityOf = (vdi: VdiRow, base?: VdiRow): ImageIdentity => {
@@ -153,7 +153,10 @@ const planned = async (
   vdi: VdiRow,
   base?: VdiRow,
 ): Promise<Uint8Array> => {
-  const { disk } = await storage.openVdi(vdi, base)
+  const { contents } = storage
+  const { disk } = await (base === undefined
+    ? contents.open(vdi.uuid)
+    : contents.openDelta(vdi.uuid, base.uuid, { narrow: 'never' }))
   const image = await formats[format].plan(disk, identityOf(vdi, base), options)
   const bytes = await readAll(image)
   await image.close()
@@ -189,7 +192,7 @@ export const exportAll = async (
 
 /** All that the VDI shows. */
 export const readVdi = async (storage: Storage, vdi: VdiRow): Promise<Uint8Array> => {
-  const { disk } = await storage.openVdi(vdi)
+  const { disk } = await storage.contents.open(vdi.uuid)
   try {
     return await readAll(disk)
   } finally {

@@ -65,12 +65,15 @@ const start = async (
   }
   const storage = createStorage({ catalog, onError, coalescing })
   for (const uuid of places) {
-    storage.attach(uuid, createLayerStore(life.lend(await openFileFolder(join(folder, uuid)))))
+    storage.stores.attach(
+      uuid,
+      createLayerStore(life.lend(await openFileFolder(join(folder, uuid)))),
+    )
   }
   life.endAfter(callsToLive)
   try {
     await catalog.tasks.recover()
-    await storage.recover()
+    await storage.upkeep.recover()
     // What runs in the background may have used up its life meanwhile: it stays dead.
     if (!life.isOver) life.endAfter(Infinity)
   } catch (error) {
@@ -101,7 +104,7 @@ export const createModelHost = async (options: ModelHostOptions) => {
 
   /** All that it shows. */
   const read = async (vdi: ModelVdi): Promise<Uint8Array> => {
-    const { disk } = await running.storage.openVdi(await rowOf(vdi))
+    const { disk } = await running.storage.contents.open(uuidOf(vdi))
     try {
       return await readAll(disk)
     } finally {
@@ -134,16 +137,16 @@ export const createModelHost = async (options: ModelHostOptions) => {
   }
 
   const settle = async (): Promise<void> => {
-    for (const srUuid of running.places) await running.storage.collectNow(srUuid)
-    await running.storage.settled()
+    for (const srUuid of running.places) await running.storage.upkeep.collectNow(srUuid)
+    await running.storage.upkeep.settled()
   }
 
   const die = async (): Promise<void> => {
     const { life, storage, close } = running
     life.endAfter(0)
     await closeReaders()
-    storage.stop()
-    await storage.settled()
+    storage.upkeep.stop()
+    await storage.upkeep.settled()
     await life.idle()
     await close()
   }
@@ -168,7 +171,7 @@ export const createModelHost = async (options: ModelHostOptions) => {
     /** Opens a VDI; what it shows now is read when all comes to order. */
     async beginReading(vdi: ModelVdi): Promise<void> {
       if (readers.length >= 4) return
-      const { disk } = await running.storage.openVdi(await rowOf(vdi))
+      const { disk } = await running.storage.contents.open(uuidOf(vdi))
       readers.push({ disk, bytes: vdi.bytes })
     },
 
@@ -195,7 +198,9 @@ export const createModelHost = async (options: ModelHostOptions) => {
 
     /** What a copy of the VDI on top of the other writes, by the maps. */
     delta: async (vdi: ModelVdi, base: ModelVdi): Promise<Held[]> => {
-      const { disk } = await running.storage.openVdi(await rowOf(vdi), await rowOf(base))
+      const { disk } = await running.storage.contents.openDelta(uuidOf(vdi), uuidOf(base), {
+        narrow: 'never',
+      })
       try {
         return await heldBy(disk)
       } finally {
@@ -270,8 +275,8 @@ export const createModelHost = async (options: ModelHostOptions) => {
 
     async remove(): Promise<void> {
       await closeReaders()
-      running.storage.stop()
-      await running.storage.settled()
+      running.storage.upkeep.stop()
+      await running.storage.upkeep.settled()
       await running.close()
       await rm(folder, { recursive: true })
     },

@@ -356,7 +356,7 @@ const destroy = stepOf('destroy', fc.record({ which }), ({ which }) => ({
     return {
       async act() {
         await context.catalog.vdis.destroy(uuidOf({ name }))
-        context.storage.collect(places[place])
+        context.storage.upkeep.collect(places[place])
       },
       after: vdis
         .filter((vdi) => vdi.name !== name)
@@ -455,7 +455,7 @@ const destroyData = stepOf('destroy the data', fc.record({ which }), ({ which })
       return {
         async act() {
           await context.catalog.keptMaps.destroyData(uuidOf(vdi))
-          await context.storage.collectNow(places[vdi.place])
+          await context.storage.upkeep.collectNow(places[vdi.place])
         },
         after: changed(vdis, vdi.name, { hasData: false }),
       }

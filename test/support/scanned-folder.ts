@@ -21,13 +21,13 @@ export const createScannedFolder = async () => {
       throw error
     },
   })
-  onTestFinished(() => storage.settled())
-  storage.attach(srUuid, createLayerStore(await openFileFolder(folder)))
-  const scan = () => storage.files.scan(srUuid)
+  onTestFinished(() => storage.upkeep.settled())
+  storage.stores.attach(srUuid, createLayerStore(await openFileFolder(folder)))
+  const scan = () => storage.scanner.scan(srUuid)
   const names = async () => (await catalog.vdis.list()).map((vdi) => vdi.nameLabel).toSorted()
   const vdi = async (uuid: string) => (await catalog.vdis.get(uuid))!
   const read = async (uuid: string): Promise<Uint8Array> => {
-    const { disk, verify } = await storage.openVdi(await vdi(uuid))
+    const { disk, verify } = await storage.contents.open(uuid)
     try {
       const bytes = await readAll(disk)
       await verify()

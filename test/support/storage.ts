@@ -40,7 +40,7 @@ export const createTestStorage = async (wrap: (store: Store) => Store = (store) 
       return store.openLayer(layer)
     },
   }
-  storage.attach(srUuid, watched)
+  storage.stores.attach(srUuid, watched)
   const log = pino({ level: 'silent' })
   const context = { catalog, storage, transfers: createTransfers(4), leases: createLeases(), log }
   const vdi = async (uuid: string): Promise<VdiRow> => (await catalog.vdis.get(uuid))!
@@ -51,7 +51,7 @@ export const createTestStorage = async (wrap: (store: Store) => Store = (store) 
     put: readonly TestWrite[] | ((writer: DiskWriter) => Promise<void>),
   ): Promise<void> => {
     const row = await vdi(uuid)
-    const below = row.layerUuid === null ? undefined : await storage.openVdi(row)
+    const below = row.layerUuid === null ? undefined : await storage.contents.open(row.uuid)
     const layer = {
       ...row,
       ...(below === undefined ? {} : { below }),
@@ -86,7 +86,7 @@ export const createTestStorage = async (wrap: (store: Store) => Store = (store) 
     },
     /** All that the VDI shows. */
     read: async (uuid: string): Promise<Uint8Array> => {
-      const { disk } = await storage.openVdi(await vdi(uuid))
+      const { disk } = await storage.contents.open(uuid)
       const bytes = await readAll(disk)
       await disk.close()
       return bytes

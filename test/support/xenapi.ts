@@ -55,7 +55,7 @@ export const createTestApi = async ({
     catalog,
     onError: (error, doing) => log.error({ error }, doing),
   })
-  storage.attach(started.srUuid, createLayerStore(createMemoryFolder()))
+  storage.stores.attach(started.srUuid, createLayerStore(createMemoryFolder()))
   const transfer: TransferContext = {
     catalog,
     storage,

@@ -1,5 +1,5 @@
-// What differs between two VDIs: from the maps of the layers that they do not share, and narrowed by
-// comparing content where that is asked for or costs little. storage.ts pins and opens for it.
+// What differs between two VDIs: by the maps of the layers that they do not share, and narrowed by
+// comparing content where that is asked for or costs little. contents.ts pins the layers for it.
 
 import { createHash } from 'node:crypto'
 import type { LayerRow } from '../../catalog/layers/layers.ts'
@@ -7,7 +7,6 @@ import { METADATA_ONLY } from '../../catalog/schema.ts'
 import type { VdiRow } from '../../catalog/vdis.ts'
 import type { BlockMap } from '../../disk/block-map.ts'
 import { emptyBlockMap } from '../../disk/block-map.ts'
-import { closeWith } from '../../disk/close-with.ts'
 import { createDeferredDisk } from '../../disk/deferred-disk.ts'
 import { changedBlocks, collectDeltaMap, createDeltaDisk } from '../../disk/delta-disk.ts'
 import type { Disk } from '../../disk/disk.ts'
@@ -16,26 +15,32 @@ import { narrowChanges } from '../../disk/narrow-delta.ts'
 import { AppError } from '../../errors.ts'
 import { GiB } from '../../units.ts'
 import { createDeltaCache } from './delta-cache.ts'
-import type { FollowChanges } from '../scanning/follow-changes.ts'
 import type { LayerSource, OpenedChain } from './open-chain.ts'
-import { openChainOnDemand, readMaps } from './open-chain.ts'
-import { requireData } from './require-data.ts'
-import type { OpenedVdi, PinnedChain } from './opened.ts'
-import type { VdiPins } from './pin-vdis.ts'
+import { openChain, openChainOnDemand, readMaps } from './open-chain.ts'
+import type { VdiChain } from './pin-vdis.ts'
+import type { Pins } from './pins.ts'
 
 /**
- * Whether content is compared. `small`: of VDIs that share no layer, as long as they hold little data in
- * all; the others differ in little more than what their layers say.
+ * Whether content is compared. `small`: of VDIs that share no layer, as long as they hold little data
+ * in all; the others differ in little more than what their layers say.
  */
 export type Narrowing = 'never' | 'small' | 'always'
 
-/** How much data two VDIs may hold between them to be compared unasked, in bytes: about a second's work. */
+/**
+ * How much data two VDIs may hold between them to be compared unasked, in bytes: about a second's
+ * work.
+ */
 const smallComparison = GiB
 
 export interface DeltaOptions extends Omit<NarrowOptions, 'step'> {
   readonly narrow: Narrowing
-  /** Runs a comparison, which may go on for others when this asker has left, in turns with other work. Default: at once. */
+  /**
+   * Runs a comparison, which may go on for others when this asker has left, in turns with other
+   * work. Default: at once.
+   */
   readonly inTurns?: InTurns
+  /** Is given the rows before anything is compared, and throws to refuse the delta. */
+  readonly check?: (vdi: VdiRow, base: VdiRow) => Promise<void> | void
 }
 
 /** @param signal ends the wait for a turn */
@@ -46,196 +51,180 @@ export type InTurns = <T>(
 
 const atOnce: InTurns = (work) => work(() => undefined)
 
-export interface Changes {
-  /** What may differ, as `data`; the rest is hole. Of the size of the first VDI. */
+/** In what a VDI may differ from its base. */
+export interface ChangedBlocks {
+  /** What may differ, as `data`; the rest is hole. Of the size of the VDI. */
   readonly map: BlockMap
-  /** Whether the content has the same name, the layers' maps told, or content was compared. */
+  /** Whether the contents have one name, the maps of the layers told, or content was compared. */
   readonly how: 'same' | 'maps' | 'narrowed'
 }
 
-export interface OpenedDelta {
-  /** Its extents tell only what may differ: see createDeltaDisk. Closing it ends the hold on the layers. */
+/** Opened for a delta: what contents.ts makes an OpenedContent of. */
+interface OpenedDelta {
+  /** Its extents tell only what may differ: see createDeltaDisk. */
   readonly disk: Disk
-  /** The layers of the VDI, top first. */
-  readonly chain: readonly LayerRow[]
-  /** See OpenedVdi. */
-  readonly vdi: VdiRow
-  readonly baseVdi: VdiRow
-  readonly verify: () => Promise<void>
-  /** Names the blocks that are sent: part of every ETag of a delta. The same content in other layers may make others. */
+  /** See OpenedContent. */
   readonly basis: string
+  readonly verify: () => Promise<void>
 }
 
+/** The caller has pinned the layers of both VDIs, and keeps them pinned until what is opened is closed. */
 export interface Deltas {
   /**
-   * In what `vdi` may differ from `base`. Reads no data unless it is narrowed, and nothing stays open.
-   * @throws AppError VDI_INCOMPATIBLE_TYPE where content is to be compared of which only the map is left
+   * Reads no data unless content is compared; nothing stays open.
+   * @throws AppError VDI_INCOMPATIBLE_TYPE where content is to be compared of which only the map is
+   *   left
    */
-  changes(vdi: VdiRow, base: VdiRow, options: DeltaOptions): Promise<Changes>
+  changedBlocks(vdi: VdiChain, base: VdiChain, options: DeltaOptions): Promise<ChangedBlocks>
 
-  /** `vdi` as it differs from `base`, to be sent. Throws like `changes`. */
-  open(vdi: VdiRow, base: VdiRow, options: DeltaOptions): Promise<OpenedDelta>
+  /** The VDI as it differs from the base, to be sent. Throws like `changedBlocks`. */
+  open(vdi: VdiChain, base: VdiChain, options: DeltaOptions): Promise<OpenedDelta>
 }
 
-/** What deltas are made with. */
 export interface DeltaParts {
-  readonly source: (srUuid: string) => LayerSource
-  /** See VdiPins. */
-  readonly pinVdis: VdiPins['pinVdis']
-  readonly followChanges: FollowChanges
-  /** Opens a VDI for reading all of it, as its row says: ChangedFileError where that is no longer so. */
-  readonly openVdi: (vdi: VdiRow) => Promise<Pick<OpenedVdi, 'disk' | 'verify'>>
+  readonly sourceOf: (srUuid: string) => LayerSource
+  readonly pins: Pins
 }
 
-export const createDeltas = ({ source, pinVdis, followChanges, openVdi }: DeltaParts): Deltas => {
+export const createDeltas = ({ sourceOf, pins }: DeltaParts): Deltas => {
   const narrowed = createDeltaCache()
 
-  const pinBoth = async (vdi: VdiRow, base: VdiRow): Promise<Chains> => {
-    const [own, below] = await pinVdis([vdi, base])
-    const chains = compareChains(own!, below!)
-    // Of one whose data was destroyed the layers may still have it, for others: it is not shown.
-    const hasData = chains.hasData && [vdi, base].every(({ type }) => type !== METADATA_ONLY)
-    return { ...chains, hasData }
-  }
+  const openWhole = ({ vdi, chain }: VdiChain): Promise<OpenedChain> =>
+    openChain(sourceOf(vdi.srUuid), chain, vdi.virtualSize)
 
-  const compare = async (
-    vdi: VdiRow,
-    base: VdiRow,
+  const compareContent = async (
+    vdi: VdiChain,
+    base: VdiChain,
     candidates: BlockMap,
     options: NarrowOptions,
   ): Promise<BlockMap> => {
-    const own = await openVdi(vdi)
+    const disk = await openWhole(vdi)
     try {
-      const below = await openVdi(base)
+      const baseDisk = await openWhole(base)
       try {
-        const changes = await narrowChanges(own.disk, below.disk, candidates, options)
-        await own.verify()
-        await below.verify()
+        const changes = await narrowChanges(disk, baseDisk, candidates, options)
+        await disk.verify()
+        await baseDisk.verify()
         return changes
       } finally {
-        await below.disk.close()
+        await baseDisk.close()
       }
     } finally {
-      await own.disk.close()
+      await disk.close()
     }
+  }
+
+  const narrow = (
+    vdi: VdiChain,
+    base: VdiChain,
+    candidates: BlockMap,
+    options: DeltaOptions,
+  ): Promise<BlockMap> => {
+    const { inTurns = atOnce } = options
+    const key = [vdi, base].map(({ vdi: row }) => contentKey(row)).join(' ')
+    const compare = async (to: NarrowOptions): Promise<BlockMap> => {
+      // It may go on for others when this asker has left and has released its pins.
+      const release = pins.pin([...vdi.chain, ...base.chain].map((layer) => layer.uuid))
+      try {
+        return await inTurns(
+          (step) => compareContent(vdi, base, candidates, { ...to, step }),
+          to.signal,
+        )
+      } finally {
+        release()
+      }
+    }
+    return narrowed.get(key, compare, options)
   }
 
   /** The maps of the layers that only the VDI has are needed again to open the delta. */
-  const changesBetween = async (
-    vdi: VdiRow,
-    base: VdiRow,
-    chains: Chains,
+  const findChanges = async (
+    vdi: VdiChain,
+    base: VdiChain,
     options: DeltaOptions,
-  ): Promise<Changes & { own: readonly BlockMap[] }> => {
-    if (isSameContent(vdi, base)) {
-      return { map: emptyBlockMap(vdi.virtualSize), how: 'same', own: [] }
+  ): Promise<ChangedBlocks & { readonly own: readonly BlockMap[] }> => {
+    const { virtualSize, srUuid } = vdi.vdi
+    if (isSameContent(vdi.vdi, base.vdi)) {
+      return { map: emptyBlockMap(virtualSize), how: 'same', own: [] }
     }
-    const own = await readMaps(source(vdi.srUuid), chains.own)
-    const others = await readMaps(source(base.srUuid), chains.others)
-    const { sharedSize } = chains
-    const difference = { own, others, baseSize: base.virtualSize, sharedSize }
-    const map = changedBlocks(difference, vdi.virtualSize)
-    if (!isToBeNarrowed(chains, [...own, ...others], options)) {
+    const paths = comparePaths(vdi.chain, base.chain)
+    const own = await readMaps(sourceOf(srUuid), paths.own)
+    const others = await readMaps(sourceOf(base.vdi.srUuid), paths.ofBase)
+    const difference = {
+      own,
+      others,
+      baseSize: base.vdi.virtualSize,
+      sharedSize: paths.sharedSize,
+    }
+    const map = changedBlocks(difference, virtualSize)
+    const hasContent = [vdi, base].every(hasData)
+    if (!isToBeNarrowed({ ...paths, hasContent }, [...own, ...others], options)) {
       return { map, how: 'maps', own }
     }
-    requireContent(vdi, base, chains)
-    const key = [vdi, base].map(contentKey).join(' ')
-    const { inTurns = atOnce } = options
-    const narrow = (to: NarrowOptions): Promise<BlockMap> =>
-      inTurns((step) => compare(vdi, base, map, { ...to, step }), to.signal)
-    return { map: await narrowed.get(key, narrow, options), how: 'narrowed', own }
+    if (!hasContent) throw onlyMapsLeft(vdi.vdi, base.vdi)
+    return { map: await narrow(vdi, base, map, options), how: 'narrowed', own }
   }
 
-  const tellChanges = async (
-    vdi: VdiRow,
-    base: VdiRow,
-    options: DeltaOptions,
-  ): Promise<Changes> => {
-    const chains = await pinBoth(vdi, base)
-    try {
-      const { map, how } = await changesBetween(vdi, base, chains, options)
+  return {
+    async changedBlocks(vdi, base, options) {
+      await options.check?.(vdi.vdi, base.vdi)
+      const { map, how } = await findChanges(vdi, base, options)
       return { map, how }
-    } finally {
-      chains.release()
-    }
-  }
-
-  const openDelta = async (
-    vdi: VdiRow,
-    base: VdiRow,
-    options: DeltaOptions,
-  ): Promise<OpenedDelta> => {
-    requireData(vdi)
-    const chains = await pinBoth(vdi, base)
-    const { chain, release } = chains
-    let opened: OpenedChain | undefined
-    const openChain = async (): Promise<OpenedChain> =>
-      (opened = await openChainOnDemand(source(vdi.srUuid), chain, vdi.virtualSize))
-    try {
-      const { map, own } = await changesBetween(vdi, base, chains, options)
+    },
+    async open(vdi, base, options) {
+      await options.check?.(vdi.vdi, base.vdi)
+      const { srUuid, virtualSize } = vdi.vdi
+      let opened: OpenedChain | undefined
+      const openLayers = async (): Promise<OpenedChain> =>
+        (opened = await openChainOnDemand(sourceOf(srUuid), vdi.chain, virtualSize))
+      const { map, own } = await findChanges(vdi, base, options)
       const isEmpty = map.countBytes('data') === 0
       // Of what does not differ nothing is sent, so nothing is read either.
-      const disk = isEmpty ? createDeferredDisk(vdi.virtualSize, openChain) : await openChain()
+      const disk = isEmpty ? createDeferredDisk(virtualSize, openLayers) : await openLayers()
       try {
         const sent = isEmpty ? map : await collectDeltaMap(disk, map, own)
         return {
-          disk: closeWith(createDeltaDisk(disk, sent), release),
-          chain,
+          disk: createDeltaDisk(disk, sent),
           basis: digestOf(sent),
-          vdi,
-          baseVdi: base,
           verify: async () => opened?.verify(),
         }
       } catch (error) {
         await disk.close()
         throw error
       }
-    } catch (error) {
-      release()
-      throw error
-    }
-  }
-
-  return {
-    changes: (vdi, base, options) =>
-      followChanges([vdi, base], ([vdiNow, baseNow]) => tellChanges(vdiNow!, baseNow!, options)),
-    open: (vdi, base, options) =>
-      followChanges([vdi, base], ([vdiNow, baseNow]) => openDelta(vdiNow!, baseNow!, options)),
-  }
-}
-
-/** The layers of two VDIs, held. */
-interface Chains {
-  /** All of the first VDI. */
-  readonly chain: readonly LayerRow[]
-  /** Those that only the first has, those that only the other has; each top first. */
-  readonly own: readonly LayerRow[]
-  readonly others: readonly LayerRow[]
-  readonly sharesLayers: boolean
-  /** Of the largest layer that both have; 0 for none. */
-  readonly sharedSize: number
-  /** Whether both can be read: each layer still has its data, and not only its map. */
-  readonly hasData: boolean
-  readonly release: () => void
-}
-
-const compareChains = (own: PinnedChain, below: PinnedChain): Chains => {
-  const uuids = new Set(own.chain.map(({ uuid }) => uuid))
-  const baseUuids = new Set(below.chain.map(({ uuid }) => uuid))
-  const shared = own.chain.filter(({ uuid }) => baseUuids.has(uuid))
-  return {
-    chain: own.chain,
-    own: own.chain.filter(({ uuid }) => !baseUuids.has(uuid)),
-    others: below.chain.filter(({ uuid }) => !uuids.has(uuid)),
-    sharesLayers: shared.length > 0,
-    sharedSize: Math.max(0, ...shared.map(({ virtualSize }) => virtualSize)),
-    hasData: [...own.chain, ...below.chain].every((layer) => layer.hasData),
-    release() {
-      own.release()
-      below.release()
     },
   }
 }
+
+/** The layers of two VDIs, each top first. */
+interface Paths {
+  /** Those that only the VDI has. */
+  readonly own: readonly LayerRow[]
+  /** Those that only the base has. */
+  readonly ofBase: readonly LayerRow[]
+  readonly sharesLayers: boolean
+  /** Of the largest layer that both have; 0 for none. */
+  readonly sharedSize: number
+}
+
+const comparePaths = (chain: readonly LayerRow[], baseChain: readonly LayerRow[]): Paths => {
+  const uuids = new Set(chain.map(({ uuid }) => uuid))
+  const baseUuids = new Set(baseChain.map(({ uuid }) => uuid))
+  const shared = chain.filter(({ uuid }) => baseUuids.has(uuid))
+  return {
+    own: chain.filter(({ uuid }) => !baseUuids.has(uuid)),
+    ofBase: baseChain.filter(({ uuid }) => !uuids.has(uuid)),
+    sharesLayers: shared.length > 0,
+    sharedSize: Math.max(0, ...shared.map(({ virtualSize }) => virtualSize)),
+  }
+}
+
+/**
+ * Whether the content can be read, and not only its map. The layers of a VDI whose data was destroyed
+ * may still have it, for others: it is not shown.
+ */
+const hasData = ({ vdi, chain }: VdiChain): boolean =>
+  vdi.type !== METADATA_ONLY && chain.every((layer) => layer.hasData)
 
 /** Whatever their layers are: merging keeps the content and its name. */
 const isSameContent = (vdi: VdiRow, base: VdiRow): boolean =>
@@ -248,13 +237,13 @@ const contentKey = (vdi: VdiRow): string =>
   `${vdi.contentUuid ?? vdi.layerUuid ?? 'empty'}/${vdi.virtualSize}`
 
 const isToBeNarrowed = (
-  { own, others, sharesLayers, hasData }: Chains,
+  { own, ofBase, sharesLayers, hasContent }: Paths & { readonly hasContent: boolean },
   differing: readonly BlockMap[],
   { narrow }: DeltaOptions,
 ): boolean => {
   if (narrow !== 'small') return narrow === 'always'
   // Against an empty disk the maps say it all.
-  if (sharesLayers || !hasData || own.length === 0 || others.length === 0) return false
+  if (sharesLayers || !hasContent || own.length === 0 || ofBase.length === 0) return false
   return differing.reduce((sum, map) => sum + map.countBytes('data'), 0) <= smallComparison
 }
 
@@ -269,11 +258,9 @@ const digestOf = (map: BlockMap): string => {
   return digest.update(String(map.size)).digest('base64url')
 }
 
-/** @throws AppError VDI_INCOMPATIBLE_TYPE */
-const requireContent = (vdi: VdiRow, base: VdiRow, { hasData }: Chains): void => {
-  if (hasData) return
+const onlyMapsLeft = (vdi: VdiRow, base: VdiRow): AppError => {
   const found = 'of one of them only the block map is left'
-  throw new AppError('VDI_INCOMPATIBLE_TYPE', [
+  return new AppError('VDI_INCOMPATIBLE_TYPE', [
     vdi.uuid,
     `Cannot compare the content of the VDI ${vdi.uuid} with that of ${base.uuid}: ${found}`,
   ])

@@ -1,15 +1,28 @@
 // Which layers are being read right now: those are not deleted, whatever the catalog says.
 
+import pLimit from 'p-limit'
+
 export interface Pins {
-  /** Holds the layers until the returned function is called (idempotent). */
+  /** Keeps the layers until the returned function is called (idempotent). */
   pin(layerUuids: readonly string[]): () => void
-  /** The layers held now. */
+
+  /** The layers that are pinned now. */
   held(): ReadonlySet<string>
+
+  /**
+   * Runs `step` alone. Looking up layers and pinning them is one step; so is choosing which to
+   * delete, and putting a layer onto another.
+   */
+  step<T>(step: () => Promise<T>): Promise<T>
+
+  /** `listener` is called whenever a layer is no longer pinned by anybody. */
+  whenReleased(listener: () => void): void
 }
 
-/** @param onRelease called when a layer is no longer held by anybody */
-export const createPins = (onRelease: () => void): Pins => {
+export const createPins = (): Pins => {
   const counts = new Map<string, number>()
+  const listeners: (() => void)[] = []
+  const oneAtATime = pLimit(1)
   return {
     pin(layerUuids) {
       for (const uuid of layerUuids) counts.set(uuid, (counts.get(uuid) ?? 0) + 1)
@@ -23,9 +36,11 @@ export const createPins = (onRelease: () => void): Pins => {
           if (count > 0) counts.set(uuid, count)
           else isFree = counts.delete(uuid) || isFree
         }
-        if (isFree) onRelease()
+        if (isFree) for (const listener of listeners) listener()
       }
     },
     held: () => new Set(counts.keys()),
+    step: (step) => oneAtATime(step),
+    whenReleased: (listener) => void listeners.push(listener),
   }
 }

@@ -21,8 +21,9 @@ import {
 } from './inspect-file.ts'
 import type { FolderEntry } from '../files/layer-folder.ts'
 import { notAttached } from '../files/sr-errors.ts'
-import type { Store, StoreFiles } from '../files/store.ts'
+import type { StoreFiles } from '../files/store.ts'
 import { layerFileName } from '../files/store.ts'
+import type { Stores } from '../files/stores.ts'
 
 export interface ScanReport {
   /** Uuids of VDIs. */
@@ -54,14 +55,11 @@ export interface Scanner {
 
   /** What the last look found wrong, by file name. */
   problems(srUuid: string): ReadonlyMap<string, string>
-
-  /** Nothing is remembered of the storage repository any more. */
-  forget(srUuid: string): void
 }
 
 interface ScannerOptions {
   readonly catalog: Catalog
-  readonly store: (srUuid: string) => Store
+  readonly stores: Stores
 }
 
 /** A look at a file that need not be taken again while the file is as it was. */
@@ -71,10 +69,13 @@ interface Look {
   readonly result: InspectedFile | RefusedFile
 }
 
-export const createScanner = ({ catalog, store }: ScannerOptions): Scanner => {
+export const createScanner = ({ catalog, stores }: ScannerOptions): Scanner => {
   const limits = new Map<string, ReturnType<typeof pLimit>>()
   const looks = new Map<string, Map<string, Look>>()
   const problems = new Map<string, ReadonlyMap<string, string>>()
+  stores.whenDetached((srUuid) => {
+    for (const known of [limits, looks, problems]) known.delete(srUuid)
+  })
 
   /** Two scans of one folder would find the same file new. */
   const oneAtATime = <T>(srUuid: string, work: () => Promise<T>): Promise<T> => {
@@ -84,7 +85,7 @@ export const createScanner = ({ catalog, store }: ScannerOptions): Scanner => {
   }
 
   const look = async (srUuid: string): Promise<Folder> => {
-    const { files } = store(srUuid)
+    const { files } = stores.get(srUuid)
     const known = await catalog.layers.list(srUuid)
     const before = looks.get(srUuid) ?? new Map<string, Look>()
     const after = new Map<string, Look>()
@@ -141,11 +142,6 @@ export const createScanner = ({ catalog, store }: ScannerOptions): Scanner => {
       })
     },
     problems: (srUuid) => problems.get(srUuid) ?? new Map(),
-    forget(srUuid) {
-      limits.delete(srUuid)
-      looks.delete(srUuid)
-      problems.delete(srUuid)
-    },
   }
 }
 

@@ -12,11 +12,9 @@ import type { Store } from '../files/store.ts'
 
 interface CollectorPorts {
   readonly catalog: Catalog
-  readonly pins: () => Pins
-  /** Undefined for a storage repository that is not there now. */
-  readonly source: (srUuid: string) => LayerSource | undefined
-  /** Looking up a chain and pinning it is one step, and so is choosing what to delete. */
-  readonly oneAtATime: LimitFunction
+  readonly pins: Pins
+  /** Undefined for a storage repository whose folder is not there now. */
+  readonly sourceOf: (srUuid: string) => LayerSource | undefined
   /** Layers below files that the catalog does not know: they stay. */
   readonly neededByOthers: (srUuid: string) => Promise<string[]>
 }
@@ -31,8 +29,7 @@ export interface Collector {
 export const createCollector = ({
   catalog,
   pins,
-  source,
-  oneAtATime,
+  sourceOf,
   neededByOthers,
 }: CollectorPorts): Collector => {
   // Two at once would keep the map of a layer that the other deletes.
@@ -54,7 +51,7 @@ export const createCollector = ({
     held: () => ReadonlySet<string>,
   ): Promise<void> => {
     const { keptMaps } = catalog
-    const superfluous = await oneAtATime(() => keptMaps.superfluousData(srUuid, held()))
+    const superfluous = await pins.step(() => keptMaps.superfluousData(srUuid, held()))
     if (superfluous.length === 0) return
     // The map first, durably; then the word of the catalog; the data last.
     for (const layer of superfluous) {
@@ -62,17 +59,17 @@ export const createCollector = ({
       await source.store.keepMap(layer, map!)
     }
     const uuids = new Set(superfluous.map(({ uuid }) => uuid))
-    const dropped = await oneAtATime(() => keptMaps.dropData(srUuid, held(), uuids))
+    const dropped = await pins.step(() => keptMaps.dropData(srUuid, held(), uuids))
     for (const layer of dropped) await source.store.removeData(layer)
   }
 
   const collect = async (srUuid: string): Promise<number | undefined> => {
-    const from = source(srUuid)
+    const from = sourceOf(srUuid)
     const sr = await catalog.srs.get(srUuid)
     if (from === undefined || sr === undefined) return undefined
     const others = sr.readOnly ? [] : await neededByOthers(srUuid)
-    const held = (): ReadonlySet<string> => new Set([...pins().held(), ...others])
-    const unreachable = await oneAtATime(() => catalog.layers.claimUnreachable(srUuid, held()))
+    const held = (): ReadonlySet<string> => new Set([...pins.held(), ...others])
+    const unreachable = await pins.step(() => catalog.layers.claimUnreachable(srUuid, held()))
     // Files of others are all that a read-only one has: what nobody needs of them has been forgotten.
     if (sr.readOnly) return undefined
     for (const layer of unreachable) await removeLayer(from.store, layer)

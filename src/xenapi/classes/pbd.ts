@@ -43,7 +43,7 @@ const toRow = (
   srUuid,
   deviceConfig,
   pbdOtherConfig,
-  isAttached: transfer.storage.isAttached(srUuid),
+  isAttached: transfer.storage.stores.isAttached(srUuid),
 })
 
 export const pbdClass = defineClass<Row, Pick<SrTable, 'pbdOtherConfig'>, SrChanges>({

@@ -26,7 +26,7 @@ const load = async (context: ObjectContext, srs: readonly SrRow[]): Promise<Row[
       ...sr,
       ...(await context.storage.usage(sr.uuid)),
       pbdUuids: pbdUuidsOf(context.hostUuid, [sr]),
-      problems: context.transfer.storage.files.problems(sr.uuid),
+      problems: context.transfer.storage.scanner.problems(sr.uuid),
       problemsFile: context.repositories.problemsFile(sr.uuid),
       vdiUuids: (vdis.get(sr.uuid) ?? []).map((vdi) => vdi.uuid),
     })),

@@ -125,11 +125,11 @@ export const srMethods: readonly SessionMethod[] = [
     result: voidType,
     async run({ context }, { sr }) {
       const { storage } = context.transfer
-      const wasAttached = storage.isAttached(sr)
+      const wasAttached = storage.stores.isAttached(sr)
       try {
         await context.repositories.scan(await requireSr(context, sr))
       } finally {
-        if (storage.isAttached(sr) !== wasAttached) tellOfPbd(context, sr, 'mod')
+        if (storage.stores.isAttached(sr) !== wasAttached) tellOfPbd(context, sr, 'mod')
       }
     },
   }),
@@ -141,7 +141,7 @@ export const srMethods: readonly SessionMethod[] = [
     result: stringMap,
     async run({ context }, { sr }) {
       await requireSr(context, sr)
-      return Object.fromEntries(context.transfer.storage.files.problems(sr))
+      return Object.fromEntries(context.transfer.storage.scanner.problems(sr))
     },
   }),
   defineMethod({

@@ -21,6 +21,6 @@ export const vdiDataDestroy: SessionMethod = defineMethod({
     if (user !== undefined) throw new AppError('VDI_IN_USE', [toRef(self), user])
     await catalog.keptMaps.destroyData(self)
     // The answer means that the room is free, but for what others still need or read.
-    await transfer.storage.collectNow(vdi.srUuid)
+    await transfer.storage.upkeep.collectNow(vdi.srUuid)
   },
 })

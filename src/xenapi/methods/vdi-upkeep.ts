@@ -24,7 +24,7 @@ export const vdiUpkeepMethods: readonly SessionMethod[] = [
       const vdi = await requireVdi(context, uuid)
       if (vdi.type === METADATA_ONLY) return
       // Opening follows files that others have changed, and says where one cannot be read.
-      const { disk } = await context.transfer.storage.openVdi(vdi)
+      const { disk } = await context.transfer.storage.contents.open(uuid)
       await disk.close()
     },
   }),

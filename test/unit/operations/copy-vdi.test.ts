@@ -182,7 +182,7 @@ describe('refused before anything is made', () => {
       'VDI_TOO_LARGE',
       async ({ catalog, create, storage }) => {
         const srUuid = await createTestSr(catalog, { defaultFormat: 'vhd' })
-        storage.attach(srUuid, createLayerStore(createMemoryFolder()))
+        storage.stores.attach(srUuid, createLayerStore(createMemoryFolder()))
         return { vdiUuid: await create({ virtualSize: 2041 * GiB }), srUuid }
       },
     ],
@@ -252,8 +252,8 @@ describe('a copy that does not end', () => {
     act = async () => {
       act = async () => {}
       await catalog.vdis.destroy(vdi)
-      storage.collect(srUuid)
-      await storage.settled()
+      storage.upkeep.collect(srUuid)
+      await storage.upkeep.settled()
     }
     const made = await copy(content, { vdiUuid: vdi, srUuid: content.otherSrUuid })
     expectSameBytes(await read(made), before)

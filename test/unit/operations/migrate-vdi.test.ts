@@ -109,7 +109,7 @@ describe('a migration', () => {
     const { catalog, create, get, storage, srUuid } = content
     await catalog.sms.create({ nameLabel: '', type: 'odd', supportedImageFormats: supported })
     const sr = await createTestSr(catalog, { type: 'odd', defaultFormat: 'qcow2' })
-    storage.attach(sr, storage.store(srUuid))
+    storage.stores.attach(sr, storage.stores.get(srUuid))
     const vdi = await create({ requestedFormat: 'vhd' })
     await migrate(content, vdi, sr)
     expect(await get(vdi)).toMatchObject({ srUuid: sr, format, requestedFormat, layerUuid: null })
@@ -196,9 +196,9 @@ describe('a migration', () => {
     )
     const before = await readAllOf(content, family)
     act = async () => {
-      storage.collect(otherSrUuid)
-      storage.collect(srUuid)
-      await storage.settled()
+      storage.upkeep.collect(otherSrUuid)
+      storage.upkeep.collect(srUuid)
+      await storage.upkeep.settled()
     }
     await migrate(content, family.at(-1)!, otherSrUuid, 'qcow2')
     await expectSameContent(content, family, before)
@@ -265,9 +265,9 @@ describe('a migration that fails leaves all where it was', () => {
     const { catalog, storage, otherSrUuid, layers } = content
     const family = await createFamily(content)
     const before = await readAllOf(content, family)
-    await storage.settled()
+    await storage.upkeep.settled()
     // As a process leaves it that dies in the middle: one copy sealed, one being written on it.
-    const store = storage.store(otherSrUuid)
+    const store = storage.stores.get(otherSrUuid)
     const add = async (parentUuid: string | null) => {
       const layer = { uuid: randomUUID(), format: 'qcow2' as const }
       const createdAt = new Date()
@@ -288,7 +288,7 @@ describe('a migration that fails leaves all where it was', () => {
       fileSize: await sealed.draft.seal(),
     })
     await add(sealed.uuid)
-    await storage.recover()
+    await storage.upkeep.recover()
     expect((await layers()).there).toBe(0)
     expect((await store.usage()).used).toBe(0)
     await expectSameContent(content, family, before)

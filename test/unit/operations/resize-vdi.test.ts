@@ -81,7 +81,7 @@ describe('a disk that grows', () => {
     await refused(vdi, 'OTHER_OPERATION_IN_PROGRESS')
     release()
     const srUuid = await createTestSr(catalog, { readOnly: true })
-    storage.attach(srUuid, storage.store((await catalog.vdis.get(vdi))!.srUuid))
+    storage.stores.attach(srUuid, storage.stores.get((await catalog.vdis.get(vdi))!.srUuid))
     await refused(await create({ srUuid }), 'SR_OPERATION_NOT_SUPPORTED')
     await resizeVdi(context, vdi, GiB)
   })

@@ -36,7 +36,7 @@ describe('a snapshot', () => {
     await write(vdi, MiB, 2)
     expectSameBytes(await read(snapshot), before)
     await catalog.vdis.destroy(vdi)
-    storage.collect(srUuid)
+    storage.upkeep.collect(srUuid)
     expect(await layers()).toEqual({ here: 1, there: 0 })
     expectSameBytes(await read(snapshot), before)
     expect((await get(snapshot)).snapshotOfUuid).toBeNull()

@@ -29,10 +29,10 @@ const start = async (coalescing?: CoalescingOptions) => {
     ...(coalescing && { coalescing }),
   })
   onTestFinished(async () => {
-    storage.stop()
-    await storage.settled()
+    storage.upkeep.stop()
+    await storage.upkeep.settled()
   })
-  storage.attach(srUuid, createLayerStore(createMemoryFolder()))
+  storage.stores.attach(srUuid, createLayerStore(createMemoryFolder()))
   const log = pino({ level: 'silent' })
   const context = { catalog, storage, transfers: createTransfers(4), leases: createLeases(), log }
   const repositories = createStorageRepositories(context, await createTestFolder())
@@ -74,7 +74,7 @@ test('a scan has the layers collected that nobody needs', async () => {
   const { catalog, srUuid, storage, repositories, sr, write, layers } = await start()
   const { uuid } = await catalog.vdis.create({ srUuid, virtualSize: size, format: 'qcow2' })
   await write(uuid)
-  await storage.settled()
+  await storage.upkeep.settled()
   await catalog.vdis.destroy(uuid)
   expect(await layers(srUuid)).toHaveLength(1)
   await repositories.scan(await sr())
@@ -86,11 +86,11 @@ describe('a folder that was away', () => {
     const { storage, repositories, create, begin, layers } = await start()
     const place = await createTestFolder()
     const made = await create(place)
-    storage.detach(made.uuid)
+    storage.stores.detach(made.uuid)
     await begin(made.uuid)
     await rename(place, `${place}-away`)
-    storage.attach(made.uuid, (await openSrStore(made, '/nowhere')).store)
-    expect(await storage.recover()).toBe(0)
+    storage.stores.attach(made.uuid, (await openSrStore(made, '/nowhere')).store)
+    expect(await storage.upkeep.recover()).toBe(0)
     expect(await layers(made.uuid)).toHaveLength(1)
     await rename(`${place}-away`, place)
 
@@ -99,9 +99,9 @@ describe('a folder that was away', () => {
     const { store } = await openSrStore(made, '/nowhere')
     const clearing = async (): Promise<void> => {
       await store.clearStaging()
-      if (storage.isAttached(made.uuid)) leftWhenAttached = await layers(made.uuid)
+      if (storage.stores.isAttached(made.uuid)) leftWhenAttached = await layers(made.uuid)
     }
-    await storage.reattach(made.uuid, { ...store, clearStaging: clearing })
+    await storage.upkeep.reattach(made.uuid, { ...store, clearStaging: clearing })
     expect(leftWhenAttached).toBeUndefined()
     expect(await layers(made.uuid)).toEqual([])
 
@@ -118,12 +118,12 @@ describe('a folder that was away', () => {
 test('what cannot be cleaned up at the start keeps no storage repository from being used', async () => {
   const { storage, srUuid, errors, create, begin, layers } = await start()
   const other = await create(await createTestFolder())
-  storage.attach(srUuid, {
-    ...storage.store(srUuid),
+  storage.stores.attach(srUuid, {
+    ...storage.stores.get(srUuid),
     clearStaging: () => Promise.reject(new Error('EIO')),
   })
   await begin(other.uuid)
-  expect(await storage.recover()).toBe(1)
+  expect(await storage.upkeep.recover()).toBe(1)
   expect(await layers(other.uuid)).toEqual([])
   expect(errors).toMatchObject([{ message: 'EIO' }])
 })
@@ -150,5 +150,5 @@ test('one is destroyed while layers of another are being merged', async () => {
   await within('destroying', repositories.destroy(other))
   expect(await catalog.srs.get(other.uuid)).toBeUndefined()
   expect(await sr()).toBeDefined()
-  storage.stop()
+  storage.upkeep.stop()
 })

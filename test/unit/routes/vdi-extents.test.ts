@@ -294,8 +294,8 @@ describe('a client that leaves while content is compared', () => {
       async () => on.context.transfers.running === 0 || undefined,
     )
     for (const uuid of [vdi, base]) await on.catalog.vdis.destroy(uuid)
-    on.storage.collect(on.srUuid)
-    await on.storage.settled()
+    on.storage.upkeep.collect(on.srUuid)
+    await on.storage.upkeep.settled()
     expect(await on.catalog.layers.list(on.srUuid)).toEqual([])
   })
 })
@@ -375,8 +375,8 @@ describe('a long list', () => {
     // An entry has about 90 characters: what lies between the two are the buffers of the connection.
     expect(told.extents).toBeLessThan(count / 10)
     await on.catalog.vdis.destroy(vdi)
-    on.storage.collect(on.srUuid)
-    await on.storage.settled()
+    on.storage.upkeep.collect(on.srUuid)
+    await on.storage.upkeep.settled()
     expect(await on.catalog.layers.list(on.srUuid)).toEqual([])
   })
 

@@ -7,7 +7,7 @@ import { GiB, MiB } from '../../../src/units.ts'
 
 const check = (free: number, image: AnnouncedImage) => {
   const usage = async () => ({ size: 100 * GiB, used: 100 * GiB - free })
-  const storage = { store: () => ({ usage }) }
+  const storage = { stores: { get: () => ({ usage }) } }
   return requireRoom({ storage } as never, 'an-sr', image)
 }
 

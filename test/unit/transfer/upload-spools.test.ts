@@ -14,7 +14,7 @@ const spoolsOn = (free: number) => {
     openSpool: (): Promise<Spool> => counting.open(),
     usage: async () => ({ size: 100 * MiB, used: 100 * MiB - free }),
   }
-  const storage = { store: () => store } as unknown as TransferContext['storage']
+  const storage = { stores: { get: () => store } } as unknown as TransferContext['storage']
   return { ...counting, spools: createUploadSpools({ storage }) }
 }
 

@@ -28,7 +28,7 @@ const start = async (format: FormatName = 'qcow2') => {
     catalog,
     onError: (error) => errors.push(error),
   })
-  storage.attach(srUuid, store)
+  storage.stores.attach(srUuid, store)
   const log = pino({ level: 'silent' })
   const context = { catalog, storage, transfers: createTransfers(4), leases: createLeases(), log }
   const { uuid } = await catalog.vdis.create({ srUuid, virtualSize: size, format })
@@ -37,7 +37,7 @@ const start = async (format: FormatName = 'qcow2') => {
   /** Writes 64 KiB of pattern at `offset` over what is there, as an import does. */
   const write = async (offset: number, seed: number, fail?: Error): Promise<void> => {
     const row = await vdi()
-    const below = row.layerUuid === null ? undefined : await storage.openVdi(row)
+    const below = row.layerUuid === null ? undefined : await storage.contents.open(row.uuid)
     const layer = {
       ...row,
       ...(below === undefined ? {} : { below }),
@@ -56,15 +56,15 @@ const start = async (format: FormatName = 'qcow2') => {
     }
   }
   const read = async (): Promise<Uint8Array> => {
-    const { disk } = await storage.openVdi(await vdi())
+    const { disk } = await storage.contents.open(uuid)
     const bytes = await readAll(disk)
     await disk.close()
     return bytes
   }
   const chain = async () => catalog.layers.chain((await vdi()).layerUuid!)
   const collect = async (): Promise<void> => {
-    storage.collect(srUuid)
-    await storage.settled()
+    storage.upkeep.collect(srUuid)
+    await storage.upkeep.settled()
   }
   return { catalog, srUuid, store, storage, errors, vdi, write, read, chain, collect }
 }
@@ -125,7 +125,7 @@ describe('where the storage repository cannot be written', () => {
 
   test('an import leaves no row when the folder is away', async () => {
     const { write, catalog, srUuid, storage } = await start()
-    storage.attach(srUuid, await away(srUuid))
+    storage.stores.attach(srUuid, await away(srUuid))
     await expect(write(MiB, 2)).rejects.toMatchObject({ code: 'SR_NOT_ATTACHED' })
     expect(await catalog.layers.list(srUuid)).toEqual([])
     await expect(requireWritableSr({ catalog, storage }, srUuid)).rejects.toMatchObject({
@@ -141,7 +141,7 @@ describe('where the storage repository cannot be written', () => {
     await expect(write(MiB, 2, new Error('the client left'))).rejects.toThrow('the client left')
     expect((await catalog.layers.list(srUuid)).map(({ state }) => state)).toEqual(['writing'])
     Object.assign(store, whole)
-    expect(await storage.recover()).toBe(1)
+    expect(await storage.upkeep.recover()).toBe(1)
     expect(await catalog.layers.list(srUuid)).toEqual([])
   })
 })
@@ -151,7 +151,7 @@ describe('layers that nothing reaches', () => {
     const { write, storage, vdi, chain, catalog, srUuid, store, collect } = await start()
     await write(0, 1)
     const [old] = await chain()
-    const reader = await storage.openVdi(await vdi())
+    const reader = await storage.contents.open((await vdi()).uuid)
     await catalog.vdis.destroy((await vdi()).uuid)
     await collect()
     expect(await catalog.layers.list(srUuid)).toHaveLength(1)
@@ -161,7 +161,7 @@ describe('layers that nothing reaches', () => {
     fillPattern(0, expected, 1)
     expectSameBytes(bytes, expected)
     await reader.disk.close()
-    await storage.settled()
+    await storage.upkeep.settled()
     expect(await catalog.layers.list(srUuid)).toEqual([])
     await expect(store.openLayer(old!)).rejects.toThrow('the file is missing')
   })
@@ -190,10 +190,10 @@ describe('recovery', () => {
     const draft = await store.createLayer(sealed, { size, timestamp: new Date() })
     await draft.seal()
 
-    expect(await storage.recover()).toBe(2)
+    expect(await storage.upkeep.recover()).toBe(2)
     expect((await catalog.layers.list(srUuid)).map((layer) => layer.uuid)).toEqual([top!.uuid])
     await expect(store.openLayer(sealed)).rejects.toThrow('the file is missing')
     expectSameBytes(await read(), before)
-    expect(await storage.recover()).toBe(0)
+    expect(await storage.upkeep.recover()).toBe(0)
   })
 })

@@ -18,7 +18,7 @@ const raw = async (folder: string, uuid: string = randomUUID()): Promise<string>
 /** An SR on a folder with one image. */
 const start = async () => {
   const api = await createTestApi()
-  onTestFinished(() => api.transfer.storage.settled())
+  onTestFinished(() => api.transfer.storage.upkeep.settled())
   const { call, hostUuid } = api
   const folder = await createTestFolder()
   const vdi = await raw(folder)

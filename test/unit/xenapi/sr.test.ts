@@ -12,7 +12,7 @@ import { asMap, createTestApi } from '../../support/xenapi.ts'
 
 const start = async () => {
   const api = await createTestApi()
-  onTestFinished(() => api.transfer.storage.settled())
+  onTestFinished(() => api.transfer.storage.upkeep.settled())
   const folder = await createTestFolder()
   const changes: Change[] = []
   api.catalog.changes.subscribe((change) => changes.push(change))
@@ -198,7 +198,7 @@ describe('SR.create', () => {
 describe('SR.create by a pool-operator', () => {
   const asOperator = async (srRoots: readonly string[] = []) => {
     const api = await createTestApi({ srRoots })
-    onTestFinished(() => api.transfer.storage.settled())
+    onTestFinished(() => api.transfer.storage.upkeep.settled())
     const session = await api.loginAs('pool-operator')
     const call: TestApi['call'] = (method, ...params) =>
       api.dispatcher.call({ method, params: [session, ...params] })
@@ -432,10 +432,10 @@ describe('SR.forget and SR.destroy', () => {
   })
 
   it('neither goes while a VDI is read', async () => {
-    const { call, create, folder, transfer, catalog } = await start()
+    const { call, create, folder, transfer } = await start()
     const uuid = await raw(folder)
     const sr = await create({ location: folder })
-    const { disk } = await transfer.storage.openVdi((await catalog.vdis.get(uuid))!)
+    const { disk } = await transfer.storage.contents.open(uuid)
     const busy = { code: 'OTHER_OPERATION_IN_PROGRESS', params: ['SR', sr] }
     await expect(call('SR.forget', sr)).rejects.toMatchObject(busy)
     await disk.close()

@@ -14,7 +14,7 @@ const uuidOf = (ref: string): string => ref.replace('OpaqueRef:', '')
 /** Writes 64 KiB of `byte` into each of the blocks, as a new layer. */
 const write = async ({ transfer, catalog }: TestApi, ref: string, blocks: number[], byte = 7) => {
   const vdi = (await catalog.vdis.get(uuidOf(ref)))!
-  const below = vdi.layerUuid === null ? undefined : await transfer.storage.openVdi(vdi)
+  const below = vdi.layerUuid === null ? undefined : await transfer.storage.contents.open(vdi.uuid)
   const layer = {
     ...vdi,
     ...(below === undefined ? {} : { below }),
@@ -84,13 +84,13 @@ describe('VDI.list_changed_blocks', () => {
     const row = (await api.catalog.vdis.get(uuidOf(one)))!
     const base = (await api.catalog.vdis.get(uuidOf(other)))!
     // Into the cache, from where they are read when the file is only a map.
-    await storage.deltas.changes(row, base, { narrow: 'never' })
+    await storage.contents.changedBlocks(row.uuid, base.uuid, { narrow: 'never' })
     const { layers } = api.catalog
     const withData = layers.chain.bind(layers)
     layers.chain = async (uuid) =>
       (await withData(uuid)).map((layer) => ({ ...layer, hasData: false }))
     expect(await changed(api, one, other)).toBe('e000000000000000')
-    const compared = storage.deltas.changes(row, base, { narrow: 'always' })
+    const compared = storage.contents.changedBlocks(row.uuid, base.uuid, { narrow: 'always' })
     await expect(compared).rejects.toMatchObject({
       code: 'VDI_INCOMPATIBLE_TYPE',
       message: expect.stringMatching(/only the block map is left/),

@@ -20,7 +20,7 @@ const uuidOf = (ref: Wire): string => (ref as string).slice('OpaqueRef:'.length)
 const start = async () => {
   const api = await createTestApi()
   const otherSr = await createTestSr(api.catalog)
-  api.transfer.storage.attach(otherSr, createLayerStore(createMemoryFolder()))
+  api.transfer.storage.stores.attach(otherSr, createLayerStore(createMemoryFolder()))
   const record = async (ref: Wire) => asMap(await api.call('VDI.get_record', ref))
   return { ...api, otherSr: `OpaqueRef:${otherSr}`, record, vdi: await createVdi(api) }
 }
@@ -147,13 +147,13 @@ describe('a task that is cancelled', () => {
       transfer.transfers.cancel(`OpaqueRef:${task!.uuid}`)
     }
     const store = createLayerStore(createMemoryFolder())
-    transfer.storage.attach(other, wrapWriting(cancel)(store))
+    transfer.storage.stores.attach(other, wrapWriting(cancel)(store))
     const more = method === 'VDI.copy' ? [] : [{}]
     const task = await runAsync(api, method, vdi, `OpaqueRef:${other}`, ...more)
     expect(task).toMatchObject({ status: 'cancelled', error_info: [] })
     expect(await call('VDI.get_all')).toEqual([vdi])
     expect(await call('VDI.get_SR', vdi)).toBe(`OpaqueRef:${srUuid}`)
-    await transfer.storage.settled()
+    await transfer.storage.upkeep.settled()
     expect(await catalog.layers.list(other)).toEqual([])
   })
 })

@@ -30,9 +30,9 @@ const clockAfter = async (path: string): Promise<void> => {
 
 const start = async () => {
   const scanned = await createScannedFolder()
-  const { storage, vdi } = scanned
+  const { storage } = scanned
   const kinds = async (path: string): Promise<string[]> => {
-    const { disk } = await storage.openVdi(await vdi(uuidIn(path)))
+    const { disk } = await storage.contents.open(uuidIn(path))
     const extents = await Array.fromAsync(disk.extents())
     await disk.close()
     return extents.map(({ kind }) => kind)
@@ -170,7 +170,7 @@ describe('a raw layer of our own', () => {
     const { scan, storage, srUuid, folder, names } = await start()
     const uuid = randomUUID()
     const options = { size: 64 * KiB, timestamp: new Date() }
-    const draft = await storage.store(srUuid).createLayer({ uuid, format: 'raw' }, options)
+    const draft = await storage.stores.get(srUuid).createLayer({ uuid, format: 'raw' }, options)
     await draft.write(0, new Uint8Array(4096).fill(1))
     await draft.seal()
     expect(await readdir(folder)).toContain(`${uuid}.raw.map.json`)

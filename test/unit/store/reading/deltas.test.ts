@@ -42,7 +42,7 @@ const start = async () => {
   const on = await createTestStorage(wrap)
   const changes = async (vdi: string, base: string, narrow: Narrowing = 'small') => {
     const [row, baseRow] = [await on.vdi(vdi), await on.vdi(base)]
-    const { map, how } = await on.storage.deltas.changes(row, baseRow, { narrow })
+    const { map, how } = await on.storage.contents.changedBlocks(row.uuid, baseRow.uuid, { narrow })
     const changed = [...map.runs()].filter(({ kind }) => kind === 'data')
     return { changed: changed.map(({ offset, length }) => [offset, length]), how }
   }
@@ -70,7 +70,7 @@ describe('the same content', () => {
       await on.write(vdi, [{ offset: 300 * GiB, length: MiB, seed: 1 }])
       const [row, snapshot] = [await on.vdi(vdi), await on.vdi(await on.clone(vdi))]
       on.opened.length = 0
-      const delta = await on.storage.deltas.open(row, snapshot, { narrow })
+      const delta = await on.storage.contents.openDelta(row.uuid, snapshot.uuid, { narrow })
       expect(await listExtents(delta.disk)).toEqual([{ offset: 0, length: TiB, kind: 'hole' }])
       await delta.disk.close()
       expect(on.opened).toEqual([])
@@ -103,7 +103,7 @@ describe('the same content', () => {
     const vdi = await on.createVdi(size)
     await on.write(vdi, [{ offset: MiB, length: 512, seed: 1 }])
     const row = await on.vdi(vdi)
-    const { disk } = await on.storage.deltas.open(row, row, { narrow: 'never' })
+    const { disk } = await on.storage.contents.openDelta(row.uuid, row.uuid, { narrow: 'never' })
     const byte = new Uint8Array(1)
     await disk.read(MiB, byte)
     await disk.close()
@@ -128,7 +128,7 @@ describe('a layer on a large chain', () => {
     await on.write(vdi, [{ offset: 500 * GiB + MiB, length: MiB, seed: 2 }])
     const [row, base] = [await on.vdi(vdi), await on.vdi(snapshot)]
     on.counts.walks = 0
-    const { disk } = await on.storage.deltas.open(row, base, { narrow: 'small' })
+    const { disk } = await on.storage.contents.openDelta(row.uuid, base.uuid, { narrow: 'small' })
     expect((await listExtents(disk)).filter(({ kind }) => kind === 'data')).toHaveLength(2)
     await disk.close()
     expect(on.counts.walks).toBeLessThanOrEqual(2)
@@ -224,7 +224,7 @@ describe('narrowing', () => {
       readOnly: false,
       tags: [],
     })
-    on.storage.attach(srUuid, createLayerStore(createMemoryFolder()))
+    on.storage.stores.attach(srUuid, createLayerStore(createMemoryFolder()))
     const { uuid: away } = await on.catalog.vdis.create({
       srUuid,
       virtualSize: size,
@@ -270,8 +270,8 @@ describe('narrowing', () => {
     leave.abort()
     await expect(exporting).rejects.toMatchObject({ code: 'TASK_CANCELLED' })
     for (const uuid of [vdi, base]) await on.catalog.vdis.destroy(uuid)
-    on.storage.collect(on.srUuid)
-    await on.storage.settled()
+    on.storage.upkeep.collect(on.srUuid)
+    await on.storage.upkeep.settled()
     expect(await on.catalog.layers.list(on.srUuid)).toEqual([])
   })
 })

@@ -172,7 +172,7 @@ describe('scans', () => {
     const otherBefore = await vdi(other)
     expectSameBytes(await read(uuid), await readFile(path))
     await appendFile(path, Buffer.alloc(4096, 9))
-    const { vdi: opened, disk } = await storage.openVdi(before)
+    const { vdi: opened, disk } = await storage.contents.open(before.uuid)
     expect(disk.size).toBe(68 * KiB)
     await disk.close()
     expect(opened.contentUuid).not.toBe(before.contentUuid)
@@ -183,10 +183,10 @@ describe('scans', () => {
   })
 
   test('a change while reading is an error that names the file', async () => {
-    const { scan, vdi, raw, storage } = await createScannedFolder()
+    const { scan, raw, storage } = await createScannedFolder()
     const path = await raw()
     await scan()
-    const { disk, verify } = await storage.openVdi(await vdi(uuidIn(path)))
+    const { disk, verify } = await storage.contents.open(uuidIn(path))
     await verify()
     await utimes(path, 1000, 1000)
     await expect(verify()).rejects.toMatchObject({
@@ -220,7 +220,7 @@ describe('scans', () => {
     expect(changed).toEqual([leaf.uuid])
     expect(problems.get(leaf.fileName)).toContain('is not among the images')
     expect(await vdi(leaf.uuid)).toEqual({ ...before, missing: true })
-    await expect(storage.openVdi(await vdi(leaf.uuid))).rejects.toThrow(
+    await expect(storage.contents.open(leaf.uuid)).rejects.toThrow(
       `${parent.fileName} was changed by somebody else: it is gone`,
     )
     await rename(`${parent.path}.away`, parent.path)
@@ -275,18 +275,18 @@ describe('scans', () => {
     const { uuid, createdAt, supportedFormats, ...row } = sr!
     expect([uuid, createdAt, supportedFormats]).toBeDefined()
     const second = await catalog.srs.create({ ...row, path: copy })
-    storage.attach(second.uuid, createLayerStore(await openFileFolder(copy)))
-    const { problems } = await storage.files.scan(second.uuid)
+    storage.stores.attach(second.uuid, createLayerStore(await openFileFolder(copy)))
+    const { problems } = await storage.scanner.scan(second.uuid)
     expect(problems.get(leaf.fileName)).toContain(
       `the storage repository ${uuid} has a VDI of the uuid ${leaf.uuid}`,
     )
     // Under another uuid it can be introduced.
     const other = randomUUID()
-    await storage.files.introduce(second.uuid, leaf.fileName, { uuid: other })
+    await storage.scanner.introduce(second.uuid, leaf.fileName, { uuid: other })
     expect((await catalog.layers.list(second.uuid)).map((layer) => layer.uuid)).not.toContain(
       leaf.uuid,
     )
-    const { disk } = await storage.openVdi((await catalog.vdis.get(other))!)
+    const { disk } = await storage.contents.open(other)
     expect(disk.size).toBe(9 * MiB)
     await disk.close()
   })
@@ -303,8 +303,8 @@ describe('scans', () => {
     await catalog.forget.vdi(c.uuid)
     const destroy = async (uuid: string) => {
       await catalog.vdis.destroy(uuid)
-      storage.collect(srUuid)
-      await storage.settled()
+      storage.upkeep.collect(srUuid)
+      await storage.upkeep.settled()
     }
     await destroy(a.uuid)
     await expect(readFile(a.path)).rejects.toThrow('ENOENT')

@@ -94,8 +94,8 @@ describe.skipIf(!hasTool('qemu-img'))('the folder of XCP-ng', () => {
     expect([...problems.keys()]).toEqual([basename(overlay)])
     expect(added).toEqual([])
     // Made a VDI by its name and destroyed, it stays below the file that needs it.
-    await storage.files.introduce(srUuid, basename(base.path), { uuid: randomUUID() })
-    expect(await storage.files.neededByOthers(srUuid)).toEqual([uuidIn(base.path)])
+    await storage.scanner.introduce(srUuid, basename(base.path), { uuid: randomUUID() })
+    expect(await storage.scanner.neededByOthers(srUuid)).toEqual([uuidIn(base.path)])
   })
 })
 

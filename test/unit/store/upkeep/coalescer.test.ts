@@ -57,7 +57,9 @@ describe('merging', () => {
     const storage = open()
     const basis = async (): Promise<string> => {
       const [row, baseRow] = [await vdi(uuid), await vdi(base)]
-      const { disk, basis } = await storage.deltas.open(row, baseRow, { narrow: 'small' })
+      const { disk, basis } = await storage.contents.openDelta(row.uuid, baseRow.uuid, {
+        narrow: 'small',
+      })
       await disk.close()
       return basis
     }
@@ -87,15 +89,15 @@ describe('merging', () => {
   })
 
   test('a reader that began before it reads on, and its layers stay until it is done', async () => {
-    const { open, srUuid, uuid, shown, vdi, catalog, depth } = await start(5)
+    const { open, srUuid, uuid, shown, catalog, depth } = await start(5)
     const storage = open()
-    const reader = await storage.openVdi(await vdi(uuid))
+    const reader = await storage.contents.open(uuid)
     await settle(storage, srUuid)
     expect(await depth(uuid)).toBe(2)
     expect(await catalog.layers.list(srUuid)).toHaveLength(5)
     expectSameBytes(await readAll(reader.disk), shown)
     await reader.disk.close()
-    await storage.settled()
+    await storage.upkeep.settled()
     expect(await catalog.layers.list(srUuid)).toHaveLength(2)
   })
 
@@ -103,15 +105,15 @@ describe('merging', () => {
     const { open, srUuid, uuid, vdi, catalog, depth, errors } = await start(5)
     const gate = createGate()
     const storage = open({ pace: gate.pace })
-    storage.collect(srUuid)
+    storage.upkeep.collect(srUuid)
     await gate.atGate
     const row = await vdi(uuid)
-    const below = await storage.openVdi(row)
+    const below = await storage.contents.open(row.uuid)
     const layer = { srUuid, virtualSize: size, format: 'qcow2', parentUuid: row.layerUuid } as const
     const created = { ...layer, uuid: crypto.randomUUID(), createdAt: new Date() }
     await catalog.layers.begin(created)
     gate.open()
-    await storage.settled()
+    await storage.upkeep.settled()
     await catalog.layers.commit({
       ...created,
       vdiUuid: uuid,
@@ -128,11 +130,11 @@ describe('merging', () => {
     const chain = await catalog.layers.chain((await vdi(uuid)).layerUuid!)
     const gate = createGate()
     const storage = open({ pace: gate.pace, maximumDepth: 1 })
-    storage.collect(srUuid)
+    storage.upkeep.collect(srUuid)
     await gate.atGate
     await copyOf(uuid, { layerUuid: chain[1]!.uuid })
     gate.open()
-    await storage.settled()
+    await storage.upkeep.settled()
     expectSameBytes(await readVdi(storage, await vdi(uuid)), shown)
     const now = await catalog.layers.chain((await vdi(uuid)).layerUuid!)
     expect(now.map((layer) => layer.uuid)).toEqual([chain[0]!.uuid, chain[1]!.uuid])
@@ -158,7 +160,7 @@ describe('a reader that has the old file, and not yet its map, when the new one 
     const { open, srUuid, uuid, vdi, shown, depth } = await start(5, folder)
     const gate = createGate()
     const storage = open({ pace: gate.pace, maximumDepth: 1 })
-    storage.collect(srUuid)
+    storage.upkeep.collect(srUuid)
     await gate.atGate
 
     const opened = new Promise<void>((resolve) => (held.opened = resolve))
@@ -176,7 +178,7 @@ describe('a reader that has the old file, and not yet its map, when the new one 
     expect(await depth(uuid)).toBe(5)
     release()
     expectSameBytes(await reading, shown)
-    await storage.settled()
+    await storage.upkeep.settled()
     expect(await depth(uuid)).toBe(1)
     expectSameBytes(await readVdi(storage, await vdi(uuid)), shown)
   })
@@ -187,10 +189,10 @@ describe('merging ends', () => {
     const { open, srUuid, uuid, depth, folder, tasks } = await start(5)
     const gate = createGate()
     const storage = open({ pace: gate.pace })
-    storage.collect(srUuid)
+    storage.upkeep.collect(srUuid)
     await gate.atGate
-    storage.stop()
-    await within('the merging to end', storage.settled())
+    storage.upkeep.stop()
+    await within('the merging to end', storage.upkeep.settled())
     expect(await depth(uuid)).toBe(5)
     expect(await folder.listStaging()).toEqual([])
     expect(await tasks()).toEqual([['failure', 'HOST_IS_SHUTTING_DOWN']])
@@ -208,12 +210,12 @@ describe('merging ends', () => {
     }
     const later = (_: number, wake: () => void) => (woken.push(wake), () => {})
     const storage = open({ pace: gate.pace, later, log })
-    storage.collect(srUuid)
+    storage.upkeep.collect(srUuid)
     await gate.atGate
     const [task] = await catalog.tasks.list()
-    expect(storage.cancel(`OpaqueRef:${task!.uuid}`)).toBe(true)
-    await storage.settled()
-    expect(storage.cancel(`OpaqueRef:${task!.uuid}`)).toBe(false)
+    expect(storage.upkeep.cancel(`OpaqueRef:${task!.uuid}`)).toBe(true)
+    await storage.upkeep.settled()
+    expect(storage.upkeep.cancel(`OpaqueRef:${task!.uuid}`)).toBe(false)
     expect((await catalog.tasks.get(task!.uuid))?.status).toBe('cancelled')
     // Its user wanted it so: that is no error.
     expect(errors).toEqual([])
@@ -222,7 +224,7 @@ describe('merging ends', () => {
     expect(await folder.listStaging()).toEqual([])
     gate.open()
     woken[0]!()
-    await storage.settled()
+    await storage.upkeep.settled()
     expect(await depth(uuid)).toBe(2)
   })
 
@@ -230,10 +232,10 @@ describe('merging ends', () => {
     const { open, srUuid, uuid, depth } = await start(5)
     const gate = createGate()
     const storage = open({ pace: gate.pace })
-    storage.collect(srUuid)
+    storage.upkeep.collect(srUuid)
     await gate.atGate
-    storage.detach(srUuid)
-    await within('the merging to end', storage.settled())
+    storage.stores.detach(srUuid)
+    await within('the merging to end', storage.upkeep.settled())
     expect(await depth(uuid)).toBe(5)
   })
 })
@@ -268,12 +270,12 @@ describe('merging fails', () => {
     await settle(storage, srUuid)
     expect(await tasks()).toEqual([['failure', 'SR_FULL']])
     const place = { uuid: srUuid, path: '/nowhere/diskport', readOnly: false }
-    storage.attach(srUuid, (await openSrStore(place, '/nowhere')).store)
+    storage.stores.attach(srUuid, (await openSrStore(place, '/nowhere')).store)
     woken[0]!()
-    await storage.settled()
+    await storage.upkeep.settled()
     expect(await tasks()).toHaveLength(1)
     small.free = Number.MAX_SAFE_INTEGER
-    storage.attach(srUuid, createLayerStore(folder))
+    storage.stores.attach(srUuid, createLayerStore(folder))
     await settle(storage, srUuid)
     expect(await depth(uuid)).toBe(2)
   })
@@ -299,11 +301,11 @@ describe('merging fails', () => {
     expect(failed).toHaveLength(tried)
     expect(delays).toEqual([60_000])
     woken[0]!()
-    await storage.settled()
+    await storage.upkeep.settled()
     expect(delays).toEqual([60_000, 120_000])
     small.limit = Infinity
     woken[1]!()
-    await storage.settled()
+    await storage.upkeep.settled()
     expect(await depth(uuid)).toBe(2)
     expect(delays).toHaveLength(2)
   })

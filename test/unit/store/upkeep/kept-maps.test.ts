@@ -34,8 +34,8 @@ const start = async (folder: LayerFolder = createMemoryFolder(), format: FormatN
 
 type Started = Awaited<ReturnType<typeof start>>
 
-const deltaOf = async ({ storage, vdi, uuid, snapshot }: Started, on = storage) => {
-  const { disk } = await on.openVdi(await vdi(uuid), await vdi(snapshot))
+const deltaOf = async ({ storage, uuid, snapshot }: Started, on = storage) => {
+  const { disk } = await on.contents.openDelta(uuid, snapshot, { narrow: 'never' })
   const extents = await listExtents(disk)
   await disk.close()
   return extents
@@ -75,7 +75,7 @@ describe('destroyed data', () => {
     expect(names.filter((name) => name.endsWith('.map.json')).length).toBeGreaterThanOrEqual(2)
     expect(names.filter((name) => !name.endsWith('.map.json'))).toHaveLength(1)
 
-    await expect(storage.openVdi(await vdi(snapshot))).rejects.toMatchObject({
+    await expect(storage.contents.open(snapshot)).rejects.toMatchObject({
       code: 'VDI_INCOMPATIBLE_TYPE',
       params: [`OpaqueRef:${snapshot}`, 'cbt_metadata'],
     })
@@ -101,15 +101,15 @@ describe('destroyed data', () => {
 
   test('a reader keeps the data until it is done', async () => {
     const tree = await start()
-    const { catalog, srUuid, snapshot, storage, vdi, uuid } = tree
+    const { catalog, srUuid, snapshot, storage, uuid } = tree
     await catalog.vdis.destroy(uuid)
-    const reader = await storage.openVdi(await vdi(snapshot))
+    const reader = await storage.contents.open(snapshot)
     await catalog.keptMaps.destroyData(snapshot)
     await settle(storage, srUuid)
     expect(await catalog.keptMaps.list()).toEqual([])
     await reader.disk.read(0, new Uint8Array(KiB))
     await reader.disk.close()
-    await storage.settled()
+    await storage.upkeep.settled()
     expect(await catalog.keptMaps.list()).toHaveLength(2)
   })
 
@@ -131,7 +131,7 @@ const runsOf = async (
   uuid: string,
 ): Promise<MapRun[][]> => {
   const source = {
-    store: storage.store(srUuid),
+    store: storage.stores.get(srUuid),
     maps: createMapCache(),
     locks: createLayerLocks(),
   }
@@ -172,10 +172,10 @@ describe('a crash while data is destroyed', () => {
     await settle(tree.storage, srUuid)
     await catalog.keptMaps.destroyData(snapshot)
     const crashed = tree.openStorage(undefined, crashes[moment]!(tree))
-    await expect(crashed.collectNow(srUuid)).rejects.toThrow('the process died')
+    await expect(crashed.upkeep.collectNow(srUuid)).rejects.toThrow('the process died')
 
     const restarted = tree.openStorage()
-    await restarted.recover()
+    await restarted.upkeep.recover()
     expect(await catalog.keptMaps.list()).toHaveLength(2)
     expect(await runsOf(tree, restarted, snapshot)).toEqual(expected)
     const { layerUuid } = await vdi(snapshot)

@@ -52,8 +52,8 @@ const start = async ({ wrap = (store) => store, readOnly = false }: StartOptions
       log: { info: () => {}, error: () => {} },
     },
   })
-  onTestFinished(() => storage.settled())
-  storage.attach(srUuid, wrap(createLayerStore(await openFileFolder(folder))))
+  onTestFinished(() => storage.upkeep.settled())
+  storage.stores.attach(srUuid, wrap(createLayerStore(await openFileFolder(folder))))
   const context = { catalog, storage, transfers: createTransfers(4), leases: createLeases(), log }
   const vdi = async (uuid: string): Promise<VdiRow> => (await catalog.vdis.get(uuid))!
   return {
@@ -63,22 +63,22 @@ const start = async ({ wrap = (store) => store, readOnly = false }: StartOptions
     storage,
     context,
     vdi,
-    scan: () => storage.files.scan(srUuid),
+    scan: () => storage.scanner.scan(srUuid),
     createSr,
     /** To a storage repository of its own. */
     moveAway: async (vdiUuid: string): Promise<void> => {
       const uuid = await createSr({ path: '', readOnly: false })
-      storage.attach(uuid, createLayerStore(createMemoryFolder()))
+      storage.stores.attach(uuid, createLayerStore(createMemoryFolder()))
       await migrateVdi(context, { vdiUuid, srUuid: uuid }, noTask)
-      await storage.settled()
+      await storage.upkeep.settled()
     },
     destroy: async (uuid: string): Promise<void> => {
       await catalog.vdis.destroy(uuid)
-      await storage.collectNow(srUuid)
+      await storage.upkeep.collectNow(srUuid)
     },
     layers: async () => (await catalog.layers.list(srUuid)).map((layer) => layer.uuid),
     read: async (uuid: string): Promise<Uint8Array> => {
-      const { disk } = await storage.openVdi(await vdi(uuid))
+      const { disk } = await storage.contents.open(uuid)
       const bytes = await readAll(disk)
       await disk.close()
       return bytes
@@ -97,13 +97,13 @@ test('layers merged onto a file of others are found again when they are forgotte
   const file = await writeVhd(folder)
   await scan()
   for (const value of [1, 2, 3, 4]) await write(file.uuid, value)
-  await storage.settled()
+  await storage.upkeep.settled()
   const { layerUuid } = await vdi(file.uuid)
   const chain = await catalog.layers.chain(layerUuid!)
   expect(chain).toHaveLength(2)
   const content = await read(file.uuid)
   await catalog.forget.vdi(file.uuid)
-  const { added, problems } = await storage.files.scan(srUuid)
+  const { added, problems } = await storage.scanner.scan(srUuid)
   expect([...problems]).toEqual([])
   expect(added).toEqual([layerUuid])
   expect(Buffer.from(await read(layerUuid!)).equals(content)).toBe(true)
@@ -129,9 +129,7 @@ test('a file that changes while two disks are compared is compared as it is then
     await using file = await open(join(on.folder, `${a}.raw`), 'r+')
     await file.write(Buffer.alloc(4096, 7), 0, 4096, 512 * KiB)
   }
-  const { map } = await on.storage.deltas.changes(await on.vdi(a), await on.vdi(b), {
-    narrow: 'always',
-  })
+  const { map } = await on.storage.contents.changedBlocks(a, b, { narrow: 'always' })
   const changed = [...map.runs()].filter(({ kind }) => kind === 'data')
   expect(changed.map(({ offset }) => offset)).toEqual([512 * KiB])
 })
@@ -171,26 +169,26 @@ describe('a file of others that no VDI needs any more', () => {
     const { storage, vdi, folder, scan, write, layers } = await start()
     const file = await writeVhd(folder)
     await scan()
-    const { disk } = await storage.openVdi(await vdi(file.uuid))
+    const { disk } = await storage.contents.open(file.uuid)
     await write(file.uuid, 1, false)
-    await storage.settled()
+    await storage.upkeep.settled()
     expect(await layers()).toHaveLength(2)
     await readAll(disk)
     await disk.close()
-    await storage.settled()
+    await storage.upkeep.settled()
     expect(await layers()).toEqual([(await vdi(file.uuid)).layerUuid])
     expect(await isThere(file)).toBe(true)
   })
 
   test('goes where the VDI was destroyed, as soon as nobody reads it', async () => {
-    const { storage, vdi, folder, scan, destroy, layers } = await start()
+    const { storage, folder, scan, destroy, layers } = await start()
     const file = await writeVhd(folder)
     await scan()
-    const { disk } = await storage.openVdi(await vdi(file.uuid))
+    const { disk } = await storage.contents.open(file.uuid)
     await destroy(file.uuid)
     expect(await isThere(file)).toBe(true)
     await disk.close()
-    await storage.settled()
+    await storage.upkeep.settled()
     expect(await isThere(file)).toBe(false)
     expect(await layers()).toEqual([])
   })
@@ -210,7 +208,7 @@ describe('a file of others that no VDI needs any more', () => {
     const { folder, srUuid, catalog, storage, write, vdi, layers, destroy } = await start()
     const { uuid } = await catalog.vdis.create({ srUuid, virtualSize: 9 * MiB, format: 'vhd' })
     await write(uuid, 1)
-    await storage.settled()
+    await storage.upkeep.settled()
     const { layerUuid } = await vdi(uuid)
     const parent = { fileName: `${layerUuid}.vhd`, imageUuid: layerUuid! }
     await writeVhd(folder, { parent })
@@ -226,7 +224,7 @@ test('what comes out of a read-only folder can be written', async () => {
   await on.scan()
   expect((await on.vdi(file.uuid)).readOnly).toBe(true)
   const srUuid = await on.createSr({ path: '', readOnly: false })
-  on.storage.attach(srUuid, createLayerStore(createMemoryFolder()))
+  on.storage.stores.attach(srUuid, createLayerStore(createMemoryFolder()))
   const request = { vdiUuid: file.uuid, srUuid, baseUuid: null, intoUuid: null }
   const copy = await copyVdi(on.context, request, noTask)
   await on.moveAway(file.uuid)
@@ -257,8 +255,8 @@ test('a row that was read before another reader found a change is not taken for 
   await on.read(a)
   const { contentUuid } = await on.vdi(a)
   expect(contentUuid).not.toBe(before.contentUuid)
-  const whole = await on.storage.openVdi(before)
-  const delta = await on.storage.deltas.open(before, base, { narrow: 'never' })
+  const whole = await on.storage.contents.open(before.uuid)
+  const delta = await on.storage.contents.openDelta(before.uuid, base.uuid, { narrow: 'never' })
   for (const { vdi, disk } of [whole, delta]) {
     expect(vdi.contentUuid).toBe(contentUuid)
     await disk.close()
@@ -271,16 +269,16 @@ test('a scan goes on though a layer that is only read lies on a file that others
   const leaf = await writeVhd(on.folder, { parent })
   await on.scan()
   const vdi = { uuid: randomUUID(), nameLabel: 'the parent' }
-  await on.storage.files.introduce(on.srUuid, parent.fileName, vdi)
+  await on.storage.scanner.introduce(on.srUuid, parent.fileName, vdi)
   await on.write(vdi.uuid, 1)
-  const { disk } = await on.storage.openVdi(await on.vdi(vdi.uuid))
+  const { disk } = await on.storage.contents.open(vdi.uuid)
   await on.destroy(vdi.uuid)
   // The leaf becomes a whole image of the same name.
   await rm(leaf.path)
   await writeVhd(on.folder, { uuid: leaf.uuid })
   expect((await on.scan()).changed).toEqual([leaf.uuid])
   await disk.close()
-  await on.storage.settled()
+  await on.storage.upkeep.settled()
   expect(await on.layers()).toEqual([leaf.uuid])
   expect(await isThere(parent)).toBe(true)
 })
