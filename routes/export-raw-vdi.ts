@@ -8,15 +8,12 @@ import { AppError } from '../src/errors.ts'
 import type { Deliver, ExportRequest, ReadyExport } from '../src/operations/export-vdi.ts'
 import { exportVdi } from '../src/operations/export-vdi.ts'
 import type { TaskHandle } from '../src/transfer/with-task.ts'
-import { withAuditLine } from '../src/xenapi/audit.ts'
-import { refToUuid } from '../src/xenapi/refs.ts'
 import { endWithError } from './end-with-error.ts'
 import type { NodeEnvironment, RouteContext } from './environment.ts'
 import { UnsatisfiableRangeError } from './error-response.ts'
 import { exportParameters, warningOf } from './parameter-names.ts'
 import type { Parameters } from './params.ts'
 import {
-  peekParameter,
   readChoice,
   readCredentials,
   readNarrowing,
@@ -26,7 +23,7 @@ import {
 import { checkPreconditions, lastModifiedOf } from './preconditions.ts'
 import { chooseRange } from './range.ts'
 import { refuseOtherMethods } from './refuse-method.ts'
-import { besideRequestTask, withRequestTask } from './request-task.ts'
+import { runRequest } from './request-task.ts'
 import { leavingOf, sendImage } from './streaming.ts'
 import { setHeaders } from './upload.ts'
 
@@ -48,29 +45,19 @@ const handleExport = async (
   context: RouteContext,
   c: Context<NodeEnvironment>,
 ): Promise<Response> => {
-  const { transfer, stallTimeout, authenticate, requirePermission } = context
+  const { transfer, stallTimeout, authenticate } = context
   const { incoming, outgoing } = c.env
   try {
     setHeaders(outgoing, warningOf(incoming, exportParameters))
     const parameters = readParameters(incoming)
     const identity = await authenticate(readCredentials(incoming, parameters), incoming.socket)
-    const line = {
-      user: identity.user.name,
-      method: permission,
-      object: refToUuid(peekParameter(incoming, 'vdi') ?? ''),
+    const isQuestion = c.req.method === 'HEAD'
+    const asked = { request: incoming, parameters, identity, permission, isQuestion } as const
+    const send = async (task: TaskHandle): Promise<void> => {
+      const request = { ...readRequest(parameters), clientLeft: leavingOf(outgoing) }
+      await exportVdi(transfer, request, task, deliverTo(c, task, stallTimeout))
     }
-    const work = async (task: TaskHandle): Promise<void> => {
-      // Inside: the refusal fails the task, too.
-      requirePermission(identity, permission)
-      const run = async (): Promise<void> => {
-        const request = { ...readRequest(parameters), clientLeft: leavingOf(outgoing) }
-        await exportVdi(transfer, request, task, deliverTo(c, task, stallTimeout))
-      }
-      await withAuditLine(transfer, line, run, () => undefined)
-    }
-    const asked = { parameters, identity, permission } as const
-    if (c.req.method === 'HEAD') await besideRequestTask(context, asked, work)
-    else await withRequestTask(context, asked, work, () => '')
+    await runRequest(context, asked, send, { resultOf: () => '' })
   } catch (error) {
     endWithError(c, transfer.log, error, 'an export')
   }

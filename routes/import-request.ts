@@ -1,7 +1,6 @@
 // What the two ways into an import have in common, node's request and the bare socket: who may, what is
 // asked for, and the task that ends with it. Knows nothing of how the body comes or the answer goes.
 
-import { refToUuid } from '../src/catalog/refs.ts'
 import { resultOf } from '../src/catalog/tasks/task-outcome.ts'
 import { AppError } from '../src/errors.ts'
 import type { ImportRequest, Upload } from '../src/transfer/import-request.ts'
@@ -9,7 +8,6 @@ import type { ErrorReply } from './error-response.ts'
 import type { VdiRow } from '../src/catalog/vdis.ts'
 import { contentValidators } from '../src/operations/export-vdi.ts'
 import { importVdi } from '../src/operations/import-vdi.ts'
-import { withAuditLine } from '../src/xenapi/audit.ts'
 import type { RouteContext } from './environment.ts'
 import type { Parameters, RequestFacts } from './params.ts'
 import {
@@ -21,7 +19,7 @@ import {
   readSize,
 } from './params.ts'
 import { checkPreconditions, hasConditions } from './preconditions.ts'
-import { withRequestTask } from './request-task.ts'
+import { runRequest } from './request-task.ts'
 
 export const importPath = '/import_raw_vdi'
 
@@ -39,22 +37,15 @@ export const runImport = async (
   request: RequestFacts,
   readUpload: () => Upload,
 ): Promise<string> => {
-  const { transfer, authenticate, requirePermission } = context
+  const { transfer, authenticate } = context
   const parameters = readParameters(request)
   const identity = await authenticate(readCredentials(request, parameters), request.socket)
-  const object = refToUuid(peekParameter(request, 'vdi') ?? '')
-  const line = { user: identity.user.name, method: permission, object }
-  return withRequestTask(
+  const asked = { request, parameters, identity, permission } as const
+  return runRequest(
     context,
-    { parameters, identity, permission },
-    (task) => {
-      // Inside: the refusal fails the task, too.
-      requirePermission(identity, permission)
-      const run = async (): Promise<string> =>
-        importVdi(transfer, readRequest(parameters, request), task, readUpload())
-      return withAuditLine(transfer, line, run, (uuid) => uuid)
-    },
-    resultOf,
+    asked,
+    async (task) => importVdi(transfer, readRequest(parameters, request), task, readUpload()),
+    { resultOf, madeOf: (uuid) => uuid },
   )
 }
 

@@ -1,46 +1,64 @@
-// The task that a transfer's request names: only who may change it may use it, and a question (HEAD) leaves it
-// as it is. Called by the routes of transfers, once they know who is asking.
+// What every transfer's request runs in: its task, the permission of its user, and its line in the
+// audit log. Called by the routes of transfers, once they know who is asking.
 
+import { refToUuid } from '../src/catalog/refs.ts'
 import type { NamedTask, TaskHandle } from '../src/transfer/with-task.ts'
 import { noTask, withTask } from '../src/transfer/with-task.ts'
+import { withAuditLine } from '../src/xenapi/audit.ts'
 import type { Identity } from '../src/xenapi/authenticate.ts'
 import { taskDenial } from '../src/xenapi/classes/task.ts'
 import type { httpPermissions } from '../src/xenapi/roles.ts'
 import type { RouteContext } from './environment.ts'
-import type { Parameters } from './params.ts'
-import { readTask } from './params.ts'
+import type { Parameters, RequestFacts } from './params.ts'
+import { peekParameter, readTask } from './params.ts'
 
-interface TaskRequest {
+interface AskedTransfer {
+  readonly request: RequestFacts
   readonly parameters: Parameters
   readonly identity: Identity
   readonly permission: keyof typeof httpPermissions
+  /** It only asks and changes nothing (HEAD): the task stays as it is. */
+  readonly isQuestion?: boolean
+}
+
+interface Outcome<T> {
+  /** What the task shows. */
+  readonly resultOf: (value: T) => string
+  /** The uuid of what was made, for the audit of a request that names no VDI. */
+  readonly madeOf?: (value: T) => string
 }
 
 /**
- * Runs `work` with the task, which has ended when this returns or throws.
- * @throws AppError what `work` throws; what Tasks.take throws: the task is untouched then
+ * Runs `work` with the task that the request names. The task has ended when this returns or throws;
+ * a refusal fails it, too.
+ * @throws AppError what `work` throws; RBAC_PERMISSION_DENIED; what Tasks.take throws: the task is
+ *   untouched then
  */
-export const withRequestTask = <T>(
+export const runRequest = async <T>(
   context: RouteContext,
-  request: TaskRequest,
+  asked: AskedTransfer,
   work: (task: TaskHandle) => Promise<T>,
-  resultOf: (value: T) => string,
-): Promise<T> => withTask(context.transfer.catalog, namedTask(context, request), work, resultOf)
-
-/** Runs `work`, which only looks, if the task could be used; the task stays as it is. */
-export const besideRequestTask = async <T>(
-  context: RouteContext,
-  request: TaskRequest,
-  work: (task: TaskHandle) => Promise<T>,
+  { resultOf, madeOf }: Outcome<T>,
 ): Promise<T> => {
-  const { user, ref, requireAllowed } = namedTask(context, request)
-  if (ref !== undefined) await context.transfer.catalog.tasks.requireFree(ref, requireAllowed)
-  return work({ ...noTask, user: user.name, ref })
+  const { transfer, requirePermission } = context
+  const { request, identity, permission } = asked
+  const object = refToUuid(peekParameter(request, 'vdi') ?? '')
+  const line = { user: identity.user.name, method: permission, object }
+  const run = async (task: TaskHandle): Promise<T> => {
+    requirePermission(identity, permission)
+    return withAuditLine(transfer, line, () => work(task), madeOf ?? (() => undefined))
+  }
+  const named = namedTask(context, asked)
+  if (asked.isQuestion !== true) return withTask(transfer.catalog, named, run, resultOf)
+  const { user, ref, requireAllowed } = named
+  if (ref !== undefined) await transfer.catalog.tasks.requireFree(ref, requireAllowed)
+  return run({ ...noTask, user: user.name, ref })
 }
 
+/** Only who may change a task may use it. */
 const namedTask = (
   { transfer }: RouteContext,
-  { parameters, identity, permission }: TaskRequest,
+  { parameters, identity, permission }: AskedTransfer,
 ): NamedTask => ({
   user: identity.user,
   ref: readTask(parameters),
