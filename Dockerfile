@@ -20,6 +20,7 @@ WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --omit=dev && npm cache clean --force
 COPY --from=build /build/dist dist
+COPY bin bin
 COPY LICENSE ./
 RUN mkdir /data && chown node:node /data
 USER node
@@ -29,4 +30,4 @@ HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.DISKPORT_LISTEN_PLAIN || process.env.DISKPORT_LISTEN).split(':').at(-1) + '/health').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 # No shell between: SIGTERM reaches the server, which ends its transfers and exits.
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["node", "--max-semi-space-size=1", "--expose-gc", "dist/src/main.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=1", "--expose-gc", "bin/diskport.mjs"]

@@ -3,11 +3,14 @@
 // be written, all goes on without it. Itself without types, or the stripper would be there already. The packed
 // program has no types either and needs none of this.
 
-import { enableCompileCache, flushCompileCache } from 'node:module'
+import * as module from 'node:module'
 import { join } from 'node:path'
+import { requireNode } from '../bin/require-node.mjs'
+
+requireNode()
 
 /** When all that a start needs has been loaded, in milliseconds; else it is written at exit. */
 const loadedAfter = 2000
 
-enableCompileCache(join(import.meta.dirname, '..', 'node_modules', '.cache', 'diskport'))
-setTimeout(() => flushCompileCache(), loadedAfter).unref()
+module.enableCompileCache(join(import.meta.dirname, '..', 'node_modules', '.cache', 'diskport'))
+setTimeout(() => module.flushCompileCache(), loadedAfter).unref()

@@ -1,7 +1,5 @@
-#!/usr/bin/env -S node --max-semi-space-size=1 --expose-gc
-// The only wiring: settings → catalog → storage → transfers → routes → listen, and the way back on SIGTERM.
-// The flags: what comes over a socket lies outside V8's heap and is freed with its young generation; one
-// that grows under load holds 50 MB more of it, and one that is not collected in time (young-garbage.ts) 35 MB.
+// The command `diskport`: reads the command line, then serves until SIGTERM or changes users. What
+// a server consists of is put together in server.ts. Needs the flags of bin/diskport.mjs.
 
 import { runUserAction } from './admin/run-user-action.ts'
 import { readUserCommand } from './admin/user-command.ts'

@@ -1,5 +1,5 @@
 // What a new catalog starts with, so that a client finds a pool, a host and a place for disks.
-// main calls it at every start: what is there is left alone.
+// server.ts calls it at every start: what is there already is left alone.
 
 import { randomBytes } from 'node:crypto'
 import type { Catalog } from './catalog.ts'

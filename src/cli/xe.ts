@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 // xe, the command line of XenServer, for diskport and for any XenServer: a thin client whose commands all
 // live in the server. Here: options, password, exit code.
 

@@ -32,7 +32,7 @@ export const createHttpServer = (
     headersTimeout: headTimeout,
     connectionsCheckingInterval: headTimeout / looks,
     keepAliveTimeout,
-    // An upload may take hours: routes/upload.ts watches its rate instead.
+    // An upload may take hours: routes/read-body.ts ends one that stalls.
     requestTimeout: 0,
   }
   const server =

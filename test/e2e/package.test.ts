@@ -1,6 +1,6 @@
 // What is shipped: the compiled program, as the packed npm package and the container hold it.
 
-import { mkdtemp, readdir, rm, symlink } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, rm, symlink } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { onTestFinished, test, expect } from 'vitest'
 import { login } from '../support/json-rpc.ts'
@@ -24,4 +24,22 @@ test('the program that tsc makes starts without its TypeScript', async () => {
   const server = await startServer({ program: join(folder, 'dist/src/main.js') })
   expect((await login(server)).session).toMatch(/^OpaqueRef:/)
   expect(await server.stop()).toBe(0)
+
+  // Its commands find the program beside them.
+  await cp(join(repository, 'bin'), join(folder, 'bin'), { recursive: true })
+  const { stdout } = await run(process.execPath, [join(folder, 'bin/diskport.mjs'), '--help'])
+  expect(stdout).toMatch(/^diskport: /)
 })
+
+test.each(['diskport.mjs', 'xe.mjs'])(
+  '%s tells an older Node which one is needed',
+  async (name) => {
+    // What stands in for an older Node: only the version that it gives as its own.
+    const older = `data:text/javascript,
+    Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '18.20.4' } })`
+    const running = run(process.execPath, ['--import', older, join(repository, 'bin', name)])
+    await expect(running).rejects.toThrow(
+      'ended with 1\ndiskport needs Node.js 24 or newer; this is Node.js 18.20.4\n',
+    )
+  },
+)
