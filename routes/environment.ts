@@ -2,7 +2,7 @@
 
 import type { HttpBindings } from '@hono/node-server'
 import type { Socket } from 'node:net'
-import type { TransferContext } from '../src/transfer/context.ts'
+import type { OperationContext } from '../src/operations/context.ts'
 import type { Credentials, Identity } from '../src/xenapi/authenticate.ts'
 import type { httpPermissions } from '../src/xenapi/roles.ts'
 
@@ -12,7 +12,7 @@ export interface NodeEnvironment {
 }
 
 export interface RouteContext {
-  readonly transfer: TransferContext
+  readonly operations: OperationContext
   /** How long a client may take or send nothing in the middle of a transfer, in milliseconds. */
   readonly stallTimeout: number
   /**

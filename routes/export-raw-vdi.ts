@@ -45,7 +45,7 @@ const handleExport = async (
   context: RouteContext,
   c: Context<NodeEnvironment>,
 ): Promise<Response> => {
-  const { transfer, stallTimeout, authenticate } = context
+  const { operations, stallTimeout, authenticate } = context
   const { incoming, outgoing } = c.env
   try {
     setHeaders(outgoing, warningOf(incoming, exportParameters))
@@ -55,11 +55,11 @@ const handleExport = async (
     const asked = { request: incoming, parameters, identity, permission, isQuestion } as const
     const send = async (task: TaskHandle): Promise<void> => {
       const request = { ...readRequest(parameters), clientLeft: leavingOf(outgoing) }
-      await exportVdi(transfer, request, task, deliverTo(c, task, stallTimeout))
+      await exportVdi(operations, request, task, deliverTo(c, task, stallTimeout))
     }
     await runRequest(context, asked, send, { resultOf: () => '' })
   } catch (error) {
-    endWithError(c, transfer.log, error, 'an export')
+    endWithError(c, operations.log, error, 'an export')
   }
   return RESPONSE_ALREADY_SENT
 }

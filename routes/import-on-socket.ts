@@ -7,7 +7,7 @@ import type { Socket } from 'node:net'
 import { AppError, toAppError } from '../src/errors.ts'
 import type { RawRoute } from '../src/net/front.ts'
 import type { RequestHead } from '../src/net/request-head.ts'
-import type { Upload } from '../src/transfer/import-request.ts'
+import type { Upload } from '../src/operations/vdi/import-request.ts'
 import type { Turn } from '../src/transfer/turns.ts'
 import type { RouteContext } from './environment.ts'
 import type { ErrorReply } from './error-response.ts'
@@ -62,7 +62,7 @@ const handleImport = async (
   } catch (error) {
     const reason = toAppError(error)
     const reply = errorReply(reason, head.headers.accept, 400)
-    logRefusal(context.transfer.log, reply, reason, 'an import was refused')
+    logRefusal(context.operations.log, reply, reason, 'an import was refused')
     // Of who has stalled nothing more is waited for.
     const isOver = reason.code === 'TASK_CANCELLED' || reason instanceof StalledUploadError
     const isWatched = hasTask(head) && !isOver

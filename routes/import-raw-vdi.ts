@@ -6,7 +6,7 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Context } from 'hono'
 import { Hono } from 'hono'
 import { AppError, toAppError } from '../src/errors.ts'
-import type { Upload } from '../src/transfer/import-request.ts'
+import type { Upload } from '../src/operations/vdi/import-request.ts'
 import type { Turn } from '../src/transfer/turns.ts'
 import type { NodeEnvironment, RouteContext } from './environment.ts'
 import type { ErrorReply } from './error-response.ts'
@@ -50,7 +50,7 @@ const handleImport = async (
   } catch (error) {
     const reason = toAppError(error)
     const reply = errorReply(reason, incoming.headers.accept, 400)
-    logRefusal(context.transfer.log, reply, reason, 'an import was refused')
+    logRefusal(context.operations.log, reply, reason, 'an import was refused')
     const isTaken = upload.accepted || (upload.isComing && isSurprise(reason))
     // Of who has stalled nothing more is waited for.
     const isOver = reason.code === 'TASK_CANCELLED' || reason instanceof StalledUploadError

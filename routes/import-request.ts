@@ -3,10 +3,10 @@
 
 import { resultOf } from '../src/catalog/tasks/task-outcome.ts'
 import { AppError } from '../src/errors.ts'
-import type { ImportRequest, Upload } from '../src/transfer/import-request.ts'
+import type { ImportRequest, Upload } from '../src/operations/vdi/import-request.ts'
 import type { ErrorReply } from './error-response.ts'
 import type { VdiRow } from '../src/catalog/vdis.ts'
-import { contentValidators } from '../src/operations/export-vdi.ts'
+import { contentValidators } from '../src/operations/vdi/validators.ts'
 import { importVdi } from '../src/operations/import-vdi.ts'
 import type { RouteContext } from './environment.ts'
 import type { Parameters, RequestFacts } from './params.ts'
@@ -37,14 +37,14 @@ export const runImport = async (
   request: RequestFacts,
   readUpload: () => Upload,
 ): Promise<string> => {
-  const { transfer, authenticate } = context
+  const { operations, authenticate } = context
   const parameters = readParameters(request)
   const identity = await authenticate(readCredentials(request, parameters), request.socket)
   const asked = { request, parameters, identity, permission } as const
   return runRequest(
     context,
     asked,
-    async (task) => importVdi(transfer, readRequest(parameters, request), task, readUpload()),
+    async (task) => importVdi(operations, readRequest(parameters, request), task, readUpload()),
     { resultOf, madeOf: (uuid) => uuid },
   )
 }

@@ -40,24 +40,24 @@ export const runRequest = async <T>(
   work: (task: TaskHandle) => Promise<T>,
   { resultOf, madeOf }: Outcome<T>,
 ): Promise<T> => {
-  const { transfer, requirePermission } = context
+  const { operations, requirePermission } = context
   const { request, identity, permission } = asked
   const object = refToUuid(peekParameter(request, 'vdi') ?? '')
   const line = { user: identity.user.name, method: permission, object }
   const run = async (task: TaskHandle): Promise<T> => {
     requirePermission(identity, permission)
-    return withAuditLine(transfer, line, () => work(task), madeOf ?? (() => undefined))
+    return withAuditLine(operations, line, () => work(task), madeOf ?? (() => undefined))
   }
   const named = namedTask(context, asked)
-  if (asked.isQuestion !== true) return withTask(transfer.catalog, named, run, resultOf)
+  if (asked.isQuestion !== true) return withTask(operations.catalog, named, run, resultOf)
   const { user, ref, requireAllowed } = named
-  if (ref !== undefined) await transfer.catalog.tasks.requireFree(ref, requireAllowed)
+  if (ref !== undefined) await operations.catalog.tasks.requireFree(ref, requireAllowed)
   return run({ ...noTask, user: user.name, ref })
 }
 
 /** Only who may change a task may use it. */
 const namedTask = (
-  { transfer }: RouteContext,
+  { operations }: RouteContext,
   { parameters, identity, permission }: AskedTransfer,
 ): NamedTask => ({
   user: identity.user,
@@ -66,7 +66,7 @@ const namedTask = (
     const denied = taskDenial(identity, task, 'task.use')
     if (denied === undefined) return
     const line = { user: identity.user.name, method: permission, object: task.uuid }
-    transfer.log.info({ audit: { ...line, outcome: denied.code } }, 'audit')
+    operations.log.info({ audit: { ...line, outcome: denied.code } }, 'audit')
     throw denied
   },
 })

@@ -6,8 +6,8 @@ import type { Context } from 'hono'
 import { Hono } from 'hono'
 import { writeRunsJson } from '../src/disk/block-map-json.ts'
 import { AppError } from '../src/errors.ts'
-import type { ExtentsRequest, ReadyExtents } from '../src/operations/vdi-extents.ts'
-import { listExtents } from '../src/operations/vdi-extents.ts'
+import type { ExtentsRequest, ReadyExtents } from '../src/operations/list-vdi-extents.ts'
+import { listVdiExtents } from '../src/operations/list-vdi-extents.ts'
 import type { TaskHandle } from '../src/transfer/with-task.ts'
 import { withTask } from '../src/transfer/with-task.ts'
 import { KiB } from '../src/units.ts'
@@ -39,7 +39,7 @@ export const createExtentsRoute = (context: RouteContext): Hono<NodeEnvironment>
 }
 
 const handleExtents = async (
-  { transfer, stallTimeout, authenticate, requirePermission }: RouteContext,
+  { operations, stallTimeout, authenticate, requirePermission }: RouteContext,
   c: Context<NodeEnvironment>,
 ): Promise<Response> => {
   const { incoming, outgoing } = c.env
@@ -51,13 +51,13 @@ const handleExtents = async (
     requirePermission(identity, 'http/get_export_raw_vdi')
     const request = { ...readRequest(parameters), clientLeft: leavingOf(outgoing) }
     await withTask(
-      transfer.catalog,
+      operations.catalog,
       { user: identity.user, ref: undefined },
-      (task) => listExtents(transfer, request, task, deliverTo(c, task, stallTimeout)),
+      (task) => listVdiExtents(operations, request, task, deliverTo(c, task, stallTimeout)),
       () => '',
     )
   } catch (error) {
-    endWithError(c, transfer.log, error, 'a list of extents')
+    endWithError(c, operations.log, error, 'a list of extents')
   }
   return RESPONSE_ALREADY_SENT
 }

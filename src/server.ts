@@ -25,12 +25,13 @@ import { createPace } from './store/upkeep/pace.ts'
 import type { Storage } from './store/storage.ts'
 import { createStorage } from './store/storage.ts'
 import { createLeases } from './transfer/leases.ts'
-import { createStorageRepositories } from './operations/storage-repositories.ts'
+import { attachAllSrs } from './operations/attach-all-srs.ts'
+import { createOperationContext } from './operations/context.ts'
 import { createTransfers } from './transfer/transfers.ts'
 import { MiB } from './units.ts'
 import { version } from './version.ts'
 import { createAuthenticate } from './xenapi/authenticate.ts'
-import type { ObjectContext, SrUsage } from './xenapi/context.ts'
+import type { ObjectContext } from './xenapi/context.ts'
 import { createAnswerRoom } from './xenapi/wire/answer-room.ts'
 import { beginCommandCalls } from './xenapi/rpc/command-calls.ts'
 import { createDispatcher } from './xenapi/dispatch.ts'
@@ -93,9 +94,17 @@ const start = async (
   })
   const transfers = createTransfers(config.maxTransfers, { maximumOpen: config.maxOpenTransfers })
   const leases = createLeases((vdiUuid) => catalog.changes.emit('VDI', vdiUuid, 'mod'))
-  const context = { catalog, storage, transfers, leases, log }
-  const repositories = createStorageRepositories(context, resolve(config.data), config.srRoots)
-  await repositories.attachAll()
+  const operations = createOperationContext({
+    catalog,
+    storage,
+    transfers,
+    leases,
+    log,
+    hostUuid,
+    dataFolder: resolve(config.data),
+    srRoots: config.srRoots,
+  })
+  await attachAllSrs(operations)
   onClose(() => storage.upkeep.settled())
   onClose(() => storage.upkeep.stop())
   await recover(catalog, storage, log)
@@ -108,21 +117,7 @@ const start = async (
   }
   const health = createHealthRoute(checkHealth, version)
   const authenticate = createAuthenticate(catalog, { log })
-  const objects: ObjectContext = {
-    catalog,
-    authenticate,
-    hostUuid,
-    transfer: context,
-    storage: {
-      usage: (srUuid) => usageOf(catalog, storage, srUuid),
-      busy: (vdiUuid) => context.leases.holder(vdiUuid),
-      collect: (srUuid) => storage.upkeep.collect(srUuid),
-    },
-    repositories,
-    transfers: { cancel: (taskRef) => transfers.cancel(taskRef) || storage.upkeep.cancel(taskRef) },
-    version,
-    log,
-  }
+  const objects: ObjectContext = { ...operations, authenticate, version }
   const events = await openEventFeed(objects)
   onClose(() => events.close())
   const registrations = createRegistrations()
@@ -138,7 +133,7 @@ const start = async (
   const beginCalls = (socket: Socket, gone: AbortSignal) =>
     beginCommandCalls(dispatcher, answers, connections.originOf(socket, 'xe'), gone)
   const routes: RouteContext = {
-    transfer: context,
+    operations,
     stallTimeout: config.stallTimeout * 1000,
     authenticate: (credentials, socket) =>
       authenticate(credentials, socket && connections.originOf(socket, 'HTTP Basic')),
@@ -171,15 +166,6 @@ const start = async (
       log.info('stopped')
     },
   }
-}
-
-const usageOf = async (catalog: Catalog, storage: Storage, srUuid: string): Promise<SrUsage> => {
-  // A folder that has just gone must not take the records of all the others with it.
-  const { size } = await storage.stores
-    .get(srUuid)
-    .usage()
-    .catch(() => ({ size: 0 }))
-  return { physicalSize: size, ...(await catalog.utilisation.ofSr(srUuid)) }
 }
 
 const coalescingOf = ({ maxChainDepth, coalesceRate }: Config, log: Logger) => {

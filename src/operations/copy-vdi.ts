@@ -11,13 +11,13 @@ import type { DiskWriter } from '../disk/disk.ts'
 import { AppError } from '../errors.ts'
 import { formatBytes } from '../units.ts'
 import { formatFor, requireSizeAllowed } from '../transfer/at-rest-format.ts'
-import type { TransferContext } from '../transfer/context.ts'
 import { copyDisk, countData, progressOf } from '../transfer/copy-disk.ts'
 import { findSr, findVdi, nameOf, requireWritable, requireWritableSr } from '../transfer/find.ts'
-import { notASnapshot } from './snapshot-vdi.ts'
 import type { TaskHandle } from '../transfer/with-task.ts'
 import type { Work } from '../transfer/write-layer.ts'
 import { closeSource, writeContent, writeLayer } from '../transfer/write-layer.ts'
+import type { OperationContext } from './context.ts'
+import { notASnapshot } from './vdi/derived-vdi.ts'
 
 export interface CopyRequest {
   readonly vdiUuid: string
@@ -36,7 +36,7 @@ export interface CopyRequest {
  *   OPERATION_NOT_ALLOWED, OTHER_OPERATION_IN_PROGRESS, SR_FULL, TOO_BUSY, TASK_CANCELLED
  */
 export const copyVdi = (
-  context: TransferContext,
+  context: OperationContext,
   request: CopyRequest,
   task: TaskHandle,
 ): Promise<string> =>
@@ -66,7 +66,7 @@ export const copyVdi = (
   })
 
 interface Copying {
-  readonly context: TransferContext
+  readonly context: OperationContext
   readonly request: CopyRequest
   readonly task: TaskHandle
   readonly vdi: VdiRow

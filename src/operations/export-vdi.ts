@@ -1,19 +1,19 @@
 // The use case of every export: checks all that can be refused, plans the image, and lends it to the
 // caller for as long as it takes to send. Knows no HTTP; routes/export-raw-vdi calls it.
 
-import { createHash } from 'node:crypto'
 import type { VdiRow } from '../catalog/vdis.ts'
 import { createMemoryDisk } from '../disk/memory-disk.ts'
 import type { ImageFormat, ImageIdentity, PlanOptions } from '../formats/format.ts'
-import { formats, requireFormat } from '../formats/registry.ts'
+import { requireFormat } from '../formats/registry.ts'
 import type { Image } from '../image/image.ts'
 import type { Narrowing } from '../store/reading/deltas.ts'
 import type { OpenedContent } from '../store/reading/opened-content.ts'
-import type { TransferContext } from '../transfer/context.ts'
 import { nameOf } from '../transfer/find.ts'
 import { inTurnsOf } from '../transfer/in-turns.ts'
 import type { Turn } from '../transfer/turns.ts'
 import type { TaskHandle } from '../transfer/with-task.ts'
+import type { OperationContext } from './context.ts'
+import { exportTag, latest } from './vdi/validators.ts'
 
 export interface ExportRequest {
   readonly vdiUuid: string
@@ -63,7 +63,7 @@ export type Deliver = (ready: ReadyExport) => Promise<void>
  * @throws AppError HANDLE_INVALID, VALUE_NOT_SUPPORTED, VDI_TOO_LARGE, TOO_BUSY, or what `deliver` throws
  */
 export const exportVdi = (
-  context: TransferContext,
+  context: OperationContext,
   request: ExportRequest,
   task: TaskHandle,
   deliver: Deliver,
@@ -85,7 +85,7 @@ export const exportVdi = (
     try {
       await deliver({
         image,
-        etag: etagOf(opened, format, options),
+        etag: exportTag(opened, format, options),
         changedAt: latest([format.planDate, vdi.changedAt, ...(base ? [base.changedAt] : [])]),
         mediaType: format.mediaType,
         fileName: `${vdi.uuid}.${format.name}`,
@@ -111,7 +111,7 @@ interface ContentRequest extends ExportRequest {
 }
 
 const openContent = (
-  { storage: { contents }, transfers }: TransferContext,
+  { storage: { contents }, transfers }: OperationContext,
   { vdiUuid, baseUuid, format, options, task, ...request }: ContentRequest,
 ): Promise<OpenedContent> => {
   if (baseUuid === undefined) return contents.open(vdiUuid)
@@ -146,42 +146,3 @@ const identityOf = (vdi: VdiRow, base: VdiRow | undefined): ImageIdentity => ({
 
 /** When the content was sealed; that of an empty VDI when the VDI was made. */
 const contentTime = (vdi: VdiRow): Date => vdi.contentAt ?? vdi.createdAt
-
-/**
- * What conditions on the content of a VDI are held against: the tags of all its exports but deltas, any of which a
- * client may have.
- */
-export const contentValidators = (vdi: VdiRow): { etags: readonly string[]; changedAt: Date } => {
-  const etags = Object.values(formats).flatMap((format) =>
-    subformats.flatMap((subformat) =>
-      deltaForms.map((delta) => {
-        const options = { ...(subformat && { subformat }), ...(delta && { delta }) }
-        return etagOf({ vdi, basis: '' }, format, options)
-      }),
-    ),
-  )
-  const planDates = Object.values(formats).map(({ planDate }) => planDate)
-  return { etags, changedAt: latest([...planDates, vdi.changedAt]) }
-}
-
-const subformats: readonly PlanOptions['subformat'][] = [undefined, 'dynamic', 'fixed']
-const deltaForms: readonly PlanOptions['delta'][] = [undefined, 'compatible', 'compact']
-
-const latest = (dates: readonly Date[]): Date =>
-  new Date(Math.max(...dates.map((date) => date.getTime())))
-
-/** Everything that the bytes depend on: content, size, format and options, and how a delta was found. */
-const etagOf = (
-  { vdi, baseVdi, basis }: Pick<OpenedContent, 'vdi' | 'baseVdi' | 'basis'>,
-  { name, planVersion }: ImageFormat,
-  options: PlanOptions,
-): string => {
-  const disks = [vdi, baseVdi].map((disk) => [disk?.uuid, disk?.contentUuid, disk?.virtualSize])
-  return strongTag([planVersion, disks, basis, name, options.subformat, options.delta])
-}
-
-/** Quoted, as HTTP wants it. */
-export const strongTag = (parts: readonly unknown[]): string => {
-  const digest = createHash('sha256').update(JSON.stringify(parts)).digest('base64url')
-  return `"${digest.slice(0, 32)}"`
-}

@@ -27,9 +27,8 @@ import {
   requireFitsSize,
 } from '../transfer/check-import.ts'
 import { requireDefaultAllows } from '../transfer/at-rest-format.ts'
-import type { TransferContext } from '../transfer/context.ts'
 import { requireData } from '../store/reading/require-data.ts'
-import type { ImportRequest, Upload } from '../transfer/import-request.ts'
+import type { ImportRequest, Upload } from './vdi/import-request.ts'
 import { findSr, findVdi, nameOf, requireWritable, requireWritableSr } from '../transfer/find.ts'
 import { requireBase } from '../transfer/require-base.ts'
 import type { FormCheck } from '../transfer/require-form.ts'
@@ -40,6 +39,7 @@ import { createUploadSpools } from '../transfer/upload-spools.ts'
 import type { Turn } from '../transfer/turns.ts'
 import type { TaskHandle } from '../transfer/with-task.ts'
 import { writeContent, writeLayer } from '../transfer/write-layer.ts'
+import type { OperationContext } from './context.ts'
 
 /** Bytes read at a time, and how many such pieces may be on their way to the storage. */
 const pieceSize = 256 * KiB
@@ -53,7 +53,7 @@ const pieceCount = 16
  *   SR_FULL, TOO_BUSY, TASK_CANCELLED
  */
 export const importVdi = (
-  context: TransferContext,
+  context: OperationContext,
   request: ImportRequest,
   task: TaskHandle,
   upload: Upload,
@@ -82,7 +82,7 @@ export const importVdi = (
   })
 
 interface Importing {
-  readonly context: TransferContext
+  readonly context: OperationContext
   readonly request: ImportRequest
   readonly task: TaskHandle
   readonly upload: Upload

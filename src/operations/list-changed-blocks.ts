@@ -3,8 +3,8 @@
 
 import { encodeChangedBlocks } from '../disk/changed-bitmap.ts'
 import type { LongText } from '../disk/long-text.ts'
-import type { TransferContext } from '../transfer/context.ts'
 import { inTurnsOf } from '../transfer/in-turns.ts'
+import type { OperationContext } from './context.ts'
 
 /**
  * @param fromUuid the VDI that it is compared with; of any size, related or not
@@ -13,7 +13,7 @@ import { inTurnsOf } from '../transfer/in-turns.ts'
  * @throws AppError HANDLE_INVALID
  */
 export const listChangedBlocks = async (
-  context: TransferContext,
+  context: OperationContext,
   fromUuid: string,
   toUuid: string,
   signal?: AbortSignal,

@@ -8,12 +8,12 @@ import type { SrRow } from '../catalog/srs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import { AppError } from '../errors.ts'
 import { formatFor, requireSizeAllowed, requireSupported } from '../transfer/at-rest-format.ts'
-import type { TransferContext } from '../transfer/context.ts'
 import { copyLayers } from '../transfer/copy-layers.ts'
 import { requireData } from '../store/reading/require-data.ts'
 import { findSr, findVdi, nameOf, requireWritableSr } from '../transfer/find.ts'
 import type { TaskHandle } from '../transfer/with-task.ts'
 import type { Work } from '../transfer/write-layer.ts'
+import type { OperationContext } from './context.ts'
 
 export interface MigrateRequest {
   readonly vdiUuid: string
@@ -28,7 +28,7 @@ export interface MigrateRequest {
  *   OTHER_OPERATION_IN_PROGRESS, SR_FULL, TOO_BUSY, TASK_CANCELLED
  */
 export const migrateVdi = (
-  context: TransferContext,
+  context: OperationContext,
   request: MigrateRequest,
   task: TaskHandle,
 ): Promise<void> =>
@@ -79,7 +79,7 @@ const requireOwnPlace = ({ uuid, snapshotOfUuid }: VdiRow): void => {
 
 /** The VDI, its snapshots, and theirs. One whose data was destroyed stays: there is nothing to move. */
 const findFamily = async (
-  { catalog }: TransferContext,
+  { catalog }: OperationContext,
   vdi: VdiRow,
 ): Promise<readonly VdiRow[]> => {
   const family = [vdi]
@@ -92,7 +92,7 @@ const findFamily = async (
 
 /** Nothing has to move; a format that was asked for by name is shown from now on. */
 const keepFormat = async (
-  { catalog }: TransferContext,
+  { catalog }: OperationContext,
   family: readonly VdiRow[],
   { requestedFormat }: Target,
 ): Promise<void> => {
@@ -103,7 +103,7 @@ const keepFormat = async (
 
 /** @throws AppError OTHER_OPERATION_IN_PROGRESS, holding none, where one is taken */
 const takeAll = (
-  { leases }: TransferContext,
+  { leases }: OperationContext,
   family: readonly VdiRow[],
   holder: string,
 ): (() => void) => {
@@ -121,7 +121,7 @@ const takeAll = (
 }
 
 const moveFamily = async (
-  context: TransferContext,
+  context: OperationContext,
   family: readonly VdiRow[],
   target: Target,
   options: Work & { readonly task: TaskHandle },

@@ -4,9 +4,9 @@
 import { toRef } from '../catalog/refs.ts'
 import { alignUp, SECTOR_SIZE } from '../units.ts'
 import { requireSizeAllowed } from '../transfer/at-rest-format.ts'
-import type { TransferContext } from '../transfer/context.ts'
 import { requireData } from '../store/reading/require-data.ts'
 import { findVdi, requireWritable, requireWritableSr } from '../transfer/find.ts'
+import type { OperationContext } from './context.ts'
 
 /**
  * @param size in bytes, rounded up to whole sectors
@@ -15,7 +15,7 @@ import { findVdi, requireWritable, requireWritableSr } from '../transfer/find.ts
  *   OTHER_OPERATION_IN_PROGRESS while something writes into it; INVALID_VALUE for less than it has
  */
 export const resizeVdi = async (
-  context: TransferContext,
+  context: OperationContext,
   vdiUuid: string,
   size: number,
   taskRef?: string,

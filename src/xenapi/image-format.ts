@@ -1,10 +1,8 @@
 // `sm_config:image-format` of a VDI: asked for at creation, shown where a client must know it.
 
-import type { FormatName, StringMap } from '../catalog/schema.ts'
-import type { SrRow } from '../catalog/srs.ts'
+import type { StringMap } from '../catalog/schema.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import { AppError } from '../errors.ts'
-import { requireSupported } from '../transfer/at-rest-format.ts'
 import { KiB, TiB } from '../units.ts'
 
 /** Clients export what this says, and VHD without it. */
@@ -40,27 +38,18 @@ export const changedSmConfig = (changed: StringMap, vdi: VdiRow): StringMap => {
   return withoutFormat(changed)
 }
 
-export interface ChosenFormat {
-  readonly format: FormatName
-  /** Null: nobody asked. */
-  readonly requestedFormat: FormatName | null
+export interface AskedFormat {
+  /** As the client wrote it; undefined: nobody asked. */
+  readonly formatName: string | undefined
   /** The client's keys. */
   readonly smConfig: StringMap
 }
 
-/**
- * The format of a new VDI.
- * @throws AppError VDI_INCOMPATIBLE_TYPE for one that the storage repository does not hold
- */
-export const chooseFormat = (smConfig: StringMap, sr: SrRow): ChosenFormat => {
-  const asked = smConfig[ASKED]
-  const rest = withoutFormat(smConfig)
-  if (asked === undefined || asked === '') {
-    return { format: sr.defaultFormat, requestedFormat: null, smConfig: rest }
-  }
-  const format = requireSupported(asked, sr)
-  return { format, requestedFormat: format, smConfig: rest }
-}
+/** What the `sm_config` of a new VDI asks for. */
+export const askedFormat = (smConfig: StringMap): AskedFormat => ({
+  formatName: smConfig[ASKED] || undefined,
+  smConfig: withoutFormat(smConfig),
+})
 
 const withoutFormat = (smConfig: StringMap): StringMap =>
   Object.fromEntries(Object.entries(smConfig).filter(([key]) => key !== ASKED && key !== CHOSEN))

@@ -1,18 +1,15 @@
 // VDIs with content in memory: two storage repositories, and the ways to write into a disk and to look at it.
 
-import pino from 'pino'
 import type { FormatName } from '../../src/catalog/schema.ts'
 import type { VdiRow } from '../../src/catalog/vdis.ts'
 import { createLayerStore } from '../../src/store/files/layer-store.ts'
 import { createMemoryFolder } from '../../src/store/files/memory-folder.ts'
 import { createStorage } from '../../src/store/storage.ts'
 import type { Store } from '../../src/store/files/store.ts'
-import type { TransferContext } from '../../src/transfer/context.ts'
-import { createLeases } from '../../src/transfer/leases.ts'
-import { createTransfers } from '../../src/transfer/transfers.ts'
 import { writeContent } from '../../src/transfer/write-layer.ts'
 import { KiB, MiB } from '../../src/units.ts'
 import { createStartedCatalog, createTestSr } from './catalogs.ts'
+import { createTestContext } from './operation-context.ts'
 import { fillPattern, readAll } from './disks.ts'
 
 /** Virtual size of the disks. */
@@ -29,20 +26,14 @@ export const createTestContent = async ({
   format = 'qcow2',
   wrap = (store) => store,
 }: ContentOptions = {}) => {
-  const { catalog, srUuid } = await createStartedCatalog()
+  const { catalog, srUuid, hostUuid } = await createStartedCatalog()
   const otherSrUuid = await createTestSr(catalog)
   const errors: unknown[] = []
   const storage = createStorage({ catalog, onError: (error) => errors.push(error) })
   for (const uuid of [srUuid, otherSrUuid]) {
     storage.stores.attach(uuid, wrap(createLayerStore(createMemoryFolder())))
   }
-  const context: TransferContext = {
-    catalog,
-    storage,
-    transfers: createTransfers(8),
-    leases: createLeases(),
-    log: pino({ level: 'silent' }),
-  }
+  const context = createTestContext({ catalog, storage, hostUuid })
 
   const get = async (uuid: string): Promise<VdiRow> => (await catalog.vdis.get(uuid))!
   return {

@@ -14,10 +14,9 @@ import { createHttpServer } from '../../src/net/http-server.ts'
 import { createLayerStore } from '../../src/store/files/layer-store.ts'
 import { createMemoryFolder } from '../../src/store/files/memory-folder.ts'
 import { createStorage } from '../../src/store/storage.ts'
-import { createLeases } from '../../src/transfer/leases.ts'
-import { createTransfers } from '../../src/transfer/transfers.ts'
 import { createStartedCatalog } from './catalogs.ts'
 import { readAll } from './disks.ts'
+import { createTestContext } from './operation-context.ts'
 import { connectRaw } from './raw-client.ts'
 import { eventually } from './wait.ts'
 
@@ -26,18 +25,18 @@ export const startImportServer = async ({
   denial,
   stallTimeout = 900_000,
 }: { denial?: AppError | undefined; stallTimeout?: number } = {}) => {
-  const { catalog, srUuid } = await createStartedCatalog()
+  const { catalog, srUuid, hostUuid } = await createStartedCatalog()
   const log = pino({ level: 'silent' })
   const storage = createStorage({
     catalog,
     onError: () => {},
   })
   storage.stores.attach(srUuid, createLayerStore(createMemoryFolder()))
-  const transfers = createTransfers(8)
-  const context = { catalog, storage, transfers, leases: createLeases(), log }
+  const operations = createTestContext({ catalog, storage, hostUuid, log })
+  const { transfers, leases } = operations
   const root = (await catalog.users.getByName('root'))!
   const routes: RouteContext = {
-    transfer: context,
+    operations,
     stallTimeout,
     authenticate: () =>
       denial?.code.startsWith('SESSION_') === true
@@ -67,7 +66,7 @@ export const startImportServer = async ({
     catalog,
     srUuid,
     transfers,
-    leases: context.leases,
+    leases,
     errors,
     connect: () => connectRaw(port),
     createVdi: async (virtualSize: number, format: FormatName = 'qcow2') =>

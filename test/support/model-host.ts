@@ -5,7 +5,6 @@ import { createHash } from 'node:crypto'
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import pino from 'pino'
 import { expect } from 'vitest'
 import { bootstrap } from '../../src/catalog/bootstrap.ts'
 import { createCatalog } from '../../src/catalog/catalog.ts'
@@ -17,17 +16,15 @@ import type { Disk } from '../../src/disk/disk.ts'
 import { openFileFolder } from '../../src/store/files/file-folder.ts'
 import { createLayerStore } from '../../src/store/files/layer-store.ts'
 import { createStorage } from '../../src/store/storage.ts'
-import type { TransferContext } from '../../src/transfer/context.ts'
 import type { ExportRequest } from '../../src/operations/export-vdi.ts'
 import { exportVdi } from '../../src/operations/export-vdi.ts'
-import { createLeases } from '../../src/transfer/leases.ts'
-import { createTransfers } from '../../src/transfer/transfers.ts'
 import { noTask } from '../../src/transfer/with-task.ts'
 import { cheapPasswords, createTestSr } from './catalogs.ts'
 import { expectSameBytes, readAll } from './disks.ts'
 import { unhurried } from './layer-trees.ts'
 import type { Held, ModelVdi, ModelVdis } from './model-vdis.ts'
 import { heldBy } from './model-vdis.ts'
+import { createTestContext } from './operation-context.ts'
 import { createLife } from './mortal.ts'
 import { qemuImg } from './tools.ts'
 
@@ -46,7 +43,10 @@ const start = async (
 ) => {
   const life = createLife()
   const opened = await createCatalog(join(folder, 'catalog.db'), { passwordCost: cheapPasswords })
-  const { srUuid } = await bootstrap(opened, { hostname: 'test', rootPassword: 'a long password' })
+  const { srUuid, hostUuid } = await bootstrap(opened, {
+    hostname: 'test',
+    rootPassword: 'a long password',
+  })
   const others = (await opened.srs.list()).filter(({ uuid }) => uuid !== srUuid)
   const places = [srUuid, others[0]?.uuid ?? (await createTestSr(opened))] as const
   const catalog = life.lend(opened)
@@ -79,13 +79,7 @@ const start = async (
   } catch (error) {
     if (!life.isOver) throw error
   }
-  const context: TransferContext = {
-    catalog,
-    storage,
-    transfers: createTransfers(8),
-    leases: createLeases(),
-    log: pino({ level: 'silent' }),
-  }
+  const context = createTestContext({ catalog, storage, hostUuid })
   return { life, catalog, storage, context, places, close: () => opened.close() }
 }
 

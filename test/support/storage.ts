@@ -1,7 +1,6 @@
 // VDIs on a catalog and a storage in memory, written, cloned, exported and imported as the server does,
 // with a record of the layers that were opened for it.
 
-import pino from 'pino'
 import type { VdiRow } from '../../src/catalog/vdis.ts'
 import type { DiskWriter } from '../../src/disk/disk.ts'
 import type { FormatName } from '../../src/formats/format.ts'
@@ -12,11 +11,10 @@ import type { Store } from '../../src/store/files/store.ts'
 import type { ExportRequest, ReadyExport } from '../../src/operations/export-vdi.ts'
 import { exportVdi } from '../../src/operations/export-vdi.ts'
 import { importVdi } from '../../src/operations/import-vdi.ts'
-import { createLeases } from '../../src/transfer/leases.ts'
-import { createTransfers } from '../../src/transfer/transfers.ts'
 import { noTask } from '../../src/transfer/with-task.ts'
 import { writeLayer } from '../../src/transfer/write-layer.ts'
 import { KiB } from '../../src/units.ts'
+import { createTestContext } from './operation-context.ts'
 import { createStartedCatalog } from './catalogs.ts'
 import { cutInChunks, fillPattern, readAll } from './disks.ts'
 
@@ -28,7 +26,7 @@ export interface TestWrite {
 }
 
 export const createTestStorage = async (wrap: (store: Store) => Store = (store) => store) => {
-  const { catalog, srUuid } = await createStartedCatalog()
+  const { catalog, srUuid, hostUuid } = await createStartedCatalog()
   /** Uuids of the layers, one for each time. */
   const opened: string[] = []
   const store = wrap(createLayerStore(createMemoryFolder()))
@@ -41,8 +39,7 @@ export const createTestStorage = async (wrap: (store: Store) => Store = (store) 
     },
   }
   storage.stores.attach(srUuid, watched)
-  const log = pino({ level: 'silent' })
-  const context = { catalog, storage, transfers: createTransfers(4), leases: createLeases(), log }
+  const context = createTestContext({ catalog, storage, hostUuid })
   const vdi = async (uuid: string): Promise<VdiRow> => (await catalog.vdis.get(uuid))!
 
   /** A new layer on top of the VDI's content. */

@@ -1,5 +1,4 @@
-// The calls of XenAPI for tests: on a catalog in memory, with storage and transfers that the test
-// plays.
+// The calls of XenAPI for tests: on a catalog and a storage in memory.
 
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
@@ -7,11 +6,7 @@ import type { Role } from '../../src/catalog/schema.ts'
 import { createLayerStore } from '../../src/store/files/layer-store.ts'
 import { createMemoryFolder } from '../../src/store/files/memory-folder.ts'
 import { createStorage } from '../../src/store/storage.ts'
-import type { TransferContext } from '../../src/transfer/context.ts'
-import { createLeases } from '../../src/transfer/leases.ts'
-import { createStorageRepositories } from '../../src/operations/storage-repositories.ts'
-import { createTransfers } from '../../src/transfer/transfers.ts'
-import { GiB, MiB } from '../../src/units.ts'
+import { GiB } from '../../src/units.ts'
 import type { AnswerRoom } from '../../src/xenapi/wire/answer-room.ts'
 import { createAnswerRoom } from '../../src/xenapi/wire/answer-room.ts'
 import { createAuthenticate } from '../../src/xenapi/authenticate.ts'
@@ -26,6 +21,7 @@ import { createXmlRpc } from '../../src/xenapi/rpc/xml-rpc.ts'
 import { inTexts } from './answers.ts'
 import type { TestClock } from './catalogs.ts'
 import { createStartedCatalog, createTestClock, ROOT_PASSWORD } from './catalogs.ts'
+import { createTestContext } from './operation-context.ts'
 import { createTestFolder } from './tools.ts'
 
 /** The largest VHD that diskport writes. */
@@ -38,55 +34,36 @@ export const createTestApi = async ({
 }: { clock?: TestClock; srRoots?: readonly string[]; room?: AnswerRoom } = {}) => {
   const started = await createStartedCatalog(':memory:', clock)
   const { catalog, hostUuid } = started
-  /** VDIs that something writes into. */
-  const busy = new Map<string, string>()
-  /** Tasks whose transfer can be told to stop. */
-  const running = new Set<string>()
-  const cancelled: string[] = []
   const collected: string[] = []
   const logged: object[] = []
   const audited: object[] = []
-  const log = {
+  const log = Object.assign(pino({ level: 'silent' }), {
     error: (fields: object, message: string) => void logged.push({ ...fields, message }),
-    info: (fields: object) => void audited.push(fields),
-  }
-  const dataFolder = await createTestFolder()
-  const storage = createStorage({
+    info: (fields: object) => void ('audit' in fields && audited.push(fields)),
+  })
+  const real = createStorage({
     catalog,
     onError: (error, doing) => log.error({ error }, doing),
   })
-  storage.stores.attach(started.srUuid, createLayerStore(createMemoryFolder()))
-  const transfer: TransferContext = {
-    catalog,
-    storage,
-    transfers: createTransfers(8),
-    leases: createLeases(),
-    log: pino({ level: 'silent' }),
+  const storage = {
+    ...real,
+    upkeep: { ...real.upkeep, collect: (srUuid: string) => void collected.push(srUuid) },
   }
+  storage.stores.attach(started.srUuid, {
+    ...createLayerStore(createMemoryFolder()),
+    usage: async () => ({ size: 100 * GiB, used: 0 }),
+  })
   const objects: ObjectContext = {
-    catalog,
+    ...createTestContext({
+      catalog,
+      storage,
+      hostUuid,
+      log,
+      dataFolder: await createTestFolder(),
+      srRoots,
+    }),
     authenticate: createAuthenticate(catalog, { now: () => clock.now().getTime() }),
-    hostUuid,
-    transfer,
-    storage: {
-      usage: async () => ({
-        physicalSize: 100 * GiB,
-        physicalUtilisation: 7 * MiB,
-        virtualAllocation: 3 * GiB,
-      }),
-      busy: (vdiUuid) => busy.get(vdiUuid) ?? transfer.leases.holder(vdiUuid),
-      collect: (srUuid) => void collected.push(srUuid),
-    },
-    repositories: createStorageRepositories(transfer, dataFolder, srRoots),
-    transfers: {
-      cancel(taskRef) {
-        if (!running.has(taskRef)) return false
-        cancelled.push(taskRef)
-        return true
-      },
-    },
     version: '1.2.3',
-    log,
   }
   const events = await openEventFeed(objects)
   onTestFinished(() => events.close())
@@ -105,18 +82,18 @@ export const createTestApi = async ({
   return {
     ...started,
     clock,
-    /** Real, in memory. */
-    transfer,
     context,
+    /** Real, in memory. */
+    storage,
+    leases: objects.leases,
+    transfers: objects.transfers,
     dispatcher,
     protocols,
     jsonRpc: inTexts(protocols.jsonRpc),
     xmlRpc: inTexts(protocols.xmlRpc),
     session,
     login,
-    busy,
-    running,
-    cancelled,
+    /** Storage repositories whose layers were to be collected. */
     collected,
     logged,
     audited,

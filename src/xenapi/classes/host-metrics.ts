@@ -3,7 +3,7 @@
 import { freemem, totalmem } from 'node:os'
 import { defineReadOnlyClass } from '../class.ts'
 import type { ObjectContext } from '../context.ts'
-import { derivedUuid } from '../derived-uuid.ts'
+import { derivedUuid } from '../../catalog/derived-uuid.ts'
 import { fieldsFor } from '../fields.ts'
 import { bool, datetime, int, string, stringMap } from '../wire/values.ts'
 

@@ -1,12 +1,11 @@
-// PBD: how a host is attached to a storage repository. Each storage repository has one at most, which comes and goes
-// by SR.create, SR.forget and the calls of methods/pbd.ts.
+// PBD: how a host is attached to a storage repository. Each storage repository has one at most, which
+// comes and goes by SR.create, SR.forget and the calls of methods/pbd.ts.
 
 import type { SrTable, StringMap } from '../../catalog/schema.ts'
 import type { SrChanges, SrRow } from '../../catalog/srs.ts'
-import { handleInvalid } from '../../catalog/refs.ts'
+import { pbdUuid, requireSrOfPbd, srOfPbd, tellOfPbd } from '../../operations/sr/pbds.ts'
 import { defineClass } from '../class.ts'
 import type { ObjectContext } from '../context.ts'
-import { derivedUuid } from '../derived-uuid.ts'
 import { fieldsFor } from '../fields.ts'
 import { bool, refTo, string, stringMap } from '../wire/values.ts'
 
@@ -20,22 +19,12 @@ interface Row extends Pick<SrTable, 'pbdOtherConfig'> {
 
 const { field, map } = fieldsFor<Row, Pick<SrTable, 'pbdOtherConfig'>, SrChanges>()
 
-export const pbdUuid = (hostUuid: string, srUuid: string): string =>
-  derivedUuid('PBD', hostUuid, srUuid)
-
 /** None for a storage repository that has none. */
 export const pbdUuidsOf = (hostUuid: string, srs: readonly SrRow[]): string[] =>
   srs.filter(({ hasPbd }) => hasPbd).map(({ uuid }) => pbdUuid(hostUuid, uuid))
 
-/** The storage repository that the PBD belongs to; undefined where there is no such PBD. */
-export const srOfPbd = async (
-  { catalog, hostUuid }: Pick<ObjectContext, 'catalog' | 'hostUuid'>,
-  uuid: string,
-): Promise<SrRow | undefined> =>
-  (await catalog.srs.list()).find((sr) => sr.hasPbd && pbdUuid(hostUuid, sr.uuid) === uuid)
-
 const toRow = (
-  { hostUuid, transfer }: ObjectContext,
+  { hostUuid, storage }: ObjectContext,
   { uuid: srUuid, deviceConfig, pbdOtherConfig }: SrRow,
 ): Row => ({
   uuid: pbdUuid(hostUuid, srUuid),
@@ -43,7 +32,7 @@ const toRow = (
   srUuid,
   deviceConfig,
   pbdOtherConfig,
-  isAttached: transfer.storage.stores.isAttached(srUuid),
+  isAttached: storage.stores.isAttached(srUuid),
 })
 
 export const pbdClass = defineClass<Row, Pick<SrTable, 'pbdOtherConfig'>, SrChanges>({
@@ -58,10 +47,9 @@ export const pbdClass = defineClass<Row, Pick<SrTable, 'pbdOtherConfig'>, SrChan
       .filter(({ hasPbd }) => hasPbd)
       .map((sr) => toRow(context, sr)),
   async update(context, uuid, change) {
-    const sr = await srOfPbd(context, uuid)
-    if (sr === undefined) throw handleInvalid('PBD', uuid)
+    const sr = await requireSrOfPbd(context, uuid)
     await context.catalog.srs.update(sr.uuid, change)
-    context.catalog.changes.emit('PBD', uuid, 'mod')
+    tellOfPbd(context, sr.uuid, 'mod')
   },
   fields: [
     field('uuid', string, (pbd) => pbd.uuid),

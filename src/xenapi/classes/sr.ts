@@ -2,10 +2,14 @@
 
 import type { SrTable, StringMap } from '../../catalog/schema.ts'
 import type { SrChanges, SrRow } from '../../catalog/srs.ts'
-import { problemLines } from '../../transfer/problem-files.ts'
+import type { ScanProblems } from '../../operations/list-scan-problems.ts'
+import { listScanProblems } from '../../operations/list-scan-problems.ts'
+import type { SrUsage } from '../../operations/measure-sr.ts'
+import { measureSr } from '../../operations/measure-sr.ts'
+import { problemLines } from '../../operations/sr/problem-files.ts'
 import { defineClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
-import type { SrUsage, ObjectContext } from '../context.ts'
+import type { ObjectContext } from '../context.ts'
 import { bool, int, mapOf, optionalRefTo, refTo, setOf, string } from '../wire/values.ts'
 import { nameDescriptionType, nameLabelType } from './names.ts'
 import { pbdUuidsOf } from './pbd.ts'
@@ -13,8 +17,7 @@ import { pbdUuidsOf } from './pbd.ts'
 interface Row extends SrRow, SrUsage {
   readonly vdiUuids: readonly string[]
   readonly pbdUuids: readonly string[]
-  readonly problems: ReadonlyMap<string, string>
-  readonly problemsFile: string
+  readonly scan: ScanProblems
 }
 
 const { field, constant, map, set } = fieldsFor<Row, SrTable, SrChanges>()
@@ -24,10 +27,9 @@ const load = async (context: ObjectContext, srs: readonly SrRow[]): Promise<Row[
   return Promise.all(
     srs.map(async (sr) => ({
       ...sr,
-      ...(await context.storage.usage(sr.uuid)),
+      ...(await measureSr(context, sr.uuid)),
       pbdUuids: pbdUuidsOf(context.hostUuid, [sr]),
-      problems: context.transfer.storage.scanner.problems(sr.uuid),
-      problemsFile: context.repositories.problemsFile(sr.uuid),
+      scan: listScanProblems(context, sr.uuid),
       vdiUuids: (vdis.get(sr.uuid) ?? []).map((vdi) => vdi.uuid),
     })),
   )
@@ -46,15 +48,13 @@ const SCAN_PROBLEMS = 'scan-problems'
 /** Lines shown: the field is part of every record. */
 const maximumProblems = 20
 
-const shownSmConfig = ({ smConfig, problems, problemsFile }: Row): StringMap => {
+const shownSmConfig = ({ smConfig, scan: { problems, file } }: Row): StringMap => {
   if (problems.size === 0) return smConfig
   const lines = problemLines(problems)
   const more = lines.length - maximumProblems
   const shown = lines.slice(0, maximumProblems)
   if (more > 0)
-    shown.push(
-      `and ${more} more files: SR.get_scan_problems tells all, and so does ${problemsFile}`,
-    )
+    shown.push(`and ${more} more files: SR.get_scan_problems tells all, and so does ${file}`)
   return { ...smConfig, [SCAN_PROBLEMS]: shown.join('\n') }
 }
 

@@ -28,10 +28,9 @@ interface Row extends VdiRow {
 
 const { field, constant, map, set } = fieldsFor<Row, VdiRow, VdiChanges>()
 
-const useOf = ({ storage, transfer }: ObjectContext, uuid: string): VdiUse | undefined => {
-  const holder = storage.busy(uuid)
-  if (holder === undefined) return undefined
-  return { holder, operation: transfer.leases.operation(uuid) ?? 'import' }
+const useOf = ({ leases }: ObjectContext, uuid: string): VdiUse | undefined => {
+  const [holder, operation] = [leases.holder(uuid), leases.operation(uuid)]
+  return holder === undefined || operation === undefined ? undefined : { holder, operation }
 }
 
 const toRow = (

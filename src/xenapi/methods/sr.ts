@@ -1,11 +1,18 @@
-// SRs: made on a folder, introduced, looked through, forgotten and destroyed. Sizes are looked at whenever they are
-// asked for, so SR.update has nothing to do but to say whether there is such an SR.
+// SRs: made on a folder, introduced, scanned, forgotten and destroyed. Sizes are measured whenever
+// they are asked for, so SR.update only says whether there is such an SR.
 
 import { randomUUID } from 'node:crypto'
 import type { SrRow } from '../../catalog/srs.ts'
-import type { FoundSr } from '../../operations/plugging.ts'
+import type { OperationContext } from '../../operations/context.ts'
+import { createSr } from '../../operations/create-sr.ts'
+import { destroySr } from '../../operations/destroy-sr.ts'
+import { forgetSr } from '../../operations/forget-sr.ts'
+import { introduceSr } from '../../operations/introduce-sr.ts'
+import { listScanProblems } from '../../operations/list-scan-problems.ts'
+import type { FoundSr } from '../../operations/probe-sr.ts'
+import { probeSr } from '../../operations/probe-sr.ts'
+import { scanSr } from '../../operations/scan-sr.ts'
 import { nameDescriptionType, nameLabelType } from '../classes/names.ts'
-import { pbdUuid } from '../classes/pbd.ts'
 import type { XenApiContext } from '../context.ts'
 import type { SessionMethod } from '../method.ts'
 import { defineMethod, optional, parameter } from '../method.ts'
@@ -17,13 +24,6 @@ import { escapeXml } from '../wire/xml-text.ts'
 const requireSr = async ({ catalog }: XenApiContext, uuid: string): Promise<SrRow> =>
   requireObject('SR', uuid, await catalog.srs.get(uuid))
 
-/** Each SR has one PBD, which comes and goes with it. */
-const tellOfPbd = (
-  { catalog, hostUuid }: XenApiContext,
-  srUuid: string,
-  operation: 'add' | 'mod' | 'del',
-): void => catalog.changes.emit('PBD', pbdUuid(hostUuid, srUuid), operation)
-
 /** As XenServer's drivers write it, with the folder of each. */
 const probeResult = (found: readonly FoundSr[]): string => {
   const lines = found.flatMap(({ uuid, location }) => [
@@ -34,6 +34,19 @@ const probeResult = (found: readonly FoundSr[]): string => {
   ])
   return ['<?xml version="1.0" ?>', '<SRlist>', ...lines, '</SRlist>', ''].join('\n')
 }
+
+const goes = (
+  name: string,
+  operation: (context: OperationContext, srUuid: string) => Promise<void>,
+): SessionMethod =>
+  defineMethod({
+    name,
+    role: 'pool-operator',
+    isAsync: true,
+    parameters: { sr: parameter(refTo('SR')) },
+    result: voidType,
+    run: ({ context }, { sr }) => operation(context, sr),
+  })
 
 export const srMethods: readonly SessionMethod[] = [
   defineMethod({
@@ -52,9 +65,9 @@ export const srMethods: readonly SessionMethod[] = [
       sm_config: optional(stringMap, {}),
     },
     result: refTo('SR'),
-    async run({ context, identity }, args) {
-      requireObject('host', args.host, await context.catalog.hosts.get(args.host))
-      const uuid = await context.repositories.create({
+    run: ({ context, identity }, args) =>
+      createSr(context, {
+        hostUuid: args.host,
         nameLabel: args.name_label,
         nameDescription: args.name_description,
         type: args.type,
@@ -63,10 +76,7 @@ export const srMethods: readonly SessionMethod[] = [
         deviceConfig: args.device_config,
         smConfig: args.sm_config,
         mayNameAny: hasRole(identity, 'pool-admin'),
-      })
-      tellOfPbd(context, uuid, 'add')
-      return uuid
-    },
+      }),
   }),
   defineMethod({
     name: 'SR.introduce',
@@ -84,7 +94,7 @@ export const srMethods: readonly SessionMethod[] = [
     result: refTo('SR'),
     async run({ context }, args) {
       const uuid = args.uuid === '' ? randomUUID() : requireChosenUuid(args.uuid)
-      await context.repositories.introduce({
+      await introduceSr(context, {
         uuid,
         nameLabel: args.name_label,
         nameDescription: args.name_description,
@@ -108,8 +118,8 @@ export const srMethods: readonly SessionMethod[] = [
     },
     result: string,
     async run({ context, identity }, args) {
-      requireObject('host', args.host, await context.catalog.hosts.get(args.host))
-      const found = await context.repositories.probe({
+      const found = await probeSr(context, {
+        hostUuid: args.host,
         type: args.type,
         deviceConfig: args.device_config,
         mayNameAny: hasRole(identity, 'pool-admin'),
@@ -123,15 +133,7 @@ export const srMethods: readonly SessionMethod[] = [
     isAsync: true,
     parameters: { sr: parameter(refTo('SR')) },
     result: voidType,
-    async run({ context }, { sr }) {
-      const { storage } = context.transfer
-      const wasAttached = storage.stores.isAttached(sr)
-      try {
-        await context.repositories.scan(await requireSr(context, sr))
-      } finally {
-        if (storage.stores.isAttached(sr) !== wasAttached) tellOfPbd(context, sr, 'mod')
-      }
-    },
+    run: ({ context }, { sr }) => scanSr(context, sr),
   }),
   // Not a method of XenAPI: sm_config shows the first few of what may be thousands.
   defineMethod({
@@ -141,7 +143,7 @@ export const srMethods: readonly SessionMethod[] = [
     result: stringMap,
     async run({ context }, { sr }) {
       await requireSr(context, sr)
-      return Object.fromEntries(context.transfer.storage.scanner.problems(sr))
+      return Object.fromEntries(listScanProblems(context, sr).problems)
     },
   }),
   defineMethod({
@@ -154,20 +156,8 @@ export const srMethods: readonly SessionMethod[] = [
       await requireSr(context, sr)
     },
   }),
-  ...(['forget', 'destroy'] as const).map((deed) =>
-    defineMethod({
-      name: `SR.${deed}`,
-      role: 'pool-operator',
-      isAsync: true,
-      parameters: { sr: parameter(refTo('SR')) },
-      result: voidType,
-      async run({ context }, { sr }) {
-        const row = await requireSr(context, sr)
-        await context.repositories[deed](row)
-        if (row.hasPbd) tellOfPbd(context, sr, 'del')
-      },
-    }),
-  ),
+  goes('SR.forget', forgetSr),
+  goes('SR.destroy', destroySr),
   defineMethod({
     name: 'SR.get_supported_types',
     role: 'read-only',

@@ -2,6 +2,7 @@
 
 import { toRef } from '../../catalog/refs.ts'
 import type { TaskRow } from '../../catalog/tasks/tasks.ts'
+import { cancelTask } from '../../operations/cancel-task.ts'
 import { requireOwnTask } from '../classes/task.ts'
 import { nameDescriptionType, nameLabelType } from '../classes/names.ts'
 import type { Call, SessionMethod } from '../method.ts'
@@ -64,14 +65,7 @@ export const taskMethods: readonly SessionMethod[] = [
     result: voidType,
     async run(call, { task: uuid }) {
       await requireTask(call, uuid, 'task.cancel')
-      const { catalog, transfers } = call.context
-      const ref = toRef(uuid)
-      // First the word, then the deed: a transfer that stops at once must not find it pending.
-      await catalog.tasks.cancelling(ref)
-      if (transfers.cancel(ref)) return
-      // What runs and cannot be stopped ends the task itself; a task that nobody took ends here.
-      const task = await catalog.tasks.get(ref)
-      if (task?.hasTransfer === false) await catalog.tasks.cancel(ref)
+      await cancelTask(call.context, toRef(uuid))
     },
   }),
   defineMethod({

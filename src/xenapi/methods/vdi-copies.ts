@@ -1,8 +1,9 @@
-// Snapshots, clones, copies and moves of VDIs. What each does is in transfer/; here are the calls.
+// Snapshots, clones, copies and moves of VDIs. What each does is in operations/; here are the calls.
 
+import { cloneVdi } from '../../operations/clone-vdi.ts'
 import { copyVdi } from '../../operations/copy-vdi.ts'
 import { migrateVdi } from '../../operations/migrate-vdi.ts'
-import { cloneVdi, snapshotVdi } from '../../operations/snapshot-vdi.ts'
+import { snapshotVdi } from '../../operations/snapshot-vdi.ts'
 import type { SessionMethod } from '../method.ts'
 import { defineMethod, optional, parameter } from '../method.ts'
 import { optionalRefTo, refTo, stringMap } from '../wire/values.ts'
@@ -19,7 +20,7 @@ export const vdiCopyMethods: readonly SessionMethod[] = [
     isAsync: true,
     parameters: { vdi, driver_params: driverParams },
     result: refTo('VDI'),
-    run: ({ context, task }, args) => snapshotVdi(context.transfer, args.vdi, task.ref),
+    run: ({ context, task }, args) => snapshotVdi(context, args.vdi, task.ref),
   }),
   defineMethod({
     name: 'VDI.clone',
@@ -27,7 +28,7 @@ export const vdiCopyMethods: readonly SessionMethod[] = [
     isAsync: true,
     parameters: { vdi, driver_params: driverParams },
     result: refTo('VDI'),
-    run: ({ context, task }, args) => cloneVdi(context.transfer, args.vdi, task.ref),
+    run: ({ context, task }, args) => cloneVdi(context, args.vdi, task.ref),
   }),
   defineMethod({
     name: 'VDI.copy',
@@ -47,7 +48,7 @@ export const vdiCopyMethods: readonly SessionMethod[] = [
         baseUuid: args.base_vdi,
         intoUuid: args.into_vdi,
       }
-      return copyVdi(context.transfer, request, task)
+      return copyVdi(context, request, task)
     },
   }),
   defineMethod({
@@ -59,7 +60,7 @@ export const vdiCopyMethods: readonly SessionMethod[] = [
     async run({ context, task }, { vdi: vdiUuid, sr: srUuid, options }) {
       const formatName = options['dest-img-format'] || undefined
       const request = { vdiUuid, srUuid, ...(formatName === undefined ? {} : { formatName }) }
-      await migrateVdi(context.transfer, request, task)
+      await migrateVdi(context, request, task)
       return vdiUuid
     },
   }),

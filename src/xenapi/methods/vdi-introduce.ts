@@ -1,14 +1,13 @@
 // VDI.introduce and VDI.forget: a file in the folder of an SR becomes a VDI, and is left alone again.
 
-import { toRef } from '../../catalog/refs.ts'
-import type { StringMap } from '../../catalog/schema.ts'
-import { AppError } from '../../errors.ts'
+import type { VdiRow } from '../../catalog/vdis.ts'
+import { forgetVdi } from '../../operations/forget-vdi.ts'
+import { introduceVdi } from '../../operations/introduce-vdi.ts'
 import { nameDescriptionType, nameLabelType } from '../classes/names.ts'
-import type { XenApiContext } from '../context.ts'
 import { changedSmConfig } from '../image-format.ts'
 import type { SessionMethod } from '../method.ts'
 import { defineMethod, optional, parameter } from '../method.ts'
-import { requireChosenUuid, requireObject } from '../refs.ts'
+import { requireChosenUuid } from '../refs.ts'
 import {
   bool,
   datetime,
@@ -20,21 +19,6 @@ import {
   voidType,
 } from '../wire/values.ts'
 import { vdiType } from './vdi.ts'
-
-/** The client's keys; one that contradicts the file takes the VDI back. */
-const keepSmConfig = async (
-  { catalog, repositories }: XenApiContext,
-  uuid: string,
-  smConfig: StringMap,
-): Promise<void> => {
-  if (Object.keys(smConfig).length === 0) return
-  try {
-    await catalog.vdis.update(uuid, (vdi) => ({ smConfig: changedSmConfig(smConfig, vdi) }))
-  } catch (error) {
-    await repositories.forgetVdi(uuid)
-    throw error
-  }
-}
 
 export const vdiIntroduceMethods: readonly SessionMethod[] = [
   defineMethod({
@@ -64,23 +48,25 @@ export const vdiIntroduceMethods: readonly SessionMethod[] = [
     },
     result: refTo('VDI'),
     async run({ context }, args) {
-      const { catalog, repositories } = context
-      const sr = requireObject('SR', args.SR, await catalog.srs.get(args.SR))
       const uuid = requireChosenUuid(args.uuid)
-      if ((await catalog.vdis.get(uuid)) !== undefined) {
-        throw new AppError('VALUE_NOT_SUPPORTED', ['uuid', uuid, 'there is a VDI with it already'])
-      }
-      await repositories.introduceVdi(sr, args.location === '' ? uuid : args.location, {
-        uuid,
-        nameLabel: args.name_label,
-        nameDescription: args.name_description,
-        type: args.type,
-        sharable: args.sharable,
-        readOnly: args.read_only || sr.readOnly,
-        otherConfig: args.other_config,
-        xenstoreData: args.xenstore_data,
+      const { sm_config: smConfig } = args
+      await introduceVdi(context, {
+        srUuid: args.SR,
+        location: args.location === '' ? uuid : args.location,
+        vdi: {
+          uuid,
+          nameLabel: args.name_label,
+          nameDescription: args.name_description,
+          type: args.type,
+          sharable: args.sharable,
+          readOnly: args.read_only,
+          otherConfig: args.other_config,
+          xenstoreData: args.xenstore_data,
+        },
+        ...(Object.keys(smConfig).length > 0 && {
+          change: (vdi: VdiRow) => ({ smConfig: changedSmConfig(smConfig, vdi) }),
+        }),
       })
-      await keepSmConfig(context, uuid, args.sm_config)
       return uuid
     },
   }),
@@ -90,12 +76,6 @@ export const vdiIntroduceMethods: readonly SessionMethod[] = [
     isAsync: true,
     parameters: { vdi: parameter(refTo('VDI')) },
     result: voidType,
-    async run({ context }, { vdi }) {
-      const { catalog, storage, repositories } = context
-      requireObject('VDI', vdi, await catalog.vdis.get(vdi))
-      const user = storage.busy(vdi)
-      if (user !== undefined) throw new AppError('VDI_IN_USE', [toRef(vdi), user])
-      await repositories.forgetVdi(vdi)
-    },
+    run: ({ context }, { vdi }) => forgetVdi(context, vdi),
   }),
 ]

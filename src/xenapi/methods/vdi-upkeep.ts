@@ -1,9 +1,11 @@
-// What administrators ask of a VDI beside its content: to be looked at again, to be unlocked; and how NBD reaches it.
+// What administrators ask of a VDI beside its content: to be looked at again, to be unlocked; and how
+// NBD reaches it.
 
 import { toRef } from '../../catalog/refs.ts'
 import { METADATA_ONLY } from '../../catalog/schema.ts'
 import type { VdiRow } from '../../catalog/vdis.ts'
 import { AppError } from '../../errors.ts'
+import { refreshVdi } from '../../operations/refresh-vdi.ts'
 import type { XenApiContext } from '../context.ts'
 import type { SessionMethod } from '../method.ts'
 import { defineMethod, parameter } from '../method.ts'
@@ -20,13 +22,7 @@ export const vdiUpkeepMethods: readonly SessionMethod[] = [
     isAsync: true,
     parameters: { vdi: parameter(refTo('VDI')) },
     result: voidType,
-    async run({ context }, { vdi: uuid }) {
-      const vdi = await requireVdi(context, uuid)
-      if (vdi.type === METADATA_ONLY) return
-      // Opening follows files that others have changed, and says where one cannot be read.
-      const { disk } = await context.transfer.storage.contents.open(uuid)
-      await disk.close()
-    },
+    run: ({ context }, { vdi }) => refreshVdi(context, vdi),
   }),
   defineMethod({
     name: 'VDI.force_unlock',

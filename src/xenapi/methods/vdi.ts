@@ -1,18 +1,13 @@
 // VDIs come, grow and go. Their content comes by import; vdi-copies.ts makes more of it.
 
-import { NULL_REF, toRef } from '../../catalog/refs.ts'
-import type { FormatName } from '../../catalog/schema.ts'
-import { AppError } from '../../errors.ts'
-import { requireSizeAllowed } from '../../transfer/at-rest-format.ts'
-import { requireWritableSr } from '../../transfer/find.ts'
+import { createVdi } from '../../operations/create-vdi.ts'
+import { destroyVdi } from '../../operations/destroy-vdi.ts'
 import { resizeVdi } from '../../operations/resize-vdi.ts'
-import { alignUp, SECTOR_SIZE } from '../../units.ts'
 import { nameDescriptionType, nameLabelType } from '../classes/names.ts'
-import { chooseFormat } from '../image-format.ts'
+import { askedFormat } from '../image-format.ts'
 import type { SessionMethod } from '../method.ts'
 import { defineMethod, parameter } from '../method.ts'
 import { recordOf, required, withDefault } from '../wire/records.ts'
-import { requireObject } from '../refs.ts'
 import { bool, int, oneOf, refTo, setOf, string, stringMap, voidType } from '../wire/values.ts'
 
 export const vdiType = oneOf('vdi_type', [
@@ -43,20 +38,6 @@ const newVdi = recordOf('VDI', {
   tags: withDefault(setOf(string), []),
 })
 
-/**
- * The size asked for, in whole sectors.
- * @throws AppError INVALID_VALUE unless it is above 0; VDI_TOO_LARGE [no VDI yet, maximum]
- */
-const requireSize = (asked: number, format: FormatName): number => {
-  if (asked <= 0) {
-    const message = `VDI Invalid size: a VDI has more than 0 bytes, not ${asked}`
-    throw new AppError('INVALID_VALUE', ['virtual_size', String(asked)], { message })
-  }
-  const size = alignUp(asked, SECTOR_SIZE)
-  requireSizeAllowed(size, format, NULL_REF)
-  return size
-}
-
 const resize = (name: string): SessionMethod =>
   defineMethod({
     name,
@@ -64,7 +45,7 @@ const resize = (name: string): SessionMethod =>
     isAsync: true,
     parameters: { vdi: parameter(refTo('VDI')), size: parameter(int) },
     result: voidType,
-    run: ({ context, task }, { vdi, size }) => resizeVdi(context.transfer, vdi, size, task.ref),
+    run: ({ context, task }, { vdi, size }) => resizeVdi(context, vdi, size, task.ref),
   })
 
 export const vdiMethods: readonly SessionMethod[] = [
@@ -74,15 +55,11 @@ export const vdiMethods: readonly SessionMethod[] = [
     isAsync: true,
     parameters: { args: parameter(newVdi) },
     result: refTo('VDI'),
-    async run({ context, task }, { args }) {
-      const { catalog } = context
-      const sr = requireObject('SR', args.SR, await catalog.srs.get(args.SR))
-      await requireWritableSr(context.transfer, sr.uuid)
-      const chosen = chooseFormat(args.sm_config, sr)
-      const row = {
-        ...chosen,
-        srUuid: sr.uuid,
-        virtualSize: requireSize(args.virtual_size, chosen.format),
+    run({ context, task }, { args }) {
+      const request = {
+        ...askedFormat(args.sm_config),
+        srUuid: args.SR,
+        virtualSize: args.virtual_size,
         nameLabel: args.name_label,
         nameDescription: args.name_description,
         type: args.type,
@@ -92,7 +69,7 @@ export const vdiMethods: readonly SessionMethod[] = [
         xenstoreData: args.xenstore_data,
         tags: [...new Set(args.tags)],
       }
-      return (await catalog.vdis.create(row, task.ref)).uuid
+      return createVdi(context, request, task.ref)
     },
   }),
   defineMethod({
@@ -101,15 +78,7 @@ export const vdiMethods: readonly SessionMethod[] = [
     isAsync: true,
     parameters: { self: parameter(refTo('VDI')) },
     result: voidType,
-    async run({ context, task }, { self }) {
-      const { catalog, storage } = context
-      const vdi = requireObject('VDI', self, await catalog.vdis.get(self))
-      await requireWritableSr(context.transfer, vdi.srUuid)
-      const user = storage.busy(self)
-      if (user !== undefined) throw new AppError('VDI_IN_USE', [toRef(self), user])
-      await catalog.vdis.destroy(self, task.ref)
-      storage.collect(vdi.srUuid)
-    },
+    run: ({ context, task }, { self }) => destroyVdi(context, self, task.ref),
   }),
   resize('VDI.resize'),
   // No guest runs here: every VDI is at rest.

@@ -14,7 +14,7 @@ import { createTestApi, createVdi } from '../../support/xenapi.ts'
 
 const start = async () => {
   const api = await createTestApi()
-  onTestFinished(() => api.transfer.storage.upkeep.settled())
+  onTestFinished(() => api.storage.upkeep.settled())
   /** Tokens of those who have seen all that there is, and wait. */
   const waiting: unknown[] = []
   const server = await serveCli((method, params, signal) => {

@@ -2,7 +2,8 @@
 
 import { describe, expect, test } from 'vitest'
 import { METADATA_ONLY } from '../../../src/catalog/schema.ts'
-import { cloneVdi, snapshotVdi } from '../../../src/operations/snapshot-vdi.ts'
+import { cloneVdi } from '../../../src/operations/clone-vdi.ts'
+import { snapshotVdi } from '../../../src/operations/snapshot-vdi.ts'
 import { writeContent } from '../../../src/transfer/write-layer.ts'
 import { KiB, MiB } from '../../../src/units.ts'
 import { createTestContent } from '../../support/content.ts'

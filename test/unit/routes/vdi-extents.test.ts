@@ -28,7 +28,7 @@ const start = async (
   const authenticate = () => Promise.resolve({ user: root })
   const listener = createListener(
     createApp(
-      { transfer: on.context, stallTimeout: 900_000, authenticate, requirePermission },
+      { operations: on.context, stallTimeout: 900_000, authenticate, requirePermission },
       on.context.log,
       [],
     ),

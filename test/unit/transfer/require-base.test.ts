@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from 'vitest'
 import type { FormatName, PlanOptions } from '../../../src/formats/format.ts'
-import type { ImportRequest } from '../../../src/transfer/import-request.ts'
+import type { ImportRequest } from '../../../src/operations/vdi/import-request.ts'
 import { importVdi } from '../../../src/operations/import-vdi.ts'
 import { noTask } from '../../../src/transfer/with-task.ts'
 import { MiB } from '../../../src/units.ts'

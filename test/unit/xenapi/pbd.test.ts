@@ -5,7 +5,7 @@ import { cp, mkdir, readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Change } from '../../../src/catalog/changes.ts'
-import { createStorageRepositories } from '../../../src/operations/storage-repositories.ts'
+import { attachAllSrs } from '../../../src/operations/attach-all-srs.ts'
 import { createRawSource } from '../../support/sources.ts'
 import { createTestFolder } from '../../support/tools.ts'
 import { asMap, createTestApi } from '../../support/xenapi.ts'
@@ -18,7 +18,7 @@ const raw = async (folder: string, uuid: string = randomUUID()): Promise<string>
 /** An SR on a folder with one image. */
 const start = async () => {
   const api = await createTestApi()
-  onTestFinished(() => api.transfer.storage.upkeep.settled())
+  onTestFinished(() => api.storage.upkeep.settled())
   const { call, hostUuid } = api
   const folder = await createTestFolder()
   const vdi = await raw(folder)
@@ -67,16 +67,16 @@ describe('PBD.unplug', () => {
   })
 
   it('holds over a restart', async () => {
-    const { call, catalog, transfer, pbd, sr } = await start()
+    const { call, catalog, context, pbd, sr } = await start()
     await call('PBD.unplug', pbd)
-    await createStorageRepositories(transfer, await createTestFolder()).attachAll()
+    await attachAllSrs(context)
     expect(await call('PBD.get_currently_attached', pbd)).toBe(false)
     expect((await catalog.srs.get(sr.replace('OpaqueRef:', '')))?.isPlugged).toBe(false)
   })
 
   it('is refused while a VDI is written into', async () => {
-    const { call, transfer, vdi, pbd } = await start()
-    const release = transfer.leases.take(vdi, 'an import', 'import')
+    const { call, leases, vdi, pbd } = await start()
+    const release = leases.take(vdi, 'an import', 'import')
     await expect(call('PBD.unplug', pbd)).rejects.toMatchObject({
       code: 'OTHER_OPERATION_IN_PROGRESS',
     })

@@ -12,7 +12,7 @@ import { asMap, createTestApi } from '../../support/xenapi.ts'
 
 const start = async () => {
   const api = await createTestApi()
-  onTestFinished(() => api.transfer.storage.upkeep.settled())
+  onTestFinished(() => api.storage.upkeep.settled())
   const folder = await createTestFolder()
   const changes: Change[] = []
   api.catalog.changes.subscribe((change) => changes.push(change))
@@ -198,7 +198,7 @@ describe('SR.create', () => {
 describe('SR.create by a pool-operator', () => {
   const asOperator = async (srRoots: readonly string[] = []) => {
     const api = await createTestApi({ srRoots })
-    onTestFinished(() => api.transfer.storage.upkeep.settled())
+    onTestFinished(() => api.storage.upkeep.settled())
     const session = await api.loginAs('pool-operator')
     const call: TestApi['call'] = (method, ...params) =>
       api.dispatcher.call({ method, params: [session, ...params] })
@@ -394,10 +394,10 @@ describe('VDI.introduce and VDI.forget', () => {
   })
 
   it('a VDI that is being written is not forgotten', async () => {
-    const { call, create, folder, busy } = await start()
+    const { call, create, folder, leases } = await start()
     const uuid = await raw(folder)
     await create({ location: folder })
-    busy.set(uuid, 'OpaqueRef:task')
+    leases.take(uuid, 'OpaqueRef:task')
     await expect(call('VDI.forget', uuid)).rejects.toMatchObject({ code: 'VDI_IN_USE' })
   })
 })
@@ -432,10 +432,10 @@ describe('SR.forget and SR.destroy', () => {
   })
 
   it('neither goes while a VDI is read', async () => {
-    const { call, create, folder, transfer } = await start()
+    const { call, create, folder, storage } = await start()
     const uuid = await raw(folder)
     const sr = await create({ location: folder })
-    const { disk } = await transfer.storage.contents.open(uuid)
+    const { disk } = await storage.contents.open(uuid)
     const busy = { code: 'OTHER_OPERATION_IN_PROGRESS', params: ['SR', sr] }
     await expect(call('SR.forget', sr)).rejects.toMatchObject(busy)
     await disk.close()

@@ -11,6 +11,12 @@ const start = async () => {
   return { ...api, ref }
 }
 
+/** Rejects when `signal` is aborted. */
+const rejected = (signal: AbortSignal): Promise<never> =>
+  new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error))
+  })
+
 describe('a task', () => {
   it('has the record of XenAPI', async () => {
     const { call, ref, hostUuid, clock } = await start()
@@ -99,11 +105,12 @@ describe('task.cancel', () => {
   })
 
   it('tells the transfer to stop, which ends the task', async () => {
-    const { call, catalog, running, cancelled, ref } = await start()
+    const { call, catalog, transfers, ref } = await start()
     await catalog.tasks.take(ref)
-    running.add(ref)
-    await call('task.cancel', ref)
-    expect(cancelled).toEqual([ref])
+    const transfer = transfers.run({ ref }, ({ signal }) => rejected(signal))
+    const cancelling = call('task.cancel', ref)
+    await expect(transfer).rejects.toMatchObject({ code: 'TASK_CANCELLED', params: [ref] })
+    await cancelling
     expect(await call('task.get_status', ref)).toBe('cancelling')
     await catalog.tasks.cancel(ref)
     expect(await call('task.get_status', ref)).toBe('cancelled')

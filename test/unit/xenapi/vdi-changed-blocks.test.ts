@@ -12,16 +12,16 @@ const size = 4 * MiB
 const uuidOf = (ref: string): string => ref.replace('OpaqueRef:', '')
 
 /** Writes 64 KiB of `byte` into each of the blocks, as a new layer. */
-const write = async ({ transfer, catalog }: TestApi, ref: string, blocks: number[], byte = 7) => {
+const write = async ({ context, catalog }: TestApi, ref: string, blocks: number[], byte = 7) => {
   const vdi = (await catalog.vdis.get(uuidOf(ref)))!
-  const below = vdi.layerUuid === null ? undefined : await transfer.storage.contents.open(vdi.uuid)
+  const below = vdi.layerUuid === null ? undefined : await context.storage.contents.open(vdi.uuid)
   const layer = {
     ...vdi,
     ...(below === undefined ? {} : { below }),
     commit: (sealed: { uuid: string; parentUuid: string | null; fileSize: number }) =>
       catalog.layers.commit({ ...sealed, vdiUuid: vdi.uuid, expectedLayerUuid: vdi.layerUuid }),
   }
-  await writeLayer(transfer, layer, async (writer) => {
+  await writeLayer(context, layer, async (writer) => {
     for (const block of blocks) {
       await writer.write(block * 64 * KiB, Buffer.alloc(64 * KiB, byte))
     }
@@ -80,7 +80,7 @@ describe('VDI.list_changed_blocks', () => {
     ]
     await write(api, one, [0, 1])
     await write(api, other, [1, 2])
-    const { storage } = api.transfer
+    const { storage } = api
     const row = (await api.catalog.vdis.get(uuidOf(one)))!
     const base = (await api.catalog.vdis.get(uuidOf(other)))!
     // Into the cache, from where they are read when the file is only a map.

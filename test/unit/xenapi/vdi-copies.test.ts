@@ -20,7 +20,7 @@ const uuidOf = (ref: Wire): string => (ref as string).slice('OpaqueRef:'.length)
 const start = async () => {
   const api = await createTestApi()
   const otherSr = await createTestSr(api.catalog)
-  api.transfer.storage.stores.attach(otherSr, createLayerStore(createMemoryFolder()))
+  api.storage.stores.attach(otherSr, createLayerStore(createMemoryFolder()))
   const record = async (ref: Wire) => asMap(await api.call('VDI.get_record', ref))
   return { ...api, otherSr: `OpaqueRef:${otherSr}`, record, vdi: await createVdi(api) }
 }
@@ -135,25 +135,25 @@ describe('VDI.copy', () => {
 describe('a task that is cancelled', () => {
   it.each(['VDI.copy', 'VDI.pool_migrate'])('stops %s, and all stays as it was', async (method) => {
     const api = await start()
-    const { call, vdi, catalog, transfer, srUuid } = api
+    const { call, vdi, catalog, context, storage, srUuid } = api
     const row = (await catalog.vdis.get(uuidOf(vdi)))!
-    await writeContent(transfer, row, { keepsContent: true }, (writer) =>
+    await writeContent(context, row, { keepsContent: true }, (writer) =>
       writer.write(0, new Uint8Array(MiB).fill(1)),
     )
     const other = await createTestSr(catalog)
     // The store's first write is where the client changes its mind.
     const cancel = async (): Promise<void> => {
       const [task] = await catalog.tasks.list()
-      transfer.transfers.cancel(`OpaqueRef:${task!.uuid}`)
+      context.transfers.cancel(`OpaqueRef:${task!.uuid}`)
     }
     const store = createLayerStore(createMemoryFolder())
-    transfer.storage.stores.attach(other, wrapWriting(cancel)(store))
+    storage.stores.attach(other, wrapWriting(cancel)(store))
     const more = method === 'VDI.copy' ? [] : [{}]
     const task = await runAsync(api, method, vdi, `OpaqueRef:${other}`, ...more)
     expect(task).toMatchObject({ status: 'cancelled', error_info: [] })
     expect(await call('VDI.get_all')).toEqual([vdi])
     expect(await call('VDI.get_SR', vdi)).toBe(`OpaqueRef:${srUuid}`)
-    await transfer.storage.upkeep.settled()
+    await storage.upkeep.settled()
     expect(await catalog.layers.list(other)).toEqual([])
   })
 })
@@ -239,9 +239,9 @@ describe('what may be done', () => {
     ['copy', ['snapshot', 'clone', 'copy', 'list_changed_blocks'], true],
     ['mirror', ['clone', 'copy', 'list_changed_blocks'], true],
   ] as const)('follows from what is done: %s', async (operation, allowed, isTold) => {
-    const { call, vdi, transfer, record } = await start()
+    const { call, vdi, leases, record } = await start()
     const task = (await call('task.create', 'a', '')) as string
-    const release = transfer.leases.take(uuidOf(vdi), task, operation)
+    const release = leases.take(uuidOf(vdi), task, operation)
     expect(await record(vdi)).toMatchObject({
       allowed_operations: allowed,
       current_operations: isTold ? { [task]: operation } : {},

@@ -45,12 +45,12 @@ describe('VDI.data_destroy', () => {
   })
 
   it('an unknown VDI and one in use are refused', async () => {
-    const { call, ref, uuid, busy } = await createSnapshot()
+    const { call, ref, uuid, leases } = await createSnapshot()
     const unknown = 'OpaqueRef:00000000-0000-4000-8000-000000000000'
     await expect(call('VDI.data_destroy', unknown)).rejects.toMatchObject({
       code: 'HANDLE_INVALID',
     })
-    busy.set(uuid, 'another import')
+    leases.take(uuid, 'another import')
     await expect(call('VDI.data_destroy', ref)).rejects.toMatchObject({ code: 'VDI_IN_USE' })
   })
 

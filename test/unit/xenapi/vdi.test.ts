@@ -237,7 +237,7 @@ describe('VDI.destroy', () => {
   it('waits for nobody: a VDI that is written to stays', async () => {
     const api = await createTestApi()
     const ref = await createVdi(api)
-    api.busy.set(ref.slice('OpaqueRef:'.length), 'OpaqueRef:task')
+    const release = api.leases.take(ref.slice('OpaqueRef:'.length), 'OpaqueRef:task')
     expect(await api.call('VDI.get_record', ref)).toMatchObject({
       allowed_operations: ['snapshot', 'clone', 'copy', 'list_changed_blocks'],
       current_operations: {},
@@ -248,7 +248,7 @@ describe('VDI.destroy', () => {
       params: [ref, 'OpaqueRef:task'],
     })
     expect(api.collected).toEqual([])
-    api.busy.clear()
+    release()
     await api.call('VDI.destroy', ref)
   })
 })

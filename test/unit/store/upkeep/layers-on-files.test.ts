@@ -3,7 +3,6 @@
 import { randomUUID } from 'node:crypto'
 import { access, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import pino from 'pino'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { VdiRow } from '../../../../src/catalog/vdis.ts'
 import { openFileFolder } from '../../../../src/store/files/file-folder.ts'
@@ -12,19 +11,16 @@ import { createMemoryFolder } from '../../../../src/store/files/memory-folder.ts
 import { createStorage } from '../../../../src/store/storage.ts'
 import type { Store } from '../../../../src/store/files/store.ts'
 import { copyVdi } from '../../../../src/operations/copy-vdi.ts'
-import { createLeases } from '../../../../src/transfer/leases.ts'
 import { migrateVdi } from '../../../../src/operations/migrate-vdi.ts'
-import { createTransfers } from '../../../../src/transfer/transfers.ts'
 import { noTask } from '../../../../src/transfer/with-task.ts'
 import { writeContent } from '../../../../src/transfer/write-layer.ts'
 import { KiB, MiB } from '../../../../src/units.ts'
 import { createStartedCatalog } from '../../../support/catalogs.ts'
 import { readAll } from '../../../support/disks.ts'
+import { createTestContext } from '../../../support/operation-context.ts'
 import { createRawSource } from '../../../support/sources.ts'
 import { writeVhd } from '../../../support/sr-folder.ts'
 import { createTestFolder } from '../../../support/tools.ts'
-
-const log = pino({ level: 'silent' })
 
 interface StartOptions {
   readonly wrap?: (store: Store) => Store
@@ -32,7 +28,7 @@ interface StartOptions {
 }
 
 const start = async ({ wrap = (store) => store, readOnly = false }: StartOptions = {}) => {
-  const { catalog, srUuid: firstSr } = await createStartedCatalog()
+  const { catalog, hostUuid, srUuid: firstSr } = await createStartedCatalog()
   const { type, contentType, shared, defaultFormat } = (await catalog.srs.get(firstSr))!
   const createSr = async (more: { path: string; readOnly: boolean }): Promise<string> => {
     const fields = { type, contentType, shared, defaultFormat, smConfig: {}, deviceConfig: {} }
@@ -54,7 +50,7 @@ const start = async ({ wrap = (store) => store, readOnly = false }: StartOptions
   })
   onTestFinished(() => storage.upkeep.settled())
   storage.stores.attach(srUuid, wrap(createLayerStore(await openFileFolder(folder))))
-  const context = { catalog, storage, transfers: createTransfers(4), leases: createLeases(), log }
+  const context = createTestContext({ catalog, storage, hostUuid })
   const vdi = async (uuid: string): Promise<VdiRow> => (await catalog.vdis.get(uuid))!
   return {
     catalog,

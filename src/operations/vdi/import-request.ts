@@ -1,7 +1,7 @@
 // What an import is asked to do and what is known of its body: how routes tell import-vdi.ts. Nothing here knows HTTP.
 
-import type { VdiRow } from '../catalog/vdis.ts'
-import type { Turn } from './turns.ts'
+import type { VdiRow } from '../../catalog/vdis.ts'
+import type { Turn } from '../../transfer/turns.ts'
 
 export interface ImportRequest {
   /** The VDI to write into, or the storage repository to make one in. */

@@ -1,8 +1,8 @@
 // Keys of `device_config` that a new storage repository is made by.
 
-import type { StringMap } from '../catalog/schema.ts'
-import { AppError } from '../errors.ts'
-import type { FormatName } from '../formats/format.ts'
+import type { StringMap } from '../../catalog/schema.ts'
+import { AppError } from '../../errors.ts'
+import type { FormatName } from '../../formats/format.ts'
 
 /** @throws AppError INVALID_VALUE */
 export const readFlag = (deviceConfig: StringMap, key: string): boolean => {

@@ -10,12 +10,12 @@ import { AppError } from '../errors.ts'
 import type { Narrowing } from '../store/reading/deltas.ts'
 import type { OpenedContent } from '../store/reading/opened-content.ts'
 import { formatBytes } from '../units.ts'
-import type { TransferContext } from '../transfer/context.ts'
-import { strongTag } from './export-vdi.ts'
 import { nameOf } from '../transfer/find.ts'
 import { inTurnsOf } from '../transfer/in-turns.ts'
 import type { Turn } from '../transfer/turns.ts'
 import type { TaskHandle } from '../transfer/with-task.ts'
+import type { OperationContext } from './context.ts'
+import { contentKey, strongTag } from './vdi/validators.ts'
 
 export interface ExtentsRequest {
   readonly vdiUuid: string
@@ -50,8 +50,8 @@ export interface ReadyExtents {
  * Runs as one transfer. What it throws before it calls `deliver` is a refusal.
  * @throws AppError HANDLE_INVALID, INVALID_VALUE for a range that leaves the VDI, TOO_BUSY, or what `deliver` throws
  */
-export const listExtents = (
-  context: TransferContext,
+export const listVdiExtents = (
+  context: OperationContext,
   request: ExtentsRequest,
   task: TaskHandle,
   deliver: (ready: ReadyExtents) => Promise<void>,
@@ -63,7 +63,7 @@ export const listExtents = (
     try {
       const { vdi, baseVdi } = opened
       const range = rangeOf(vdi, request)
-      const disks = [vdi, baseVdi].map((row) => [row?.uuid, row?.contentUuid, row?.virtualSize])
+      const disks = [vdi, baseVdi].map(contentKey)
       await deliver({
         runs: verified(opened.runs(range), opened.verify),
         entryOf: entriesOf(opened),
@@ -86,7 +86,7 @@ interface ContentRequest extends ExtentsRequest {
 }
 
 const openContent = (
-  { storage: { contents }, transfers }: TransferContext,
+  { storage: { contents }, transfers }: OperationContext,
   { task, signal, ...request }: ContentRequest,
 ): Promise<OpenedContent> => {
   const { vdiUuid, baseUuid, narrow = 'small' } = request

@@ -1,0 +1,16 @@
+// The use case of task.cancel: stops the transfer or the merging that a task stands for.
+
+import type { OperationContext } from './context.ts'
+
+/** Returns before what runs has stopped. Harmless for a task that has ended, and for an unknown one. */
+export const cancelTask = async (
+  { catalog: { tasks }, transfers, storage }: OperationContext,
+  taskRef: string,
+): Promise<void> => {
+  // First the word, then the deed: a transfer that stops at once must not find it pending.
+  await tasks.cancelling(taskRef)
+  if (transfers.cancel(taskRef) || storage.upkeep.cancel(taskRef)) return
+  // What runs and cannot be stopped ends the task itself; a task that nobody took ends here.
+  const task = await tasks.get(taskRef)
+  if (task?.hasTransfer === false) await tasks.cancel(taskRef)
+}

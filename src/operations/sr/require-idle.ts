@@ -1,0 +1,19 @@
+// Whether a storage repository may be detached or forgotten: nobody reads or writes in it.
+
+import { toRef } from '../../catalog/refs.ts'
+import { AppError } from '../../errors.ts'
+import type { OperationContext } from '../context.ts'
+
+/** @throws AppError OTHER_OPERATION_IN_PROGRESS [SR, reference] */
+export const requireIdle = async (
+  { catalog, storage, leases }: OperationContext,
+  srUuid: string,
+): Promise<void> => {
+  const vdis = (await catalog.vdis.list()).filter((vdi) => vdi.srUuid === srUuid)
+  const layers = storage.stores.isAttached(srUuid) ? await catalog.layers.list(srUuid) : []
+  const isBusy =
+    vdis.some((vdi) => leases.holder(vdi.uuid) !== undefined) ||
+    layers.some((layer) => layer.state === 'writing') ||
+    (await storage.contents.isRead(srUuid))
+  if (isBusy) throw new AppError('OTHER_OPERATION_IN_PROGRESS', ['SR', toRef(srUuid)])
+}
