@@ -1,7 +1,7 @@
 // What a request asks for, read from its query, its cookies and its headers. Touches no body.
 
 import type { Socket } from 'node:net'
-import { refToUuid, toRef } from '../src/catalog/refs.ts'
+import { refToUuid, toRef } from '../src/refs.ts'
 import { AppError } from '../src/errors.ts'
 import { alignUp, parseSize, SECTOR_SIZE } from '../src/units.ts'
 import type { Credentials } from '../src/xenapi/authenticate.ts'

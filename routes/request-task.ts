@@ -1,7 +1,7 @@
 // What every transfer's request runs in: its task, the permission of its user, and its line in the
 // audit log. Called by the routes of transfers, once they know who is asking.
 
-import { refToUuid } from '../src/catalog/refs.ts'
+import { refToUuid } from '../src/refs.ts'
 import type { NamedTask, TaskHandle } from '../src/transfer/with-task.ts'
 import { noTask, withTask } from '../src/transfer/with-task.ts'
 import { withAuditLine } from '../src/xenapi/audit.ts'

@@ -1,6 +1,9 @@
 // The one error type of diskport and the XenAPI codes it may carry. Thrown everywhere, turned into
 // an HTTP status only by routes/error-response.ts and into a task's error_info only by the catalog.
 
+/** Of a reference the uuid: people know an object by that. */
+const named = (reference = ''): string => reference.replace(/^OpaqueRef:/, '')
+
 /**
  * The XenAPI error codes that diskport reports, each with the sentence that a person reads when
  * the thrower gave no better one. The order of the parameters is XenAPI's.
@@ -22,7 +25,7 @@ const sentences = {
   NOT_IMPLEMENTED: (params) => `${params[0]} is not implemented`,
   OPERATION_NOT_ALLOWED: (params) => params[0] ?? 'The operation is not allowed',
   OTHER_OPERATION_IN_PROGRESS: (params) =>
-    `Another operation is in progress on the ${params[0]} ${params[1]}`,
+    `Another operation is in progress on the ${params[0]} ${named(params[1])}`,
   PBD_EXISTS: (params) => `The SR ${params[0]} has a PBD on the host already: ${params[2]}`,
   RBAC_PERMISSION_DENIED: (params) => `Permission ${params[0]} denied: ${params[1]}`,
   SESSION_AUTHENTICATION_FAILED: () => 'The user name or the password is wrong',
@@ -30,10 +33,10 @@ const sentences = {
     'The session is not registered for events: call event.register first',
   SESSION_INVALID: () => 'The session is unknown or has expired',
   SR_FULL: () => 'The storage repository is full',
-  SR_NOT_ATTACHED: (params) => `The storage repository ${params[0]} is not attached`,
-  SR_NOT_EMPTY: (params) => `The storage repository ${params[0]} holds VDIs`,
+  SR_NOT_ATTACHED: (params) => `The storage repository ${named(params[0])} is not attached`,
+  SR_NOT_EMPTY: (params) => `The storage repository ${named(params[0])} holds VDIs`,
   SR_OPERATION_NOT_SUPPORTED: (params) =>
-    `The storage repository ${params[0]} does not allow the operation`,
+    `The storage repository ${named(params[0])} does not allow the operation`,
   SR_UNKNOWN_DRIVER: (params) => `There is no storage manager of the type ${params[0]}`,
   SR_UUID_EXISTS: (params) => `There is an SR with the uuid ${params[0]} already`,
   TASK_CANCELLED: () => 'The task was cancelled',
@@ -42,12 +45,12 @@ const sentences = {
   UUID_INVALID: () => 'The uuid you supplied was invalid.',
   VALUE_NOT_SUPPORTED: (params) => `The value "${params[1]}" of ${params[0]}: ${params[2]}`,
   VDI_INCOMPATIBLE_TYPE: (params) => params[1] ?? 'The type of the VDI does not allow this',
-  VDI_IN_USE: (params) => `The VDI ${params[0]} is in use by ${params[1]}`,
+  VDI_IN_USE: (params) => `The VDI ${named(params[0])} is in use by ${params[1]}`,
   VDI_IO_ERROR: (params) => params[0] ?? 'The disk could not be read or written',
-  VDI_NO_CBT_METADATA: (params) => `The VDI ${params[0]} keeps no changed blocks`,
-  VDI_READONLY: (params) => `The VDI ${params[0]} is read-only`,
-  VDI_TOO_LARGE: (params) => `The VDI ${params[0]} is larger than ${params[1]} bytes`,
-  VDI_TOO_SMALL: (params) => `The VDI ${params[0]} is smaller than ${params[1]} bytes`,
+  VDI_NO_CBT_METADATA: (params) => `The VDI ${named(params[0])} keeps no changed blocks`,
+  VDI_READONLY: (params) => `The VDI ${named(params[0])} is read-only`,
+  VDI_TOO_LARGE: (params) => `The VDI ${named(params[0])} is larger than ${params[1]} bytes`,
+  VDI_TOO_SMALL: (params) => `The VDI ${named(params[0])} is smaller than ${params[1]} bytes`,
 } satisfies Record<string, (params: readonly string[]) => string>
 
 export type ErrorCode = keyof typeof sentences

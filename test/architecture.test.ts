@@ -15,15 +15,20 @@ const filesBelow = (folder: string): string[] =>
 const sources = [...filesBelow('src'), ...filesBelow('routes')]
 const tests = filesBelow('test')
 
+/** What everybody may import. */
+const errors = ['src/errors', 'src/object-errors', 'src/refs']
+
 const below = {
-  formats: ['src/errors', 'src/units', 'src/disk', 'src/image'],
-  store: ['src/errors', 'src/units', 'src/disk', 'src/image', 'src/formats', 'src/catalog'],
+  formats: [...errors, 'src/units', 'src/disk', 'src/image'],
+  store: [...errors, 'src/units', 'src/disk', 'src/image', 'src/formats', 'src/catalog'],
 }
 
 /** What each layer may import beside itself: whole layers, or single files of them. */
 const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/errors': [],
   'src/units': [],
+  'src/refs': [],
+  'src/object-errors': ['src/errors', 'src/refs'],
   'src/near-names': [],
   'src/redact': [],
   'src/log': ['src/redact'],
@@ -33,12 +38,12 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/disk': ['src/errors', 'src/units'],
   'src/image': ['src/errors', 'src/units', 'src/disk'],
   'src/formats': below.formats,
-  'src/catalog': ['src/errors', 'src/units'],
+  'src/catalog': [...errors, 'src/units'],
   'src/store': below.store,
   'src/transfer': [...below.store, 'src/log', 'src/store'],
   'src/operations': [...below.store, 'src/log', 'src/store', 'src/transfer'],
   'src/xenapi': [
-    'src/errors',
+    ...errors,
     'src/units',
     'src/redact',
     'src/disk',
@@ -48,7 +53,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'src/operations',
   ],
   'src/cli': [
-    'src/errors',
+    ...errors,
     'src/units',
     'src/near-names',
     'src/log',
@@ -59,7 +64,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   ],
   'src/net': ['src/errors', 'src/units', 'src/log'],
   routes: [
-    'src/errors',
+    ...errors,
     'src/units',
     'src/disk',
     'src/image',
@@ -147,6 +152,23 @@ describe('architecture', () => {
         !place.test(file) && importsOf(file).some((specifier) => specifiers.test(specifier)),
     )
     expect(wrong).toEqual([])
+  })
+
+  test('the errors of VDIs and storage repositories are made in one place', () => {
+    const codes = [
+      'OTHER_OPERATION_IN_PROGRESS',
+      'SR_NOT_ATTACHED',
+      'SR_NOT_EMPTY',
+      'SR_OPERATION_NOT_SUPPORTED',
+      'VDI_INCOMPATIBLE_TYPE',
+      'VDI_IN_USE',
+      'VDI_READONLY',
+      'VDI_TOO_LARGE',
+      'VDI_TOO_SMALL',
+    ]
+    const made = new RegExp(`new AppError\\(\\s*'(?:${codes.join('|')})'`)
+    const places = sources.filter((file) => made.test(readFileSync(join(root, file), 'utf8')))
+    expect(places).toEqual(['src/object-errors.ts'])
   })
 
   test('no source file is longer than 300 lines', () => {

@@ -1,12 +1,13 @@
 // VDIs go to another storage repository or format: the transaction that ends a migration. It takes
 // place only if all of them are still what was copied, so that nothing is lost.
 
-import { AppError } from '../errors.ts'
+import type { AppError } from '../errors.ts'
 import type { Queries } from './database.ts'
-import { handleInvalid, toRef } from './refs.ts'
+import { handleInvalid } from '../object-errors.ts'
 import type { FormatName, VdiTable } from './schema.ts'
 import { METADATA_ONLY } from './schema.ts'
 import { requireStorage } from './vdi-storage.ts'
+import { otherOperation } from '../object-errors.ts'
 
 export interface MoveVdis {
   /** The task that this ends, whose result is the first of `vdis`. */
@@ -87,6 +88,4 @@ const requireAllSnapshots = async (db: Queries, vdis: readonly VdiMove[]): Promi
 }
 
 const changedMeanwhile = (uuid: string, found: string): AppError =>
-  new AppError('OTHER_OPERATION_IN_PROGRESS', ['VDI', toRef(uuid)], {
-    message: `The VDI ${uuid} was changed meanwhile: ${found}`,
-  })
+  otherOperation('VDI', uuid, `The VDI ${uuid} was changed meanwhile: ${found}`)

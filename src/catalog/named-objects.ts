@@ -4,7 +4,7 @@
 import { randomUUID } from 'node:crypto'
 import { objectBounds, requireWithin } from './bounds.ts'
 import type { Database, Queries } from './database.ts'
-import { handleInvalid } from './refs.ts'
+import { handleInvalid } from '../object-errors.ts'
 import type { Tables } from './schema.ts'
 
 type ObjectTable = 'pools' | 'hosts' | 'sms' | 'srs'

@@ -1,7 +1,7 @@
 // Where a VDI may lie: the one check of every row that is made or moved.
 
 import type { Queries } from './database.ts'
-import { handleInvalid } from './refs.ts'
+import { handleInvalid } from '../object-errors.ts'
 
 interface VdiStorage {
   readonly srUuid: string

@@ -2,7 +2,7 @@
 // or into one that is there. Knows no XenAPI values; xenapi/methods/vdi-copies calls it.
 
 import { randomUUID } from 'node:crypto'
-import { NULL_REF, toRef } from '../catalog/refs.ts'
+import { NULL_REF, toRef } from '../refs.ts'
 import { objectBounds, requireWithin } from '../catalog/bounds.ts'
 import type { SealedLayer } from '../catalog/layers/layers.ts'
 import type { SrRow } from '../catalog/srs.ts'
@@ -18,6 +18,7 @@ import type { Work } from '../transfer/write-layer.ts'
 import { closeSource, writeContent, writeLayer } from '../transfer/write-layer.ts'
 import type { OperationContext } from './context.ts'
 import { notASnapshot } from './vdi/derived-vdi.ts'
+import { vdiTooSmall } from '../object-errors.ts'
 
 export interface CopyRequest {
   readonly vdiUuid: string
@@ -80,7 +81,7 @@ const copyNew = async (copying: Copying, sr: SrRow): Promise<string> => {
   const { context, task, vdi, write } = copying
   await requireWritableSr(context, sr.uuid)
   const chosen = formatFor(vdi, sr)
-  requireSizeAllowed(vdi.virtualSize, chosen.format, toRef(vdi.uuid))
+  requireSizeAllowed(vdi.virtualSize, chosen.format, vdi.uuid)
   const { createdAt: _createdAt, ...rest } = vdi
   const from = await context.catalog.srs.get(vdi.srUuid)
   const copy = {
@@ -134,5 +135,5 @@ const requireTakes = (into: VdiRow, { uuid, virtualSize }: VdiRow): void => {
   if (into.virtualSize >= virtualSize) return
   const found = `The VDI ${uuid} has ${formatBytes(virtualSize, into.virtualSize)}`
   const message = `${found}, the VDI ${into.uuid} has ${formatBytes(into.virtualSize, virtualSize)}`
-  throw new AppError('VDI_TOO_SMALL', [into.uuid, String(virtualSize)], { message })
+  throw vdiTooSmall(into.uuid, virtualSize, message)
 }

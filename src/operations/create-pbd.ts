@@ -3,7 +3,7 @@
 
 import { join } from 'node:path'
 import { layerFileName } from '../catalog/layers/layer-file-name.ts'
-import { toRef } from '../catalog/refs.ts'
+import { toRef } from '../refs.ts'
 import type { StringMap } from '../catalog/schema.ts'
 import type { SrRow } from '../catalog/srs.ts'
 import { AppError } from '../errors.ts'

@@ -1,6 +1,5 @@
 // The use case of VDI.create: an empty VDI, which has no layer before something is imported.
 
-import { NULL_REF } from '../catalog/refs.ts'
 import type { FormatName } from '../catalog/schema.ts'
 import type { SrRow } from '../catalog/srs.ts'
 import type { NewVdi, VdiRow } from '../catalog/vdis.ts'
@@ -68,6 +67,6 @@ const requireSize = (asked: number, format: FormatName): number => {
     throw new AppError('INVALID_VALUE', ['virtual_size', String(asked)], { message })
   }
   const size = alignUp(asked, SECTOR_SIZE)
-  requireSizeAllowed(size, format, NULL_REF)
+  requireSizeAllowed(size, format)
   return size
 }

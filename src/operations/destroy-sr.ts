@@ -1,9 +1,7 @@
 // The use case of SR.destroy: an empty storage repository goes, and with it the folders that
 // diskport made for it, where they are empty.
 
-import { toRef } from '../catalog/refs.ts'
-import { AppError } from '../errors.ts'
-import { noPbd, notAttached, readOnlyError, unplugged } from '../store/files/sr-errors.ts'
+import { noPbd, srNotAttached, srNotEmpty, srReadOnly, unplugged } from '../object-errors.ts'
 import { findSr } from '../transfer/find.ts'
 import type { OperationContext } from './context.ts'
 import { hasVdis, removeSr } from './sr/remove-sr.ts'
@@ -15,9 +13,9 @@ import { hasVdis, removeSr } from './sr/remove-sr.ts'
 export const destroySr = (context: OperationContext, srUuid: string): Promise<void> =>
   context.oneSrAtATime(async () => {
     const sr = await findSr(context, srUuid)
-    if (sr.readOnly) throw readOnlyError(srUuid)
-    if (!sr.isPlugged) throw notAttached(srUuid, sr.hasPbd ? unplugged : noPbd)
-    if (await hasVdis(context, sr)) throw new AppError('SR_NOT_EMPTY', [toRef(srUuid)])
+    if (sr.readOnly) throw srReadOnly(srUuid)
+    if (!sr.isPlugged) throw srNotAttached(srUuid, sr.hasPbd ? unplugged : noPbd)
+    if (await hasVdis(context, sr)) throw srNotEmpty(srUuid)
     // The layers of its last VDIs may not have been deleted yet.
     await context.storage.upkeep.collectNow(srUuid)
     await removeSr(context, sr)

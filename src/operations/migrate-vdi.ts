@@ -2,7 +2,6 @@
 // to another format. Their content is copied first, as a tree of layers; one transaction then moves
 // all their rows. Until then they are where they were, and can be read.
 
-import { toRef } from '../catalog/refs.ts'
 import { METADATA_ONLY } from '../catalog/schema.ts'
 import type { SrRow } from '../catalog/srs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
@@ -137,7 +136,7 @@ const moveFamily = async (
   const present = pinned.vdis.map(({ vdi }) => vdi)
   try {
     for (const { uuid, virtualSize } of present) {
-      requireSizeAllowed(virtualSize, target.format, toRef(uuid))
+      requireSizeAllowed(virtualSize, target.format, uuid)
     }
     const tops = present.flatMap(({ layerUuid }) => layerUuid ?? [])
     const copies = await copyLayers(context, tops, { ...target, ...options })

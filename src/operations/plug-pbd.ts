@@ -1,7 +1,7 @@
 // The use case of PBD.plug: attaches a storage repository and scans it. Harmless for one that is
 // attached.
 
-import { notAttached } from '../store/files/sr-errors.ts'
+import { srNotAttached } from '../object-errors.ts'
 import { findSr } from '../transfer/find.ts'
 import type { OperationContext } from './context.ts'
 import { openStore } from './sr/open-store.ts'
@@ -15,7 +15,7 @@ export const plugPbd = (context: OperationContext, pbdUuid: string): Promise<voi
     const sr = await requireSrOfPbd(context, pbdUuid)
     if (!storage.stores.isAttached(sr.uuid)) {
       const { store, reason } = await openStore(context, { ...sr, isPlugged: true })
-      if (reason !== undefined) throw notAttached(sr.uuid, reason)
+      if (reason !== undefined) throw srNotAttached(sr.uuid, reason)
       await catalog.srs.update(sr.uuid, () => ({ isPlugged: true }))
       await storage.upkeep.reattach(sr.uuid, store)
       await scanFiles(context, await findSr(context, sr.uuid))

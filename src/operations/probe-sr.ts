@@ -2,7 +2,7 @@
 // catalog knows and by their names. Changes nothing.
 
 import { join } from 'node:path'
-import { refToUuid } from '../catalog/refs.ts'
+import { refToUuid } from '../refs.ts'
 import { requireFreeFolder } from '../store/files/check-folder.ts'
 import type { OperationContext } from './context.ts'
 import type { AskedPlace } from './sr/choose-place.ts'

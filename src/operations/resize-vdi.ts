@@ -1,7 +1,6 @@
 // Makes a VDI larger: a number in its row. The layers stay as they are; what is beyond their end
 // reads as zeros.
 
-import { toRef } from '../catalog/refs.ts'
 import { alignUp, SECTOR_SIZE } from '../units.ts'
 import { requireSizeAllowed } from '../transfer/at-rest-format.ts'
 import { requireData } from '../store/reading/require-data.ts'
@@ -28,7 +27,7 @@ export const resizeVdi = async (
     requireWritable(vdi)
     await requireWritableSr(context, vdi.srUuid)
     const virtualSize = alignUp(size, SECTOR_SIZE)
-    requireSizeAllowed(virtualSize, vdi.format, toRef(vdiUuid))
+    requireSizeAllowed(virtualSize, vdi.format, vdiUuid)
     await context.catalog.vdis.resize(vdiUuid, virtualSize, taskRef)
   } finally {
     release()

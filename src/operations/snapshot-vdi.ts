@@ -2,10 +2,10 @@
 // top layer. It costs the same for any disk, waits for nobody, and copies nothing.
 
 import type { NewVdi, VdiRow } from '../catalog/vdis.ts'
-import { AppError } from '../errors.ts'
 import { findVdi, requireWritableSr } from '../transfer/find.ts'
 import type { OperationContext } from './context.ts'
 import { sameContent } from './vdi/derived-vdi.ts'
+import { otherOperation } from '../object-errors.ts'
 
 /**
  * An import that is under way does not change the snapshot.
@@ -24,9 +24,8 @@ export const snapshotVdi = async (
   await requireWritableSr(context, (await findVdi(context, vdiUuid)).srUuid)
   // A snapshot moves with its disk: one more, in the middle of it, would be left behind.
   if (leases.operation(vdiUuid) === 'mirror') {
-    throw new AppError('OTHER_OPERATION_IN_PROGRESS', ['VDI', vdiUuid], {
-      message: `The VDI ${vdiUuid} is being moved by ${leases.holder(vdiUuid)}`,
-    })
+    const found = `The VDI ${vdiUuid} is being moved by ${leases.holder(vdiUuid)}`
+    throw otherOperation('VDI', vdiUuid, found)
   }
   const rowOf = (source: VdiRow): NewVdi => ({
     ...sameContent(source),

@@ -1,10 +1,11 @@
 // The use case of VDI.enable_cbt and VDI.disable_cbt: whether the changed blocks of a VDI are to be
 // told. Layers tell them anyway; clients ask for it, and look for what they have set.
 
-import { toRef } from '../catalog/refs.ts'
+import { toRef } from '../refs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import { AppError } from '../errors.ts'
 import type { OperationContext } from './context.ts'
+import { vdiIncompatibleType } from '../object-errors.ts'
 
 /** The types of VDI that XenAPI tracks changes of. */
 const trackedTypes = ['user', 'system']
@@ -23,7 +24,6 @@ export const trackChanges = (
 const requireTracked = ({ uuid, isSnapshot, type }: VdiRow): void => {
   if (isSnapshot) throw new AppError('OPERATION_NOT_ALLOWED', [`VDI is a snapshot: ${toRef(uuid)}`])
   if (trackedTypes.includes(type)) return
-  throw new AppError('VDI_INCOMPATIBLE_TYPE', [toRef(uuid), type], {
-    message: `The VDI ${uuid} is of type ${type}; changes are tracked of ${trackedTypes.join(' and ')}`,
-  })
+  const tracked = `changes are tracked of ${trackedTypes.join(' and ')}`
+  throw vdiIncompatibleType(uuid, type, `The VDI ${uuid} is of type ${type}; ${tracked}`)
 }

@@ -1,13 +1,12 @@
 // The format that a VDI lies in: what a storage repository holds, and how large a disk each format
 // can be. Asked before anything is made.
 
-import { NULL_REF, toRef } from '../catalog/refs.ts'
 import type { SrRow } from '../catalog/srs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
-import { AppError } from '../errors.ts'
 import type { FormatName } from '../formats/format.ts'
 import { formats } from '../formats/registry.ts'
 import { formatBytes, MAXIMUM_DISK_SIZE } from '../units.ts'
+import { formatNotSupported, vdiTooLarge } from '../object-errors.ts'
 
 /**
  * @param name as the client wrote it
@@ -16,10 +15,7 @@ import { formatBytes, MAXIMUM_DISK_SIZE } from '../units.ts'
 export const requireSupported = (name: string, sr: SrRow): FormatName => {
   const format = sr.supportedFormats.find((known) => known === name.toLowerCase())
   if (format !== undefined) return format
-  throw new AppError('VDI_INCOMPATIBLE_TYPE', [
-    toRef(sr.uuid),
-    `Image format ${name.slice(0, 64)} is not supported by ${sr.uuid}`,
-  ])
+  throw formatNotSupported(name, sr.uuid)
 }
 
 /** What a VDI that comes from elsewhere lies in: what it once asked for where that is held, else the default. */
@@ -33,14 +29,14 @@ export const formatFor = (
 
 /**
  * @param size virtual, in bytes
- * @param ref of the VDI, null where there is none yet
+ * @param uuid of the VDI; undefined where there is none yet
  * @throws AppError VDI_TOO_LARGE [VDI, maximum]
  */
-export const requireSizeAllowed = (size: number, format: FormatName, ref: string): void => {
+export const requireSizeAllowed = (size: number, format: FormatName, uuid?: string): void => {
   const maximum = maximumOf(format)
   if (size <= maximum) return
   const message = `VDI Invalid size: a VDI in ${format} has ${limitOn(size, maximum)}`
-  throw new AppError('VDI_TOO_LARGE', [ref, String(maximum)], { message })
+  throw vdiTooLarge(uuid, maximum, message)
 }
 
 /**
@@ -55,7 +51,7 @@ export const requireDefaultAllows = (size: number, sr: SrRow): void => {
   const larger = supportedFormats.find((format) => size <= maximumOf(format))
   const advice = `make a VDI with sm_config:image-format=${larger} first, and import into it`
   const message = larger === undefined ? found : `${found}: ${advice}`
-  throw new AppError('VDI_TOO_LARGE', [NULL_REF, String(maximum)], { message })
+  throw vdiTooLarge(undefined, maximum, message)
 }
 
 const maximumOf = (format: FormatName): number =>

@@ -8,6 +8,7 @@ import type { FormatName } from '../formats/format.ts'
 import { MAXIMUM_ROUNDING } from '../formats/virtual-size.ts'
 import { formatBytes } from '../units.ts'
 import { requireDefaultAllows } from './at-rest-format.ts'
+import { vdiTooSmall } from '../object-errors.ts'
 
 /** What is known of an upload before its first byte. */
 export interface Announcement {
@@ -71,7 +72,7 @@ export const requireFits = (imageSize: number, vdi: VdiRow, advice = ''): void =
   if (imageSize <= vdi.virtualSize + MAXIMUM_ROUNDING) return
   const found = `The image holds a disk of ${formatBytes(imageSize, vdi.virtualSize)}`
   const message = `${found}, the VDI ${vdi.uuid} has ${formatBytes(vdi.virtualSize, imageSize)}${advice}`
-  throw new AppError('VDI_TOO_SMALL', [vdi.uuid, String(imageSize)], { message })
+  throw vdiTooSmall(vdi.uuid, imageSize, message)
 }
 
 /**

@@ -1,11 +1,10 @@
 // Looks up what a request names, or says that there is no such thing, or that it does not do.
 
-import { handleInvalid } from '../catalog/refs.ts'
+import { handleInvalid } from '../object-errors.ts'
 import type { SrRow } from '../catalog/srs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
-import { AppError } from '../errors.ts'
-import { notAttached, readOnlyError } from '../store/files/sr-errors.ts'
 import type { TransferContext } from './context.ts'
+import { srNotAttached, srReadOnly, vdiReadOnly } from '../object-errors.ts'
 
 /** Characters of a VDI's name in that of a task. */
 const maximumName = 200
@@ -23,7 +22,7 @@ export const nameOf = ({ nameLabel, uuid }: VdiRow): string =>
 
 /** @throws AppError VDI_READONLY; a snapshot is read-only whatever its flag says */
 export const requireWritable = ({ uuid, readOnly, isSnapshot }: VdiRow): void => {
-  if (readOnly || isSnapshot) throw new AppError('VDI_READONLY', [uuid])
+  if (readOnly || isSnapshot) throw vdiReadOnly(uuid)
 }
 
 /**
@@ -45,7 +44,7 @@ export const requireWritableSr = async (
   { catalog, storage }: Pick<TransferContext, 'catalog' | 'storage'>,
   srUuid: string,
 ): Promise<void> => {
-  if ((await catalog.srs.get(srUuid))?.readOnly === true) throw readOnlyError(srUuid)
+  if ((await catalog.srs.get(srUuid))?.readOnly === true) throw srReadOnly(srUuid)
   const { whyDetached } = storage.stores.get(srUuid)
-  if (whyDetached !== undefined) throw notAttached(srUuid, whyDetached)
+  if (whyDetached !== undefined) throw srNotAttached(srUuid, whyDetached)
 }

@@ -1,6 +1,6 @@
 // Who writes into which VDI, or moves it: one at a time.
 
-import { AppError } from '../errors.ts'
+import { otherOperation } from '../object-errors.ts'
 
 /** What a VDI is taken for; all but the import are XenAPI's words. */
 export type LeaseOperation = 'import' | 'copy' | 'mirror' | 'resize'
@@ -32,9 +32,8 @@ export const createLeases = (changed: (vdiUuid: string) => void = () => {}): Lea
     take(vdiUuid, holder, operation = 'import') {
       const other = leases.get(vdiUuid)
       if (other !== undefined) {
-        throw new AppError('OTHER_OPERATION_IN_PROGRESS', ['VDI', vdiUuid], {
-          message: `The VDI ${vdiUuid} is being ${doing[other.operation]} by ${other.holder}`,
-        })
+        const found = `${doing[other.operation]} by ${other.holder}`
+        throw otherOperation('VDI', vdiUuid, `The VDI ${vdiUuid} is being ${found}`)
       }
       leases.set(vdiUuid, { holder, operation })
       changed(vdiUuid)

@@ -1,7 +1,7 @@
 // A delta is content only on top of what it was taken from. Refuses one where nothing lies below it: alone it would
 // show its blocks and zeros between them. Asked by imports into a VDI; a new VDI never takes a delta.
 
-import { refToUuid } from '../catalog/refs.ts'
+import { refToUuid } from '../refs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import { imageError } from '../errors.ts'
 import type { DecodedImage, FormatName } from '../formats/format.ts'

@@ -2,7 +2,7 @@
 // and what came of it. Arguments are never shown, they may be secrets.
 
 import type { Catalog } from '../catalog/catalog.ts'
-import { refToUuid, toRef } from '../catalog/refs.ts'
+import { refToUuid, toRef } from '../refs.ts'
 import { toAppError } from '../errors.ts'
 import { shortenUuid } from '../redact.ts'
 import type { Identity } from './authenticate.ts'

@@ -1,6 +1,6 @@
 // The calls that every class has, made from its list of fields: records, getters and setters.
 
-import { toRef } from '../catalog/refs.ts'
+import { toRef } from '../refs.ts'
 import type { StringMap } from '../catalog/schema.ts'
 import { AppError } from '../errors.ts'
 import type { ApiClass, ClassField, FieldWrite, WriteTarget, XenRecord } from './class.ts'

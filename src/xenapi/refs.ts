@@ -1,7 +1,8 @@
 // How clients name objects: by reference or by bare uuid, in calls and in the query of a transfer.
 
-import { refToUuid, toRef } from '../catalog/refs.ts'
+import { refToUuid } from '../refs.ts'
 import { AppError } from '../errors.ts'
+import { handleInvalid } from '../object-errors.ts'
 
 export { refToUuid }
 
@@ -30,6 +31,6 @@ export const requireChosenUuid = (text: string): string => {
  * @throws AppError HANDLE_INVALID [className, ref] where there is none
  */
 export const requireObject = <T>(className: string, uuid: string, object: T | undefined): T => {
-  if (object === undefined) throw new AppError('HANDLE_INVALID', [className, toRef(uuid)])
+  if (object === undefined) throw handleInvalid(className, uuid)
   return object
 }

@@ -1,6 +1,6 @@
 // What may be done with a VDI now, and what is being done with it, in XenAPI's words.
 
-import { toRef } from '../catalog/refs.ts'
+import { toRef } from '../refs.ts'
 import { METADATA_ONLY } from '../catalog/schema.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import type { LeaseOperation } from '../transfer/leases.ts'

@@ -191,7 +191,10 @@ describe.skipIf(!hasTool('qemu-img')).each(['json-rpc', 'xml-rpc'] as const)(
           })
         }
         const large = await createRawSource(folder, 'large.raw', { size: 2 * size, parts: [] })
-        const tooLarge = { code: 'VDI_TOO_SMALL', params: [vdi.uuid, expect.anything()] }
+        const tooLarge = {
+          code: 'VDI_TOO_SMALL',
+          params: [`OpaqueRef:${vdi.uuid}`, expect.anything()],
+        }
         // Of raw that tells no length, nobody knows how large it is: xen-api takes the cut for its end.
         for (const format of length === 'known' ? formatNames : (['qcow2'] as const)) {
           const refused = importFile(xapi, vdi, await convertSource(large, format), format, length)

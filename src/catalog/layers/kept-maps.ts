@@ -4,7 +4,8 @@
 import { AppError } from '../../errors.ts'
 import type { Database, Queries } from '../database.ts'
 import type { LayerRow } from './layers.ts'
-import { handleInvalid, toRef } from '../refs.ts'
+import { handleInvalid } from '../../object-errors.ts'
+import { toRef } from '../../refs.ts'
 import { METADATA_ONLY } from '../schema.ts'
 import { unreachableLayers } from './unreachable-layers.ts'
 

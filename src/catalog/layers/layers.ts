@@ -5,11 +5,12 @@ import { sql } from 'kysely'
 import { AppError } from '../../errors.ts'
 import { claimUnreachable } from './claim-unreachable.ts'
 import type { Database, Queries } from '../database.ts'
-import { handleInvalid, toRef } from '../refs.ts'
+import { handleInvalid } from '../../object-errors.ts'
 import type { FormatName, LayerTable } from '../schema.ts'
 import type { TaskOutcomes } from '../tasks/task-outcome.ts'
 import type { NewVdi } from '../vdis.ts'
 import { insertVdi } from '../vdis.ts'
+import { otherOperation } from '../../object-errors.ts'
 
 export type LayerRow = Readonly<LayerTable>
 
@@ -205,11 +206,8 @@ const commitLayer = async (db: Queries, commit: LayerCommit, changedAt: Date): P
     .executeTakeFirst()
   if (vdi === undefined) throw handleInvalid('VDI', vdiUuid)
   if (vdi.layerUuid !== expectedLayerUuid) {
-    throw new AppError('OTHER_OPERATION_IN_PROGRESS', ['VDI', toRef(vdiUuid)], {
-      message:
-        `The VDI ${vdiUuid} was changed meanwhile: its layer is ${vdi.layerUuid}, ` +
-        `expected ${expectedLayerUuid}`,
-    })
+    const found = `its layer is ${vdi.layerUuid}, expected ${expectedLayerUuid}`
+    throw otherOperation('VDI', vdiUuid, `The VDI ${vdiUuid} was changed meanwhile: ${found}`)
   }
   if (vdi.srUuid !== layer.srUuid) {
     throw new AppError('INTERNAL_ERROR', [

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { AppError } from '../../errors.ts'
 import type { Layers } from '../layers/layers.ts'
-import { refToUuid, toRef } from '../refs.ts'
+import { refToUuid, toRef } from '../../refs.ts'
 import type { NewTask, TaskRow, Tasks } from './tasks.ts'
 import { newTask } from './tasks.ts'
 import type { Vdis } from '../vdis.ts'

@@ -3,7 +3,7 @@
 
 import { AppError } from '../../errors.ts'
 import type { Queries } from '../database.ts'
-import { refToUuid, toRef } from '../refs.ts'
+import { refToUuid, toRef } from '../../refs.ts'
 import type { TaskRow } from './tasks.ts'
 import type { UnwrittenTasks } from './unwritten-tasks.ts'
 

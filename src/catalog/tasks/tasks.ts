@@ -5,13 +5,15 @@ import { randomUUID } from 'node:crypto'
 import { AppError } from '../../errors.ts'
 import { requireWithin, taskBounds, taskLimits } from '../bounds.ts'
 import type { Database } from '../database.ts'
-import { handleInvalid, refToUuid, toRef } from '../refs.ts'
+import { handleInvalid } from '../../object-errors.ts'
+import { refToUuid, toRef } from '../../refs.ts'
 import type { TaskStatus, TaskTable } from '../schema.ts'
 import { trimTasks } from './task-limits.ts'
 import { createTaskProgress } from './task-progress.ts'
 import { createTaskRows } from './task-rows.ts'
 import { dropExpired, failAbandoned, unfinished, writeProgress } from './task-upkeep.ts'
 import type { UnwrittenTasks } from './unwritten-tasks.ts'
+import { otherOperation } from '../../object-errors.ts'
 
 export type TaskRow = Readonly<TaskTable>
 
@@ -271,7 +273,6 @@ const requireFree = ({ uuid, status, hasTransfer }: TaskRow): void => {
     ])
   }
   if (!hasTransfer) return
-  throw new AppError('OTHER_OPERATION_IN_PROGRESS', ['task', ref], {
-    message: `The task ${uuid} cannot be used: another request has it; make a new one with task.create`,
-  })
+  const found = 'another request has it; make a new one with task.create'
+  throw otherOperation('task', uuid, `The task ${uuid} cannot be used: ${found}`)
 }

@@ -6,7 +6,7 @@ import type { Database, Queries } from '../database.ts'
 import type { PasswordHasher } from './password-hash.ts'
 import type { Asker } from './password-queue.ts'
 import { knownAsker } from './password-queue.ts'
-import { handleInvalid } from '../refs.ts'
+import { handleInvalid } from '../../object-errors.ts'
 import type { Role, UserTable } from '../schema.ts'
 
 export type UserRow = Readonly<UserTable>

@@ -1,6 +1,6 @@
 // What is done with VDIs beside moving their content through the client.
 
-import { NULL_REF } from '../../catalog/refs.ts'
+import { NULL_REF } from '../../refs.ts'
 import { toAppError } from '../../errors.ts'
 import { CliError } from '../cli-error.ts'
 import { runBehindTask } from '../watch-task.ts'

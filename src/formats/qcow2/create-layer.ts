@@ -7,7 +7,6 @@
 // So each cluster is used exactly once, and its refcount is 1, in whatever order the layer was written.
 
 import { rangeWithin } from '../../disk/disk.ts'
-import { AppError } from '../../errors.ts'
 import { viewOf } from '../../image/binary.ts'
 import type { WritableImage } from '../../image/image.ts'
 import { MAXIMUM_DISK_SIZE, MiB, SECTOR_SIZE, unitsFor } from '../../units.ts'
@@ -20,6 +19,7 @@ import { LayerTables } from './layer-tables.ts'
 import type { RefcountLayout } from './refcounts.ts'
 import { fillRefcounts, layoutRefcounts, writeRefcountTable } from './refcounts.ts'
 import { writeEntries } from './tables.ts'
+import { vdiTooLarge } from '../../object-errors.ts'
 
 const { clusterSize, tableEntries } = WRITTEN
 const what = 'Cannot create a qcow2 layer'
@@ -37,7 +37,7 @@ export const createQcow2Layer = async (
 ): Promise<LayerWriter> => {
   const { size, uuid, parent, keepsZeros = false } = options
   if (size > MAXIMUM_DISK_SIZE) {
-    throw new AppError('VDI_TOO_LARGE', [uuid, String(MAXIMUM_DISK_SIZE)])
+    throw vdiTooLarge(uuid, MAXIMUM_DISK_SIZE)
   }
   requireVirtualSize(what, size, MAXIMUM_DISK_SIZE)
 

@@ -20,6 +20,7 @@ import { chooseGroups, chooseSingly, chooseWhole } from './choose-clusters.ts'
 import { TABLE_ENTRY_SIZE, WRITTEN } from './constants.ts'
 import { fillRefcounts, layoutRefcounts, writeRefcountTable } from './refcounts.ts'
 import { markZero, writeEntries } from './tables.ts'
+import { vdiTooLarge } from '../../object-errors.ts'
 
 const { clusterSize, tableEntries } = WRITTEN
 
@@ -34,7 +35,7 @@ export const planQcow2 = async (
     throw new AppError('VALUE_NOT_SUPPORTED', ['subformat', options.subformat, reason])
   }
   if (disk.size > MAXIMUM_DISK_SIZE) {
-    throw new AppError('VDI_TOO_LARGE', [identity.uuid, String(MAXIMUM_DISK_SIZE)])
+    throw vdiTooLarge(identity.uuid, MAXIMUM_DISK_SIZE)
   }
   const { base } = identity
   if (base === undefined) return layOut(disk, await chooseWhole(disk), undefined)

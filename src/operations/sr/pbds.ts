@@ -2,7 +2,7 @@
 // plugged, are columns of its row; its uuid follows from those of the host and of the row.
 
 import { derivedUuid } from '../../catalog/derived-uuid.ts'
-import { handleInvalid } from '../../catalog/refs.ts'
+import { handleInvalid } from '../../object-errors.ts'
 import type { SrRow } from '../../catalog/srs.ts'
 import type { OperationContext } from '../context.ts'
 

@@ -1,6 +1,6 @@
 // The host that a call names beside a storage repository.
 
-import { handleInvalid } from '../../catalog/refs.ts'
+import { handleInvalid } from '../../object-errors.ts'
 import type { OperationContext } from '../context.ts'
 
 /** @throws AppError HANDLE_INVALID */

@@ -1,8 +1,7 @@
 // Whether a storage repository may be detached or forgotten: nobody reads or writes in it.
 
-import { toRef } from '../../catalog/refs.ts'
-import { AppError } from '../../errors.ts'
 import type { OperationContext } from '../context.ts'
+import { otherOperation } from '../../object-errors.ts'
 
 /** @throws AppError OTHER_OPERATION_IN_PROGRESS [SR, reference] */
 export const requireIdle = async (
@@ -15,5 +14,5 @@ export const requireIdle = async (
     vdis.some((vdi) => leases.holder(vdi.uuid) !== undefined) ||
     layers.some((layer) => layer.state === 'writing') ||
     (await storage.contents.isRead(srUuid))
-  if (isBusy) throw new AppError('OTHER_OPERATION_IN_PROGRESS', ['SR', toRef(srUuid)])
+  if (isBusy) throw otherOperation('SR', srUuid)
 }

@@ -8,7 +8,7 @@ import { isNodeError } from '../../errors.ts'
 import { fileFolder, openFileFolder } from './file-folder.ts'
 import type { LayerFolder } from './layer-folder.ts'
 import { createLayerStore } from './layer-store.ts'
-import { noPbd, notAttached, readOnlyError, unplugged } from './sr-errors.ts'
+import { noPbd, srNotAttached, srReadOnly, unplugged } from '../../object-errors.ts'
 import { adoptStaging, ensureStaging, findStaging } from './staging-folder.ts'
 import type { LayerId, Store } from './store.ts'
 import { layerFileName } from './store.ts'
@@ -91,7 +91,7 @@ const codeOf = (error: unknown): string =>
 /** `folder`, in which nothing is ever made, changed or removed. */
 export const readOnlyFolder = (folder: LayerFolder, sr: Pick<SrRow, 'uuid'>): LayerFolder => {
   const refuse = async (): Promise<never> => {
-    throw readOnlyError(sr.uuid)
+    throw srReadOnly(sr.uuid)
   }
   return {
     ...folder,
@@ -109,7 +109,7 @@ export const readOnlyFolder = (folder: LayerFolder, sr: Pick<SrRow, 'uuid'>): La
 
 const createDetachedStore = ({ uuid }: SrPlace, reason: string): Store => {
   const refuse = async (): Promise<never> => {
-    throw notAttached(uuid, reason)
+    throw srNotAttached(uuid, reason)
   }
   return {
     whyDetached: reason,

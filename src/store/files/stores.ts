@@ -1,7 +1,7 @@
 // The stores of the storage repositories: which there are, and which of them are attached. Knows
 // nothing of what lies in them.
 
-import { handleInvalid } from '../../catalog/refs.ts'
+import { handleInvalid } from '../../object-errors.ts'
 import type { Store } from './store.ts'
 
 export interface Stores {

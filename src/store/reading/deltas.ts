@@ -12,13 +12,14 @@ import { changedBlocks, collectDeltaMap, createDeltaDisk } from '../../disk/delt
 import type { Disk } from '../../disk/disk.ts'
 import type { NarrowOptions, Step } from '../../disk/narrow-delta.ts'
 import { narrowChanges } from '../../disk/narrow-delta.ts'
-import { AppError } from '../../errors.ts'
+import type { AppError } from '../../errors.ts'
 import { GiB } from '../../units.ts'
 import { createDeltaCache } from './delta-cache.ts'
 import type { LayerSource, OpenedChain } from './open-chain.ts'
 import { openChain, openChainOnDemand, readMaps } from './open-chain.ts'
 import type { VdiChain } from './pin-vdis.ts'
 import type { Pins } from './pins.ts'
+import { vdiIncompatibleType } from '../../object-errors.ts'
 
 /**
  * Whether content is compared. `small`: of VDIs that share no layer, as long as they hold little data
@@ -260,8 +261,6 @@ const digestOf = (map: BlockMap): string => {
 
 const onlyMapsLeft = (vdi: VdiRow, base: VdiRow): AppError => {
   const found = 'of one of them only the block map is left'
-  return new AppError('VDI_INCOMPATIBLE_TYPE', [
-    vdi.uuid,
-    `Cannot compare the content of the VDI ${vdi.uuid} with that of ${base.uuid}: ${found}`,
-  ])
+  const message = `Cannot compare the content of the VDI ${vdi.uuid} with that of ${base.uuid}: ${found}`
+  return vdiIncompatibleType(vdi.uuid, vdi.type, message)
 }

@@ -2,7 +2,7 @@
 
 import type { Catalog } from '../../catalog/catalog.ts'
 import type { LayerRow } from '../../catalog/layers/layers.ts'
-import { handleInvalid } from '../../catalog/refs.ts'
+import { handleInvalid } from '../../object-errors.ts'
 import type { VdiRow } from '../../catalog/vdis.ts'
 import type { Pins } from './pins.ts'
 

@@ -1,7 +1,7 @@
 // Looks at one file that others wrote: what image it is, whether it can be read, and what it says it
 // lies on. Reads headers and tables, opens nothing that they name.
 
-import { refToUuid } from '../../catalog/refs.ts'
+import { refToUuid } from '../../refs.ts'
 import { toAppError } from '../../errors.ts'
 import type { ImageDescription } from '../../formats/describe.ts'
 import { checkTables, describeImage, parentNamesOf } from '../../formats/describe.ts'

@@ -20,7 +20,7 @@ import {
   reasonOf,
 } from './inspect-file.ts'
 import type { FolderEntry } from '../files/layer-folder.ts'
-import { notAttached } from '../files/sr-errors.ts'
+import { srNotAttached } from '../../object-errors.ts'
 import type { StoreFiles } from '../files/store.ts'
 import { layerFileName } from '../files/store.ts'
 import type { Stores } from '../files/stores.ts'
@@ -91,7 +91,7 @@ export const createScanner = ({ catalog, stores }: ScannerOptions): Scanner => {
     const after = new Map<string, Look>()
     if (files === undefined) return { known, present: new Set(), inspected: [], refused: [] }
     const entries = await files.list().catch((error: unknown) => {
-      throw error instanceof AppError ? error : notAttached(srUuid, reasonOf(error), error)
+      throw error instanceof AppError ? error : srNotAttached(srUuid, reasonOf(error), error)
     })
     const folder = await lookAtFiles(files, entries, known, before, after)
     looks.set(srUuid, after)

@@ -1,6 +1,6 @@
 // pool: one object, the first that clients look at.
 
-import { handleInvalid } from '../../catalog/refs.ts'
+import { handleInvalid } from '../../object-errors.ts'
 import type { PoolChanges, PoolRow } from '../../catalog/pools.ts'
 import { defineClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'

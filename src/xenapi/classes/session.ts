@@ -3,7 +3,7 @@
 
 import type { SessionRow } from '../../catalog/users/sessions.ts'
 import type { UserRow } from '../../catalog/users/users.ts'
-import { toRef } from '../../catalog/refs.ts'
+import { toRef } from '../../refs.ts'
 import { defineReadOnlyClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
 import { bool, datetime, optionalRefTo, refTo, setOf, string, stringMap } from '../wire/values.ts'

@@ -1,7 +1,7 @@
 // task: what clients watch a transfer by. Each belongs to the user who made it.
 
 import type { TaskChanges, TaskRow } from '../../catalog/tasks/tasks.ts'
-import { toRef } from '../../catalog/refs.ts'
+import { toRef } from '../../refs.ts'
 import { AppError } from '../../errors.ts'
 import { defineClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'

@@ -3,7 +3,7 @@
 // Knows neither calls nor records: methods/event.ts asks it.
 
 import type { Change, Changes } from '../../catalog/changes.ts'
-import { handleInvalid } from '../../catalog/refs.ts'
+import { handleInvalid } from '../../object-errors.ts'
 import { AppError } from '../../errors.ts'
 import type { FeedEntry } from './change-log.ts'
 import { createChangeLog, eventsLost } from './change-log.ts'

@@ -1,7 +1,7 @@
 // Events: clients wait here for what changes. event.from keeps nothing on the server, its token says
 // what the client has seen; event.register and event.next are the older way.
 
-import { toRef } from '../../catalog/refs.ts'
+import { toRef } from '../../refs.ts'
 import { AppError } from '../../errors.ts'
 import type { FeedEntry } from '../events/change-log.ts'
 import type { ApiClass, XenRecord } from '../class.ts'

@@ -1,6 +1,6 @@
 // Tasks: clients make one before a transfer, watch it, may stop it, and destroy it afterwards.
 
-import { toRef } from '../../catalog/refs.ts'
+import { toRef } from '../../refs.ts'
 import type { TaskRow } from '../../catalog/tasks/tasks.ts'
 import { cancelTask } from '../../operations/cancel-task.ts'
 import { requireOwnTask } from '../classes/task.ts'

@@ -1,7 +1,6 @@
 // What administrators ask of a VDI beside its content: to be looked at again, to be unlocked; and how
 // NBD reaches it.
 
-import { toRef } from '../../catalog/refs.ts'
 import { METADATA_ONLY } from '../../catalog/schema.ts'
 import type { VdiRow } from '../../catalog/vdis.ts'
 import { AppError } from '../../errors.ts'
@@ -11,6 +10,7 @@ import type { SessionMethod } from '../method.ts'
 import { defineMethod, parameter } from '../method.ts'
 import { requireObject } from '../refs.ts'
 import { refTo, voidType, wire } from '../wire/values.ts'
+import { vdiIncompatibleType } from '../../object-errors.ts'
 
 const requireVdi = async ({ catalog }: XenApiContext, uuid: string): Promise<VdiRow> =>
   requireObject('VDI', uuid, await catalog.vdis.get(uuid))
@@ -45,7 +45,7 @@ export const vdiUpkeepMethods: readonly SessionMethod[] = [
       const { type } = await requireVdi(context, self)
       if (type === METADATA_ONLY) {
         const message = `The VDI ${self} keeps only what has changed, there is no content to read`
-        throw new AppError('VDI_INCOMPATIBLE_TYPE', [toRef(self), type], { message })
+        throw vdiIncompatibleType(self, type, message)
       }
       // No network of XenServer's carries NBD here.
       return []

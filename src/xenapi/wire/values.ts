@@ -1,7 +1,7 @@
 // The types of XenAPI's values: what a client may send for each, and how it is answered. Both wire
 // protocols carry Wire; only json-rpc.ts and xml-value.ts know how it looks in bytes.
 
-import { NULL_REF, toRef } from '../../catalog/refs.ts'
+import { NULL_REF, toRef } from '../../refs.ts'
 import { LongText } from '../../disk/long-text.ts'
 import { AppError } from '../../errors.ts'
 import { requireUuid } from '../refs.ts'

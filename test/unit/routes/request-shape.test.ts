@@ -169,7 +169,10 @@ describe('a VDI that becomes read-only while an upload is waited for', () => {
     await catalog.vdis.update(vdi, () => ({ readOnly: true }))
     client.send(Buffer.alloc(SECTOR_SIZE, 1))
     client.socket.end()
-    expect(await ended(task)).toMatchObject({ status: 'failure', errorInfo: ['VDI_READONLY', vdi] })
+    expect(await ended(task)).toMatchObject({
+      status: 'failure',
+      errorInfo: ['VDI_READONLY', `OpaqueRef:${vdi}`],
+    })
     expect((await catalog.vdis.get(vdi))!.layerUuid).toBeNull()
   })
 })

@@ -116,7 +116,10 @@ describe('leases', () => {
     const release = leases.take('a', 'OpaqueRef:task')
     expect(leases.holder('a')).toBe('OpaqueRef:task')
     expect(() => leases.take('a', 'x')).toThrow(
-      expect.objectContaining({ code: 'OTHER_OPERATION_IN_PROGRESS', params: ['VDI', 'a'] }),
+      expect.objectContaining({
+        code: 'OTHER_OPERATION_IN_PROGRESS',
+        params: ['VDI', 'OpaqueRef:a'],
+      }),
     )
     const other = leases.take('b', 'x')
     release()

@@ -199,7 +199,7 @@ describe('what is refused', () => {
     const create = (size: number) => qcow2.createLayer(createMemoryImage(), optionsFor(size))
     await expect(create(MAXIMUM_DISK_SIZE + 512)).rejects.toMatchObject({
       code: 'VDI_TOO_LARGE',
-      params: [uuid, String(MAXIMUM_DISK_SIZE)],
+      params: [`OpaqueRef:${uuid}`, String(MAXIMUM_DISK_SIZE)],
     })
     await expect(create(0)).rejects.toThrow('Cannot create a qcow2 layer: the virtual size is 0')
     await expect(create(513)).rejects.toThrow('513 bytes is not a multiple of 512')

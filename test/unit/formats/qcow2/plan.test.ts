@@ -197,7 +197,7 @@ describe('what is refused', () => {
     const disk = createPatternDisk([['hole', MAXIMUM_DISK_SIZE + 512]])
     await expect(qcow2.plan(disk, testIdentity)).rejects.toMatchObject({
       code: 'VDI_TOO_LARGE',
-      params: [testIdentity.uuid, String(MAXIMUM_DISK_SIZE)],
+      params: [`OpaqueRef:${testIdentity.uuid}`, String(MAXIMUM_DISK_SIZE)],
     })
   })
 

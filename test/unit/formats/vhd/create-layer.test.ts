@@ -435,7 +435,7 @@ describe('a layer is refused', () => {
   test('above 2040 GiB', async () => {
     await expect(newLayer({ size: 2040 * GiB + 512 })).rejects.toMatchObject({
       code: 'VDI_TOO_LARGE',
-      params: [uuid, String(2040 * GiB)],
+      params: [`OpaqueRef:${uuid}`, String(2040 * GiB)],
     })
   })
 

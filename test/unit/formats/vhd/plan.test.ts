@@ -275,7 +275,7 @@ describe('a plan is refused', () => {
     const { planning, closes } = refusal(2040 * GiB + 512, testIdentity)
     await expect(planning).rejects.toMatchObject({
       code: 'VDI_TOO_LARGE',
-      params: [testIdentity.uuid, String(2040 * GiB)],
+      params: [`OpaqueRef:${testIdentity.uuid}`, String(2040 * GiB)],
       message: `The disk ${testIdentity.uuid} of 2190433321472 bytes (2.0 TiB) does not fit a VHD, which holds at most 2040 GiB (2190433320960 bytes): use qcow2 or raw`,
     })
     expect(closes()).toBe(0)

@@ -1,8 +1,6 @@
 // References, the names of objects in XenAPI: `OpaqueRef:` and the object's uuid, or, for a session,
 // a secret.
 
-import { AppError } from '../errors.ts'
-
 export const NULL_REF = 'OpaqueRef:NULL'
 
 const PREFIX = 'OpaqueRef:'
@@ -17,7 +15,3 @@ export const refToUuid = (text: string): string | undefined => {
   const uuid = (text.startsWith(PREFIX) ? text.slice(PREFIX.length) : text).toLowerCase()
   return uuidPattern.test(uuid) ? uuid : undefined
 }
-
-/** For a name of an object of `className` that leads to none. */
-export const handleInvalid = (className: string, uuid: string): AppError =>
-  new AppError('HANDLE_INVALID', [className, toRef(uuid)])
