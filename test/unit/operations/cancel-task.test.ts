@@ -26,7 +26,7 @@ test('a transfer is stopped, and finds its task told to stop', async () => {
   await catalog.tasks.take(ref)
   let found: Promise<string | undefined> | undefined
   const transfer = context.transfers.run({ ref }, ({ signal }) => {
-    signal.addEventListener('abort', () => (found = status()))
+    signal.addEventListener('abort', () => void (found = status()))
     return new Promise<never>((_resolve, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason as Error))
     })
