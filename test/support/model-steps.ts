@@ -15,6 +15,8 @@ import { copyVdi } from '../../src/operations/copy-vdi.ts'
 import { importVdi } from '../../src/operations/import-vdi.ts'
 import { migrateVdi } from '../../src/operations/migrate-vdi.ts'
 import { resizeVdi } from '../../src/operations/resize-vdi.ts'
+import { destroyVdi } from '../../src/operations/destroy-vdi.ts'
+import { destroyVdiData } from '../../src/operations/destroy-vdi-data.ts'
 import { cloneVdi } from '../../src/operations/clone-vdi.ts'
 import { snapshotVdi } from '../../src/operations/snapshot-vdi.ts'
 import { noTask } from '../../src/transfer/with-task.ts'
@@ -352,13 +354,10 @@ const grow = stepOf(
 
 const destroy = stepOf('destroy', fc.record({ which }), ({ which }) => ({
   canRun: (vdis) => vdis.length > 0,
-  async prepare({ context, places, uuidOf }, vdis) {
-    const { name, place } = pick(vdis, which)
+  async prepare({ context, uuidOf }, vdis) {
+    const { name } = pick(vdis, which)
     return {
-      async act() {
-        await context.catalog.vdis.destroy(uuidOf({ name }))
-        context.storage.upkeep.collect(places[place])
-      },
+      act: () => destroyVdi(context, uuidOf({ name })),
       after: vdis
         .filter((vdi) => vdi.name !== name)
         .map((vdi) => (vdi.snapshotOf === name ? { ...vdi, snapshotOf: null } : vdi)),
@@ -451,13 +450,10 @@ const destroyData = stepOf('destroy the data', fc.record({ which }), ({ which })
     isSnapshot && isTracked && hasData
   return {
     canRun: (vdis) => vdis.some(isMeant),
-    async prepare({ context, places, uuidOf }, vdis) {
+    async prepare({ context, uuidOf }, vdis) {
       const vdi = pick(vdis.filter(isMeant), which)
       return {
-        async act() {
-          await context.catalog.keptMaps.destroyData(uuidOf(vdi))
-          await context.storage.upkeep.collectNow(places[vdi.place])
-        },
+        act: () => destroyVdiData(context, uuidOf(vdi)),
         after: changed(vdis, vdi.name, { hasData: false }),
       }
     },

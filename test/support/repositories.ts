@@ -12,6 +12,7 @@ import { writeContent } from '../../src/transfer/write-layer.ts'
 import { KiB, MiB } from '../../src/units.ts'
 import { createStartedCatalog } from './catalogs.ts'
 import { createTestContext } from './operation-context.ts'
+import { createRawSource } from './sources.ts'
 import { createTestFolder } from './tools.ts'
 
 /** Virtual size of the disks. */
@@ -33,8 +34,26 @@ export const createTestRepositories = async (coalescing?: CoalescingOptions) => 
   const dataFolder = await createTestFolder()
   const context = createTestContext({ catalog, storage, hostUuid, dataFolder })
   const sr = async (uuid: string): Promise<SrRow> => (await catalog.srs.get(uuid))!
+
+  /** One more, on a folder; `deviceConfig` without a location: in the data folder. */
+  const create = async (deviceConfig: Record<string, string>): Promise<SrRow> => {
+    const uuid = await createSr(context, {
+      hostUuid,
+      nameLabel: 'another',
+      nameDescription: '',
+      type: 'file',
+      contentType: 'user',
+      shared: false,
+      deviceConfig,
+      smConfig: {},
+      mayNameAny: true,
+    })
+    return sr(uuid)
+  }
+
   return {
     context,
+    hostUuid,
     catalog,
     storage,
     srUuid,
@@ -42,20 +61,14 @@ export const createTestRepositories = async (coalescing?: CoalescingOptions) => 
     errors,
     sr,
 
-    /** One more, on a folder; `deviceConfig` without a location: in the data folder. */
-    create: async (deviceConfig: Record<string, string>): Promise<SrRow> => {
-      const uuid = await createSr(context, {
-        hostUuid,
-        nameLabel: 'another',
-        nameDescription: '',
-        type: 'file',
-        contentType: 'user',
-        shared: false,
-        deviceConfig,
-        smConfig: {},
-        mayNameAny: true,
-      })
-      return sr(uuid)
+    create,
+
+    /** One more, on a folder with a raw image of 4 KiB. */
+    createOnFolder: async (deviceConfig: Record<string, string> = {}) => {
+      const folder = await createTestFolder()
+      const vdi = randomUUID()
+      await createRawSource(folder, `${vdi}.raw`, { size: 4096, parts: [[0, 512]] })
+      return { sr: await create({ location: folder, ...deviceConfig }), folder, vdi }
     },
 
     createVdi: async (): Promise<string> =>

@@ -1,0 +1,55 @@
+// What ETags depend on.
+
+import { expect, test } from 'vitest'
+import { raw } from '../../../../src/formats/raw/raw.ts'
+import { vhd } from '../../../../src/formats/vhd/vhd.ts'
+import {
+  contentKey,
+  contentValidators,
+  exportTag,
+  latest,
+  strongTag,
+} from '../../../../src/operations/vdi/validators.ts'
+import { createTestContent } from '../../../support/content.ts'
+
+const start = async () => {
+  const on = await createTestContent()
+  const uuid = await on.create()
+  await on.write(uuid, 0, 1)
+  return { ...on, vdi: await on.get(uuid) }
+}
+
+test('a tag tells content, size, base, format and options apart, and names nothing else', async () => {
+  const { vdi } = await start()
+  const tags = [
+    exportTag({ vdi, basis: '' }, raw, {}),
+    exportTag({ vdi, basis: '' }, vhd, {}),
+    exportTag({ vdi, basis: '' }, vhd, { subformat: 'fixed' }),
+    exportTag({ vdi, basis: '' }, vhd, { delta: 'compact' }),
+    exportTag({ vdi, basis: 'digest' }, vhd, { delta: 'compact' }),
+    exportTag({ vdi, baseVdi: vdi, basis: '' }, vhd, {}),
+    exportTag({ vdi: { ...vdi, contentUuid: null }, basis: '' }, raw, {}),
+    exportTag({ vdi: { ...vdi, virtualSize: 512 }, basis: '' }, raw, {}),
+  ]
+  expect(new Set(tags).size).toBe(tags.length)
+  expect(exportTag({ vdi: { ...vdi, nameLabel: 'other' }, basis: '' }, raw, {})).toBe(tags[0])
+})
+
+test('conditions are held against all exports of a VDI, and the time of its last change', async () => {
+  const { vdi } = await start()
+  const { etags, changedAt } = contentValidators(vdi)
+  for (const subformat of ['dynamic', 'fixed'] as const) {
+    expect(etags).toContain(exportTag({ vdi, basis: '' }, vhd, { subformat }))
+  }
+  expect(etags).toContain(exportTag({ vdi, basis: '' }, raw, {}))
+  expect(new Set(etags).size).toBe(etags.length)
+  expect(changedAt.getTime()).toBeGreaterThanOrEqual(vdi.changedAt.getTime())
+})
+
+test('a tag is quoted, and the same for the same parts', () => {
+  expect(strongTag(['a', 1])).toMatch(/^"[\w-]{32}"$/)
+  expect(strongTag(['a', 1])).toBe(strongTag(['a', 1]))
+  expect(strongTag(['a', 1])).not.toBe(strongTag(['a1']))
+  expect(strongTag([contentKey(undefined)])).toBe(strongTag([[null, null, null]]))
+  expect(latest([new Date(2), new Date(3), new Date(1)])).toEqual(new Date(3))
+})
