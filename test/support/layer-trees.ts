@@ -19,6 +19,7 @@ import { createTransfers } from '../../src/transfer/transfers.ts'
 import { writeLayer } from '../../src/transfer/write-layer.ts'
 import { createStartedCatalog } from './catalogs.ts'
 import { fillPattern, readAll } from './disks.ts'
+import { undisturbed } from './work.ts'
 
 export interface TreeWrite {
   readonly kind: 'data' | 'zero'
@@ -79,6 +80,7 @@ export const createLayerTree = async (folder: LayerFolder = createMemoryFolder()
     const layer = {
       ...row,
       ...(below && { below }),
+      work: undisturbed,
       commit: (sealed: { uuid: string; parentUuid: string | null; fileSize: number }) =>
         catalog.layers.commit({ ...sealed, vdiUuid, expectedLayerUuid: row.layerUuid }),
     }

@@ -17,6 +17,7 @@ import { writeLayer } from '../../../src/transfer/write-layer.ts'
 import { KiB, MiB } from '../../../src/units.ts'
 import { createStartedCatalog } from '../../support/catalogs.ts'
 import { expectSameBytes, fillPattern, readAll } from '../../support/disks.ts'
+import { undisturbed } from '../../support/work.ts'
 
 const size = 8 * MiB
 
@@ -41,6 +42,7 @@ const start = async (format: FormatName = 'qcow2') => {
     const layer = {
       ...row,
       ...(below === undefined ? {} : { below }),
+      work: undisturbed,
       commit: (sealed: { uuid: string; parentUuid: string | null; fileSize: number }) =>
         catalog.layers.commit({ ...sealed, vdiUuid: uuid, expectedLayerUuid: row.layerUuid }),
     }
