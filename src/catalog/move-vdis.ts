@@ -4,7 +4,8 @@
 import { AppError } from '../errors.ts'
 import type { Queries } from './database.ts'
 import { handleInvalid, toRef } from './refs.ts'
-import type { FormatName, VdiTable } from './schema.ts'
+import type { FormatName } from '../format-table.ts'
+import type { VdiTable } from './schema.ts'
 import { METADATA_ONLY } from './schema.ts'
 import { requireStorage } from './vdi-storage.ts'
 

@@ -1,7 +1,7 @@
 // The use case of VDI.create: an empty VDI, which has no layer before something is imported.
 
 import { NULL_REF } from '../catalog/refs.ts'
-import type { FormatName } from '../catalog/schema.ts'
+import type { FormatName } from '../format-table.ts'
 import type { SrRow } from '../catalog/srs.ts'
 import type { NewVdi, VdiRow } from '../catalog/vdis.ts'
 import { AppError } from '../errors.ts'

@@ -5,7 +5,7 @@ import { NULL_REF, toRef } from '../catalog/refs.ts'
 import type { SrRow } from '../catalog/srs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import { AppError } from '../errors.ts'
-import type { FormatName } from '../formats/format.ts'
+import type { FormatName } from '../format-table.ts'
 import { formats } from '../formats/registry.ts'
 import { formatBytes, MAXIMUM_DISK_SIZE } from '../units.ts'
 

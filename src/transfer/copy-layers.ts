@@ -3,7 +3,7 @@
 
 import { randomUUID } from 'node:crypto'
 import type { LayerRow, SealedLayer } from '../catalog/layers/layers.ts'
-import type { FormatName } from '../formats/format.ts'
+import type { FormatName } from '../format-table.ts'
 import type { OpenedChain } from '../store/reading/open-chain.ts'
 import type { TransferContext } from './context.ts'
 import type { Work } from './copy-disk.ts'

@@ -5,7 +5,8 @@ import { randomUUID } from 'node:crypto'
 import type { LayerRow, SealedLayer } from '../catalog/layers/layers.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import type { Disk, DiskWriter } from '../disk/disk.ts'
-import type { FormatName } from '../formats/format.ts'
+import type { FormatName } from '../format-table.ts'
+import { DEFAULT_FORMAT, formatTable } from '../format-table.ts'
 import { imageUuidOf } from '../store/files/file-stamp.ts'
 import type { OpenedContent } from '../store/reading/opened-content.ts'
 import type { LayerDraft, LayerId, Store } from '../store/files/store.ts'
@@ -53,8 +54,7 @@ export const writeLayer = async (
     uuid: layer.newUuid ?? randomUUID(),
     srUuid,
     parentUuid: isWhole ? null : parent.uuid,
-    // A raw file cannot say which of its blocks it does not hold.
-    format: layer.format === 'raw' && !isWhole ? 'qcow2' : layer.format,
+    format: isWhole || formatTable[layer.format].tellsHoles ? layer.format : DEFAULT_FORMAT,
     virtualSize,
     createdAt: new Date(),
   } as const

@@ -1,6 +1,6 @@
 // VDIs with content in memory: two storage repositories, and the ways to write into a disk and to look at it.
 
-import type { FormatName } from '../../src/catalog/schema.ts'
+import type { FormatName } from '../../src/format-table.ts'
 import type { VdiRow } from '../../src/catalog/vdis.ts'
 import { createLayerStore } from '../../src/store/files/layer-store.ts'
 import { createMemoryFolder } from '../../src/store/files/memory-folder.ts'

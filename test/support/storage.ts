@@ -3,7 +3,7 @@
 
 import type { VdiRow } from '../../src/catalog/vdis.ts'
 import type { DiskWriter } from '../../src/disk/disk.ts'
-import type { FormatName } from '../../src/formats/format.ts'
+import type { FormatName } from '../../src/format-table.ts'
 import { createLayerStore } from '../../src/store/files/layer-store.ts'
 import { createMemoryFolder } from '../../src/store/files/memory-folder.ts'
 import { createStorage } from '../../src/store/storage.ts'

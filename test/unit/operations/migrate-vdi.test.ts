@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import type { FormatName } from '../../../src/catalog/schema.ts'
+import type { FormatName } from '../../../src/format-table.ts'
 import { METADATA_ONLY } from '../../../src/catalog/schema.ts'
 import { migrateVdi } from '../../../src/operations/migrate-vdi.ts'
 import { cloneVdi } from '../../../src/operations/clone-vdi.ts'
