@@ -13,7 +13,7 @@ export interface CopySource extends Pick<Disk, 'read'> {
 }
 
 /** Buffers that are lent and come back, as those of a pool; their number bounds the pieces under way. */
-export interface PieceBuffers {
+interface PieceBuffers {
   /** Bytes in each buffer, and so in a piece at most. */
   readonly bufferSize: number
   /** Waits until a buffer is free. @throws the reason of `signal` */
