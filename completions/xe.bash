@@ -12,6 +12,12 @@ _xe_params() {
     sed '/^$/d; /:$/!s/$/=/'
 }
 
+# The formats that the help of an export tells.
+_xe_formats() {
+  xe help vdi-export 2>/dev/null </dev/null | tr '\n' ' ' |
+    sed -n 's/.*format is one of \([^;]*\);.*/\1/p' | tr -d ','
+}
+
 _xe() {
   local word=$2 line=("${COMP_WORDS[@]:1:COMP_CWORD-1}") command= part
   local IFS=$' \t\n'
@@ -39,7 +45,7 @@ _xe() {
       mapfile -t COMPREPLY < <(compgen -f -- "$value")
       ;;
     format=*)
-      mapfile -t COMPREPLY < <(compgen -W 'raw vhd qcow2' -- "$value")
+      mapfile -t COMPREPLY < <(compgen -W "$(_xe_formats)" -- "$value")
       ;;
     class=*)
       mapfile -t COMPREPLY < <(compgen -W 'pool host sr pbd sm vdi task message' -- "$value")

@@ -18,10 +18,9 @@ const tests = filesBelow('test')
 /** What everybody may import. */
 const errors = ['src/errors', 'src/object-errors', 'src/refs']
 
-const below = {
-  formats: [...errors, 'src/units', 'src/disk', 'src/image'],
-  store: [...errors, 'src/units', 'src/disk', 'src/image', 'src/formats', 'src/catalog'],
-}
+const formats = [...errors, 'src/units', 'src/format-table', 'src/disk', 'src/image']
+
+const below = { formats, store: [...formats, 'src/formats', 'src/catalog'] }
 
 /** What each layer may import beside itself: whole layers, or single files of them. */
 const allowed: Readonly<Record<string, readonly string[]>> = {
@@ -29,6 +28,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/units': [],
   'src/refs': [],
   'src/object-errors': ['src/errors', 'src/refs'],
+  'src/format-table': [],
   'src/near-names': [],
   'src/redact': [],
   'src/log': ['src/redact'],
@@ -38,7 +38,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/disk': ['src/errors', 'src/units'],
   'src/image': ['src/errors', 'src/units', 'src/disk'],
   'src/formats': below.formats,
-  'src/catalog': [...errors, 'src/units'],
+  'src/catalog': [...errors, 'src/units', 'src/format-table'],
   'src/store': below.store,
   'src/transfer': [...below.store, 'src/log', 'src/store'],
   'src/operations': [...below.store, 'src/log', 'src/store', 'src/transfer'],
@@ -57,8 +57,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'src/units',
     'src/near-names',
     'src/log',
+    'src/format-table',
     'src/disk',
-    'src/formats',
     'src/catalog',
     'src/net',
   ],

@@ -2,6 +2,7 @@
 // server.ts calls it at every start: what is there already is left alone.
 
 import { randomBytes } from 'node:crypto'
+import { DEFAULT_FORMAT, formatsAtRest } from '../format-table.ts'
 import type { Catalog } from './catalog.ts'
 
 /** The type of the built-in storage repository and of its storage manager. */
@@ -44,12 +45,19 @@ export const bootstrap = async (
 }
 
 const ensureStorageManager = async ({ sms }: Catalog): Promise<void> => {
-  if ((await sms.list()).some((sm) => sm.type === FILE_SR_TYPE)) return
+  const found = (await sms.list()).find((sm) => sm.type === FILE_SR_TYPE)
+  if (found !== undefined) {
+    const { supportedImageFormats: known } = found
+    const added = formatsAtRest.filter((format) => !known.includes(format))
+    if (added.length === 0) return
+    await sms.update(found.uuid, () => ({ supportedImageFormats: [...known, ...added] }))
+    return
+  }
   await sms.create({
     nameLabel: 'Local files',
     nameDescription: 'Disks as plain image files in a folder of the server',
     type: FILE_SR_TYPE,
-    supportedImageFormats: ['qcow2', 'vhd', 'raw'],
+    supportedImageFormats: formatsAtRest,
   })
 }
 
@@ -62,7 +70,7 @@ const ensureStorageRepository = async ({ srs }: Catalog): Promise<string> => {
     contentType: 'user',
     shared: false,
     path: '',
-    defaultFormat: 'qcow2',
+    defaultFormat: DEFAULT_FORMAT,
     smConfig: {},
     deviceConfig: {},
     readOnly: false,

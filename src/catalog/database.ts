@@ -5,6 +5,7 @@ import { CamelCasePlugin, Kysely, sql } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import { AppError, toAppError } from '../errors.ts'
 import { migrations } from './migrations/migrations.ts'
+import { requireKnownFormats } from './require-known-formats.ts'
 import type { Tables } from './schema.ts'
 import { createSqliteDialect } from './sqlite/dialect.ts'
 import { openSqlite, sqliteWithoutSync } from './sqlite/open.ts'
@@ -94,6 +95,7 @@ export const openDatabase = async (
       plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true })],
     })
     await migrate(db, mode)
+    await requireKnownFormats(db)
   } catch (error) {
     await db?.destroy()
     const found = `Cannot open the catalog ${path}: ${toAppError(error).message}`

@@ -2,8 +2,7 @@
 // own values. Columns are the same names in snake case. How a Date, a boolean or a map is stored is
 // the dialect's business. migrations/ makes the tables; the two change together.
 
-/** The formats that a layer may lie in at rest. */
-export type FormatName = 'raw' | 'vhd' | 'qcow2'
+import type { FormatName } from '../format-table.ts'
 
 export type Role =
   'pool-admin' | 'pool-operator' | 'vm-power-admin' | 'vm-admin' | 'vm-operator' | 'read-only'
@@ -77,7 +76,7 @@ export interface LayerTable {
   fileSize: number
   /** False: only its block map is left, to tell what has changed. */
   hasData: boolean
-  /** Of a file that was there before; null: `<uuid>.<format>`. */
+  /** Of a file that was there before; null: the name that diskport gives it (layer-file-name.ts). */
   fileName: string | null
   /** What the file looked like when it was found, for one that others may change; null: ours. */
   fileStamp: string | null

@@ -4,7 +4,8 @@
 import type { Database } from './database.ts'
 import type { NamedObjects, NewObject } from './named-objects.ts'
 import { createNamedObjects } from './named-objects.ts'
-import type { FormatName, SrTable } from './schema.ts'
+import type { FormatName } from '../format-table.ts'
+import type { SrTable } from './schema.ts'
 
 export interface SrRow extends Readonly<SrTable> {
   /** Those of the storage manager of its type. */

@@ -20,7 +20,7 @@ export const MAXIMUM_MAP_ENTRIES = 8 * 1024 * 1024
 /** The text of an entry costs more than a step through a map. */
 const stepsPerPause = 1024
 
-/** What the text of such a map stays below by far: an array of flat objects, short names and numbers. */
+/** For an array of flat objects with short names and numbers; as many as there may be take about 0.75 GiB. */
 const limits = { what, bytes: GiB, depth: 2, tokenLength: 4096 }
 
 /** One stretch, as `qemu-img map --output=json` shows it. */

@@ -11,7 +11,7 @@ import { coalesce } from './extents.ts'
 import { settleAll } from './settle.ts'
 
 /** One layer, open, with its own map. */
-export interface ChainLayer {
+interface ChainLayer {
   readonly disk: Disk
   readonly map: BlockMap
 }

@@ -1,14 +1,10 @@
 // The last hop of every import: takes a decoder's writes to a DiskWriter, a bounded number of bytes
 // at a time, and keeps runs of zeros out of the storage. Never looks at formats or files.
 
-import { alignDown, KiB, MiB } from '../units.ts'
+import { MiB } from '../units.ts'
 import type { DiskWrite, DiskWriter } from './disk.ts'
 import { throwIfAborted } from './disk.ts'
-import { settleAll } from './settle.ts'
-import { isZero } from './zero.ts'
-
-/** Zeros are found in aligned blocks of this size: the cluster of layers at rest. */
-const zeroBlockSize = 64 * KiB
+import { skipZeros } from './skip-zeros.ts'
 
 /** How many bytes may be on their way to the storage at once. */
 const windowSize = 4 * MiB
@@ -31,17 +27,18 @@ export const copyWrites = async (
   writer: DiskWriter,
   { signal, onProgress }: CopyOptions = {},
 ): Promise<void> => {
+  const storing = skipZeros(writer)
   const flight = createFlight(windowSize, windowCount)
   try {
     for await (const write of writes) {
       throwIfAborted(signal)
       if (write.kind === 'zero') {
-        await flight.add(0, writer.zero(write.offset, write.length, signal))
+        await flight.add(0, storing.zero(write.offset, write.length, signal))
         onProgress?.(write.length)
         continue
       }
       const { offset, bytes, release } = write
-      const stored = storeWithoutZeros(writer, offset, bytes, signal).finally(() => release?.())
+      const stored = storing.write(offset, bytes, signal).finally(() => release?.())
       await flight.add(bytes.length, stored)
       onProgress?.(bytes.length)
     }
@@ -49,39 +46,6 @@ export const copyWrites = async (
     await flight.settled()
   }
   flight.throwIfFailed()
-}
-
-/** Writes the stretches of `bytes` between aligned blocks of zeros, and zeroes those blocks. */
-const storeWithoutZeros = async (
-  writer: DiskWriter,
-  offset: number,
-  bytes: Uint8Array,
-  signal: AbortSignal | undefined,
-): Promise<void> => {
-  const steps: Promise<void>[] = []
-  let start = 0
-  let startIsZero = false
-  const flush = (end: number): void => {
-    if (end === start) return
-    steps.push(
-      startIsZero
-        ? writer.zero(offset + start, end - start, signal)
-        : writer.write(offset + start, bytes.subarray(start, end), signal),
-    )
-    start = end
-  }
-  for (let at = 0; at < bytes.length;) {
-    const end = Math.min(
-      bytes.length,
-      alignDown(offset + at, zeroBlockSize) + zeroBlockSize - offset,
-    )
-    const zero = isZero(bytes.subarray(at, end))
-    if (zero !== startIsZero) flush(at)
-    startIsZero = zero
-    at = end
-  }
-  flush(bytes.length)
-  await settleAll(steps)
 }
 
 /** A bounded set of promises; `add` waits until there is room and throws the first failure. */

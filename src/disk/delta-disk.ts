@@ -25,7 +25,7 @@ export const createDeltaDisk = (disk: Disk, map: BlockMap): Disk => ({
 })
 
 /** What two disks have that the other has not. */
-export interface Difference {
+interface Difference {
   /** The maps of the layers that only the disk has, top first. */
   readonly own: readonly BlockMap[]
   /** Those that only the base has. */

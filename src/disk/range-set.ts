@@ -3,7 +3,7 @@
 
 import type { ByteRange } from './extents.ts'
 
-export interface RangeSet {
+interface RangeSet {
   add(range: ByteRange): void
   remove(range: ByteRange): void
   /** The parts of `range` that are in the set, ascending. */

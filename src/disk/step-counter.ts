@@ -5,7 +5,7 @@
 export const STEPS_PER_PAUSE = 8192
 
 /** Counts `steps` (default 1). Now and then the answer is a promise: to be awaited before the next step. */
-export type StepCounter = (steps?: number) => Promise<void> | undefined
+type StepCounter = (steps?: number) => Promise<void> | undefined
 
 /** @param stepsPerPause fewer where a step costs more */
 export const createStepCounter = (stepsPerPause = STEPS_PER_PAUSE): StepCounter => {

@@ -25,7 +25,7 @@ export interface UnitRuns {
   between(from: number, to: number): Iterable<UnitRun>
 }
 
-export interface RunBuilder {
+interface RunBuilder {
   /** Adds units `from` up to `to`, in ascending order of `from`; what overlaps or touches the last run joins it. */
   add(from: number, to: number): void
   finish(): UnitRuns

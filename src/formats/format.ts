@@ -1,20 +1,15 @@
-// The contract of an image format: three verbs between guest bytes and file bytes, and a fourth for
-// layers at rest. raw/ is the smallest implementation. A format knows no HTTP, no SQL and no path.
+// The contract of an image format: three verbs between guest bytes and file bytes, and others for layers
+// at rest. raw/ is the smallest implementation. A format knows no HTTP, no SQL and no path.
 
 import type { Disk, DiskWrite, DiskWriter } from '../disk/disk.ts'
+import type { FormatName } from '../format-table.ts'
 import type { BufferPool } from '../image/buffer-pool.ts'
 import type { ForwardReader } from '../image/forward-reader.ts'
 import type { Image, WritableImage } from '../image/image.ts'
 import type { Spool } from '../image/spool.ts'
 
-export const formatNames = ['raw', 'vhd', 'qcow2'] as const
-export type FormatName = (typeof formatNames)[number]
-
 export interface ImageFormat {
   readonly name: FormatName
-
-  /** The Content-Type of an export. */
-  readonly mediaType: string
 
   /** The largest virtual size in bytes that an image of this format may have. */
   readonly maximumSize: number
@@ -55,6 +50,45 @@ export interface ImageFormat {
    * @throws AppError VALUE_NOT_SUPPORTED for a parent where the format has none (raw), VDI_TOO_LARGE
    */
   createLayer(file: WritableImage, options: LayerOptions): Promise<LayerWriter>
+
+  /**
+   * What an image at rest says of itself, for scans of folders where others wrote the images. Reads headers only;
+   * closes nothing.
+   * @throws AppError IMPORT_ERROR_GENERIC where they are broken
+   */
+  describe(image: Image): Promise<ImageDescription>
+
+  /**
+   * What an image that cannot be read calls its parent, as far as it can be made out. Throws where it cannot.
+   * Absent: what `describe` says is all.
+   */
+  parentNames?(image: Image): Promise<readonly string[]>
+
+  /**
+   * Looks at what `open` does not read and an export meets later: tables, not data, and of large images a sample.
+   * Absent: there is nothing.
+   * @throws AppError IMPORT_ERROR_GENERIC for what an export would refuse
+   */
+  checkTables?(image: Image): Promise<void>
+}
+
+/** All of it is the image's word: nobody opens what it names. */
+export interface ImageDescription {
+  /** Where the format has one: what a differencing image on top calls its parent. */
+  readonly imageUuid?: string
+  /** XenServer's mark of an image that is there only for those on top of it. */
+  readonly isHidden: boolean
+  /** Absent for a whole disk. */
+  readonly parent?: ParentClaim
+}
+
+export interface ParentClaim {
+  /** All that the image calls its parent, the best first: names, paths, URLs, anything. */
+  readonly names: readonly string[]
+  /** The parent's own id; absent where the image does not say. */
+  readonly uuid?: string
+  /** `unknown` for a word that is none of the formats here; absent where the image does not say. */
+  readonly format?: FormatName | 'unknown'
 }
 
 /** What an exported image says about itself. */

@@ -1,7 +1,8 @@
 // The table of what people send as disks: images of this server and of others, compressed files, archives,
 // error pages. Read by recognise.ts; each form is told by its first bytes alone.
 
-import type { FormatName } from './format.ts'
+import type { FormatName } from '../format-table.ts'
+import { formatNames, formatTable } from '../format-table.ts'
 import { isTar, nameOfFirstEntry } from './tar-header.ts'
 
 export interface KnownForm {
@@ -55,9 +56,10 @@ const entryIs =
 
 const images: readonly KnownForm[] = [
   image('a qcow image of version 1', 'qcow', 'qcow', beginsWith('QFI\xfb\0\0\0\x01')),
-  // Any other small version is one that is refused by its number.
-  { name: 'a qcow2 image', format: 'qcow2', test: beginsWith('QFI\xfb\0\0\0') },
-  { name: 'a VHD image', format: 'vhd', test: beginsWith('conectix') },
+  ...formatNames.flatMap((format) => {
+    const { form } = formatTable[format]
+    return form === undefined ? [] : [{ name: form.name, format, test: beginsWith(form.start) }]
+  }),
   image('a VHDX image', 'vhdx', 'vhdx', beginsWith('vhdxfile')),
   // Monolithic and stream-optimized; of ESX; and the text that names the files of a disk in pieces.
   image('a VMDK image', 'vmdk', 'vmdk', beginsWith('KDMV', 'COWD', '# Disk DescriptorFile')),

@@ -1,7 +1,7 @@
 // Tells from its first bytes what an upload is, for the refusal of what is not what the sender says. Asked by
 // imports and decoders. Never decides how an image is read: `format` does.
 
-import type { FormatName } from './format.ts'
+import type { FormatName } from '../format-table.ts'
 import type { KnownForm } from './known-forms.ts'
 import { knownForms } from './known-forms.ts'
 import { closesFixedDisk } from './vhd/footer.ts'

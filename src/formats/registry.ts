@@ -1,8 +1,9 @@
-// All formats by name: the one place where a new one is added.
+// What each format of the table does, by its name.
 
 import { AppError } from '../errors.ts'
-import type { FormatName, ImageFormat } from './format.ts'
-import { formatNames } from './format.ts'
+import type { FormatName } from '../format-table.ts'
+import { formatNames } from '../format-table.ts'
+import type { ImageFormat } from './format.ts'
 import { qcow2 } from './qcow2/qcow2.ts'
 import { raw } from './raw/raw.ts'
 import { vhd } from './vhd/vhd.ts'

@@ -19,7 +19,7 @@ export const readUint64 = (
 ): number => toSafeInteger(view.getBigUint64(at, littleEndian), what)
 
 /** A 64-bit value, for example one with its flag bits taken off, as a number; see readUint64. */
-export const toSafeInteger = (value: bigint, what: string): number => {
+const toSafeInteger = (value: bigint, what: string): number => {
   if (value > BigInt(Number.MAX_SAFE_INTEGER)) {
     throw imageError(what, `0x${value.toString(16)} is larger than 2^53 - 1`)
   }

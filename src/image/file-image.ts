@@ -14,19 +14,16 @@ import { createWriteBehind } from './write-behind.ts'
 const truncateFile = promisify(ftruncate)
 const syncFile = promisify(fsync)
 
-/** Opens an existing file for reading. Its size is taken once: the file must not change. */
-export const openFileImage = async (path: string): Promise<Image> =>
-  readableImage(await open(path, 'r'))
-
 /**
- * As openFileImage, where others put files too: follows no link, and waits for no pipe.
+ * Opens an existing file for reading, which others may have put there: follows no link, and waits for no pipe. Its
+ * size is taken once: the file must not change.
  * @throws AppError VDI_IO_ERROR for anything but a plain file
  */
-export const openPlainFileImage = async (path: string): Promise<Image> => {
+export const openFileImage = async (path: string): Promise<Image> => {
   const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants
   try {
     const handle = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
-    return await readableImage(handle, true)
+    return await readableImage(handle)
   } catch (error) {
     if (!isNodeError(error) || error.code !== 'ELOOP') throw error
     const found = 'it is a symbolic link, which is not followed'
@@ -35,9 +32,9 @@ export const openPlainFileImage = async (path: string): Promise<Image> => {
 }
 
 /** On a throw the handle is closed. */
-const readableImage = async (handle: FileHandle, mustBePlain = false): Promise<Image> => {
+const readableImage = async (handle: FileHandle): Promise<Image> => {
   const stats = await handle.stat()
-  if (mustBePlain && !stats.isFile()) {
+  if (!stats.isFile()) {
     await handle.close()
     throw new AppError('VDI_IO_ERROR', ['Cannot open a file: it is not a plain file'])
   }

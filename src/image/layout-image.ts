@@ -16,14 +16,6 @@ export const bytesRegion = (bytes: Uint8Array): Region => ({
   fill: (offset, target) => target.set(bytes.subarray(offset, offset + target.length)),
 })
 
-/** `length` zeros. */
-export const zeroRegion = (length: number): Region => ({
-  length,
-  fill: (_offset, target) => {
-    target.fill(0)
-  },
-})
-
 /**
  * The regions one after the other, from offset 0 on.
  * @param close closes what the regions read

@@ -27,7 +27,7 @@ const load = (): StartWriting | undefined => {
 
 const startWriting = load()
 
-export interface WriteBehind {
+interface WriteBehind {
   /** Tells of bytes that have been written to the file. */
   wrote(length: number): void
 }

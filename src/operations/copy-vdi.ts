@@ -11,10 +11,10 @@ import type { DiskWriter } from '../disk/disk.ts'
 import { AppError } from '../errors.ts'
 import { formatBytes } from '../units.ts'
 import { formatFor, requireSizeAllowed } from '../transfer/at-rest-format.ts'
+import type { Work } from '../transfer/copy-disk.ts'
 import { copyDisk, countData, progressOf } from '../transfer/copy-disk.ts'
 import { findSr, findVdi, nameOf, requireWritable, requireWritableSr } from '../transfer/find.ts'
 import type { TaskHandle } from '../transfer/with-task.ts'
-import type { Work } from '../transfer/write-layer.ts'
 import { closeSource, writeContent, writeLayer } from '../transfer/write-layer.ts'
 import type { OperationContext } from './context.ts'
 import { notASnapshot } from './vdi/derived-vdi.ts'
@@ -50,11 +50,12 @@ export const copyVdi = (
       await open()
       task.begin(`Copy of ${nameOf(vdi)}`)
       const onProgress = progressOf(await countData(disk), task)
+      const work = { signal, turn }
       const write = async (writer: DiskWriter): Promise<void> => {
-        await copyDisk(disk, writer, { signal, turn, onProgress })
+        await copyDisk(disk, writer, work, onProgress)
         await verify()
       }
-      const copying = { context, request, task, vdi, write, work: { signal, turn } }
+      const copying = { context, request, task, vdi, write, work }
       if (request.intoUuid !== null) return await copyInto(copying, request.intoUuid)
       if (request.srUuid !== null) {
         return await copyNew(copying, await findSr(context, request.srUuid))
@@ -78,7 +79,7 @@ interface Copying {
 
 /** Makes a VDI, which appears together with its content. */
 const copyNew = async (copying: Copying, sr: SrRow): Promise<string> => {
-  const { context, task, vdi, write } = copying
+  const { context, task, vdi, write, work } = copying
   await requireWritableSr(context, sr.uuid)
   const chosen = formatFor(vdi, sr)
   requireSizeAllowed(vdi.virtualSize, chosen.format, vdi.uuid)
@@ -99,7 +100,7 @@ const copyNew = async (copying: Copying, sr: SrRow): Promise<string> => {
   // Before anything is copied.
   requireWithin(objectBounds, copy)
   const commit = (sealed: SealedLayer) => context.catalog.layers.commitNew(sealed, copy, task.ref)
-  await writeLayer(context, { ...copy, commit }, write)
+  await writeLayer(context, { ...copy, work, commit }, write)
   return copy.uuid
 }
 

@@ -1,6 +1,6 @@
 // The use case of VDI.create: an empty VDI, which has no layer before something is imported.
 
-import type { FormatName } from '../catalog/schema.ts'
+import type { FormatName } from '../format-table.ts'
 import type { SrRow } from '../catalog/srs.ts'
 import type { NewVdi, VdiRow } from '../catalog/vdis.ts'
 import { AppError } from '../errors.ts'

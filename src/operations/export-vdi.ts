@@ -3,6 +3,7 @@
 
 import type { VdiRow } from '../catalog/vdis.ts'
 import { createMemoryDisk } from '../disk/memory-disk.ts'
+import { endingOf, formatTable } from '../format-table.ts'
 import type { ImageFormat, ImageIdentity, PlanOptions } from '../formats/format.ts'
 import { requireFormat } from '../formats/registry.ts'
 import type { Image } from '../image/image.ts'
@@ -87,8 +88,8 @@ export const exportVdi = (
         image,
         etag: exportTag(opened, format, options),
         changedAt: latest([format.planDate, vdi.changedAt, ...(base ? [base.changedAt] : [])]),
-        mediaType: format.mediaType,
-        fileName: `${vdi.uuid}.${format.name}`,
+        mediaType: formatTable[format.name].mediaType,
+        fileName: `${vdi.uuid}.${endingOf(format.name)}`,
         signal,
         turn,
         open: async () => {

@@ -194,7 +194,8 @@ const importNew = async (
     format: sr.defaultFormat,
   }
   const commit = (sealed: SealedLayer) => context.catalog.layers.commitNew(sealed, vdi, task.ref)
-  await writeLayer(context, { ...vdi, commit }, writerOf(importing, stream, decoded))
+  const layer = { ...vdi, work: importing, commit }
+  await writeLayer(context, layer, writerOf(importing, stream, decoded))
   return vdi.uuid
 }
 

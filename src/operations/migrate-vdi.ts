@@ -7,11 +7,11 @@ import type { SrRow } from '../catalog/srs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import { AppError } from '../errors.ts'
 import { formatFor, requireSizeAllowed, requireSupported } from '../transfer/at-rest-format.ts'
+import type { Work } from '../transfer/copy-disk.ts'
 import { copyLayers } from '../transfer/copy-layers.ts'
 import { requireData } from '../store/reading/require-data.ts'
 import { findSr, findVdi, nameOf, requireWritableSr } from '../transfer/find.ts'
 import type { TaskHandle } from '../transfer/with-task.ts'
-import type { Work } from '../transfer/write-layer.ts'
 import type { OperationContext } from './context.ts'
 
 export interface MigrateRequest {

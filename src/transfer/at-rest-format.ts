@@ -3,7 +3,7 @@
 
 import type { SrRow } from '../catalog/srs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
-import type { FormatName } from '../formats/format.ts'
+import type { FormatName } from '../format-table.ts'
 import { formats } from '../formats/registry.ts'
 import { formatBytes, MAXIMUM_DISK_SIZE } from '../units.ts'
 import { formatNotSupported, vdiTooLarge } from '../object-errors.ts'

@@ -4,7 +4,7 @@
 import type { SrRow } from '../catalog/srs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import { AppError } from '../errors.ts'
-import type { FormatName } from '../formats/format.ts'
+import type { FormatName } from '../format-table.ts'
 import { MAXIMUM_ROUNDING } from '../formats/virtual-size.ts'
 import { formatBytes } from '../units.ts'
 import { requireDefaultAllows } from './at-rest-format.ts'

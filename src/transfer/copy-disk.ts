@@ -1,58 +1,40 @@
-// Takes what a disk holds to a writer: data in pieces, zeros as they are, nothing of the holes.
+// Copies what a disk holds to a writer, as a part of a transfer: in its turns, until its signal.
 
-import { copyWrites } from '../disk/copy-writes.ts'
-import type { Disk, DiskWrite, DiskWriter } from '../disk/disk.ts'
-import { throwIfAborted } from '../disk/disk.ts'
+import type { CopySource } from '../disk/copy-extents.ts'
+import { copyExtents } from '../disk/copy-extents.ts'
+import type { Disk, DiskWriter } from '../disk/disk.ts'
+import { skipZeros } from '../disk/skip-zeros.ts'
 import { createBufferPool } from '../image/buffer-pool.ts'
 import { MiB } from '../units.ts'
-import type { Turn } from './turns.ts'
+import type { Transfer } from './transfers.ts'
 import type { TaskHandle } from './with-task.ts'
 
-/** Bytes read at a time, and how many such pieces may be on their way to the storage. */
+/** Bytes read at a time, and how many such pieces may be under way. */
 const pieceSize = MiB
 const pieceCount = 6
 
-interface CopyDiskOptions {
-  readonly signal: AbortSignal
-  /** Has a place; others have their turn between two pieces. */
-  readonly turn: Turn
-  /** Called with the number of bytes of data that have been stored. */
-  readonly onProgress: (bytes: number) => void
-}
+/** The part of a transfer that long work needs: what ends it, and its turns. */
+export type Work = Pick<Transfer, 'signal' | 'turn'>
 
-/** @throws AppError TASK_CANCELLED, and whatever reading or writing throws */
+/**
+ * Data in pieces without their zeros, zeros as they are, nothing of the holes.
+ * @param onProgress called with the number of bytes of data that have been stored
+ * @throws AppError TASK_CANCELLED, and whatever reading or writing throws
+ */
 export const copyDisk = async (
-  source: Disk,
+  source: CopySource,
   writer: DiskWriter,
-  options: CopyDiskOptions,
+  { signal, turn }: Work,
+  onProgress: (bytes: number) => void = () => {},
 ): Promise<void> => {
-  const { signal } = options
-  await copyWrites(writesOf(source, options), writer, { signal })
-  throwIfAborted(signal)
-}
-
-async function* writesOf(
-  source: Disk,
-  { signal, turn, onProgress }: CopyDiskOptions,
-): AsyncGenerator<DiskWrite, void, undefined> {
   const buffers = createBufferPool(pieceCount, pieceSize)
   try {
-    for await (const { kind, offset, length } of source.extents()) {
-      if (kind === 'zero') yield { kind, offset, length }
-      if (kind !== 'data') continue
-      for (let at = offset; at < offset + length;) {
-        await turn.step(Math.min(pieceSize, offset + length - at), signal)
-        const piece = await buffers.take(signal)
-        const bytes = piece.bytes.subarray(0, Math.min(pieceSize, offset + length - at))
-        await source.read(at, bytes, signal)
-        const release = (): void => {
-          onProgress(bytes.length)
-          piece.release()
-        }
-        yield { kind: 'data', offset: at, bytes, release }
-        at += bytes.length
-      }
-    }
+    await copyExtents(source, skipZeros(writer), {
+      buffers,
+      signal,
+      beforePiece: (bytes) => turn.step(bytes, signal),
+      onProgress,
+    })
   } finally {
     buffers.close()
   }

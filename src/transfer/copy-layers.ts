@@ -3,14 +3,15 @@
 
 import { randomUUID } from 'node:crypto'
 import type { LayerRow, SealedLayer } from '../catalog/layers/layers.ts'
-import type { FormatName } from '../formats/format.ts'
+import type { FormatName } from '../format-table.ts'
 import type { OpenedChain } from '../store/reading/open-chain.ts'
 import type { TransferContext } from './context.ts'
+import type { Work } from './copy-disk.ts'
 import { copyDisk, countData, progressOf } from './copy-disk.ts'
 import type { Stretch } from './layer-stretches.ts'
 import { stretchesOf } from './layer-stretches.ts'
 import type { TaskHandle } from './with-task.ts'
-import type { Below, Work } from './write-layer.ts'
+import type { Below } from './write-layer.ts'
 import { writeLayer } from './write-layer.ts'
 
 export interface LayerCopies {
@@ -90,6 +91,7 @@ const copyStretch = async (
 ): Promise<void> => {
   const { catalog } = context
   const { top, below } = stretch
+  const work = { signal, turn }
   const parent = below && (await openCopy(context, below.top, copyOf))
   const layer = {
     newUuid: copyOf.get(top.uuid)!,
@@ -97,12 +99,13 @@ const copyStretch = async (
     format,
     virtualSize: top.virtualSize,
     ...(parent === undefined ? {} : { below: parent }),
+    work,
     commit: (sealed: SealedLayer) => catalog.layers.seal(sealed),
   }
   try {
     await withStretch(context, stretch, (disk) =>
       writeLayer(context, layer, async (writer) => {
-        await copyDisk(disk, writer, { signal, turn, onProgress })
+        await copyDisk(disk, writer, work, onProgress)
         await disk.verify()
       }),
     )

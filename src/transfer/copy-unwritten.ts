@@ -1,11 +1,11 @@
 // Makes a layer whole: what an import did not write is copied from the content below it.
 
+import type { CopySource } from '../disk/copy-extents.ts'
+import type { Disk, DiskWriter } from '../disk/disk.ts'
+import type { ByteRange, Extent } from '../disk/extents.ts'
 import { createRangeSet } from '../disk/range-set.ts'
-import { copyWrites } from '../disk/copy-writes.ts'
-import type { Disk, DiskWrite, DiskWriter } from '../disk/disk.ts'
-import type { ByteRange } from '../disk/extents.ts'
-import { MiB } from '../units.ts'
-import type { Transfer } from './transfers.ts'
+import type { Work } from './copy-disk.ts'
+import { copyDisk } from './copy-disk.ts'
 
 /** A writer that remembers where it wrote. */
 export interface WriteRecorder extends DiskWriter {
@@ -40,35 +40,30 @@ export const createWriteRecorder = (writer: DiskWriter): WriteRecorder => {
   }
 }
 
-/** Copies the data of `source` to `target` wherever the recorder was not written. */
-export const copyUnwritten = async (
+/**
+ * Copies the data of `source` to `target` wherever the recorder was not written.
+ * @throws AppError TASK_CANCELLED, and whatever reading or writing throws
+ */
+export const copyUnwritten = (
   source: Disk,
   recorder: WriteRecorder,
   target: DiskWriter,
-  work?: Pick<Transfer, 'signal' | 'turn'>,
+  work: Work,
 ): Promise<void> => {
-  await copyWrites(
-    unwrittenData(source, recorder, work),
-    target,
-    work === undefined ? {} : { signal: work.signal },
-  )
+  const unwritten: CopySource = {
+    extents: () => unwrittenData(source, recorder),
+    read: (offset, bytes, signal) => source.read(offset, bytes, signal),
+  }
+  return copyDisk(unwritten, target, work)
 }
 
 async function* unwrittenData(
   source: Disk,
   recorder: WriteRecorder,
-  work: Pick<Transfer, 'signal' | 'turn'> | undefined,
-): AsyncGenerator<DiskWrite, void, undefined> {
+): AsyncGenerator<Extent, void, undefined> {
   const size = Math.min(source.size, recorder.size)
   for await (const extent of source.extents({ offset: 0, length: size })) {
     if (extent.kind !== 'data') continue
-    for (const { offset, length } of recorder.unwritten(extent)) {
-      for (let at = offset; at < offset + length; at += MiB) {
-        const bytes = new Uint8Array(Math.min(MiB, offset + length - at))
-        await work?.turn.step(bytes.length, work.signal)
-        await source.read(at, bytes, work?.signal)
-        yield { kind: 'data', offset: at, bytes }
-      }
-    }
+    for (const range of recorder.unwritten(extent)) yield { ...range, kind: 'data' }
   }
 }

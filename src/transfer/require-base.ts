@@ -4,7 +4,8 @@
 import { refToUuid } from '../refs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import { imageError } from '../errors.ts'
-import type { DecodedImage, FormatName } from '../formats/format.ts'
+import type { FormatName } from '../format-table.ts'
+import type { DecodedImage } from '../formats/format.ts'
 import type { TransferContext } from './context.ts'
 
 interface Delta {

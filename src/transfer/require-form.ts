@@ -3,7 +3,7 @@
 
 import type { DiskWrite } from '../disk/disk.ts'
 import { AppError, imageError, incompleteUpload, PastEndError } from '../errors.ts'
-import type { FormatName } from '../formats/format.ts'
+import type { FormatName } from '../format-table.ts'
 import { MAGIC } from '../formats/qcow2/constants.ts'
 import { CHUNK_HEADER_LENGTH } from '../formats/raw/decode-chunks.ts'
 import type { Form } from '../formats/recognise.ts'
@@ -50,8 +50,8 @@ export const createFormCheck = ({ format, chunked }: Claim): FormCheck => {
         const start = await stream.peek(FORM_LENGTH)
         if (isContainer(recogniseForm(start))) doubt = describeMistake(start, 'vhd')
         if (start.length < SECTOR_SIZE) refuse('Cannot decode vhd', doubt)
-      } else if (format === 'qcow2') {
-        requireQcow2(await stream.peek(FORM_LENGTH))
+      } else if (format !== undefined && format !== 'raw') {
+        requireOfFormat(await stream.peek(FORM_LENGTH), format)
       } else if (chunked) await requireChunks(stream, format)
       else if (format === undefined) refuseForm(recogniseForm(await stream.peek(FORM_LENGTH)))
     },
@@ -73,10 +73,10 @@ const refuse = (what: string, found: string | undefined): void => {
   if (found !== undefined) throw imageError(what, found)
 }
 
-const requireQcow2 = (start: Uint8Array): void => {
-  const what = 'Cannot decode qcow2'
-  refuse(what, describeMistake(start, 'qcow2'))
-  if (isQcow2(start)) return
+const requireOfFormat = (start: Uint8Array, format: FormatName): void => {
+  const what = `Cannot decode ${format}`
+  refuse(what, describeMistake(start, format))
+  if (format !== 'qcow2' || isQcow2(start)) return
   const found = `this is no qcow2 image, it starts with ${firstBytes(start)}`
   throw imageError(what, `${found}: for a raw disk say format=raw`)
 }

@@ -5,20 +5,18 @@ import { randomUUID } from 'node:crypto'
 import type { LayerRow, SealedLayer } from '../catalog/layers/layers.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import type { Disk, DiskWriter } from '../disk/disk.ts'
-import type { FormatName } from '../formats/format.ts'
+import type { FormatName } from '../format-table.ts'
+import { DEFAULT_FORMAT, formatTable } from '../format-table.ts'
 import { imageUuidOf } from '../store/files/file-stamp.ts'
 import type { OpenedContent } from '../store/reading/opened-content.ts'
 import type { LayerDraft, LayerId, Store } from '../store/files/store.ts'
 import { layerFileName } from '../store/files/store.ts'
-import { copyUnwritten, createWriteRecorder } from './copy-unwritten.ts'
 import type { TransferContext } from './context.ts'
-import type { Transfer } from './transfers.ts'
+import type { Work } from './copy-disk.ts'
+import { copyUnwritten, createWriteRecorder } from './copy-unwritten.ts'
 
 /** The longest chain of layers: a longer one would cost every reader. The next layer is then made whole. */
 const maximumChain = 64
-
-/** The part of a transfer that long work needs. */
-export type Work = Pick<Transfer, 'signal' | 'turn'>
 
 /** The content that a layer lies on. */
 export type Below = Pick<OpenedContent, 'disk' | 'chain' | 'verify'>
@@ -34,7 +32,7 @@ export interface NewLayer {
   /** What stays where nothing is written: the VDI's present content. Absent: zeros. */
   readonly below?: Below
   /** Of the transfer: ends what is done beside `write`, and lets others have their turn in it. */
-  readonly work?: Work
+  readonly work: Work
   /** Moves the VDI to the sealed layer, in one transaction. */
   commit(sealed: SealedLayer): Promise<void>
 }
@@ -56,8 +54,7 @@ export const writeLayer = async (
     uuid: layer.newUuid ?? randomUUID(),
     srUuid,
     parentUuid: isWhole ? null : parent.uuid,
-    // A raw file cannot say which of its blocks it does not hold.
-    format: layer.format === 'raw' && !isWhole ? 'qcow2' : layer.format,
+    format: isWhole || formatTable[layer.format].tellsHoles ? layer.format : DEFAULT_FORMAT,
     virtualSize,
     createdAt: new Date(),
   } as const
@@ -123,7 +120,7 @@ export interface ContentOptions {
   /** The task that ends with the commit. */
   readonly taskRef?: string | undefined
   /** See NewLayer. */
-  readonly work?: Work
+  readonly work: Work
 }
 
 /**
@@ -144,7 +141,7 @@ export const writeContent = async (
     const layer = {
       ...vdi,
       ...(below === undefined ? {} : { below }),
-      ...(work === undefined ? {} : { work }),
+      work,
       commit: (sealed: SealedLayer) =>
         catalog.layers.commit({ ...sealed, vdiUuid, expectedLayerUuid, taskRef }),
     }

@@ -3,8 +3,8 @@
 
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import type { FormatName } from '../../src/formats/format.ts'
-import { formatNames } from '../../src/formats/format.ts'
+import type { FormatName } from '../../src/format-table.ts'
+import { formatNames } from '../../src/format-table.ts'
 import { curl } from '../support/curl.ts'
 import { createVdi, login, type Rpc } from '../support/json-rpc.ts'
 import { listLayers } from '../support/layers.ts'

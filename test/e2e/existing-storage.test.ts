@@ -16,7 +16,7 @@ import {
 } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { formatNames } from '../../src/formats/format.ts'
+import { formatNames } from '../../src/format-table.ts'
 import { MiB } from '../../src/units.ts'
 import { curl } from '../support/curl.ts'
 import type { Rpc, TaskRecord } from '../support/json-rpc.ts'

@@ -3,7 +3,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { formatNames } from '../../src/formats/format.ts'
+import { formatNames } from '../../src/format-table.ts'
 import { curl } from '../support/curl.ts'
 import { expectSameBytes } from '../support/disks.ts'
 import { shareServer } from '../support/server.ts'

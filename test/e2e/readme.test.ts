@@ -4,7 +4,7 @@
 import { readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import type { FormatName } from '../../src/formats/format.ts'
+import type { FormatName } from '../../src/format-table.ts'
 import { rootPassword, startServer } from '../support/server.ts'
 import {
   convertSource,

@@ -3,7 +3,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { formatNames } from '../../src/formats/format.ts'
+import { formatNames } from '../../src/format-table.ts'
 import { curl } from '../support/curl.ts'
 import { createVdi, login } from '../support/json-rpc.ts'
 import { listLayers, mergePart, topLayer } from '../support/layers.ts'

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { PassThrough, type Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { describe, expect, test, vi } from 'vitest'
-import { formatNames } from '../../src/formats/format.ts'
+import { formatNames } from '../../src/format-table.ts'
 import { shareServer, startServer, type TestServer } from '../support/server.ts'
 import {
   convertSource,

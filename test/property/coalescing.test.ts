@@ -4,7 +4,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Catalog } from '../../src/catalog/catalog.ts'
-import { formatNames } from '../../src/formats/format.ts'
+import { formatNames } from '../../src/format-table.ts'
 import { openFileFolder } from '../../src/store/files/file-folder.ts'
 import type { LayerFolder } from '../../src/store/files/layer-folder.ts'
 import { createMemoryFolder } from '../../src/store/files/memory-folder.ts'

@@ -3,7 +3,7 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { FormatName } from '../../src/catalog/schema.ts'
+import type { FormatName } from '../../src/format-table.ts'
 import { copyVdi } from '../../src/operations/copy-vdi.ts'
 import { migrateVdi } from '../../src/operations/migrate-vdi.ts'
 import { resizeVdi } from '../../src/operations/resize-vdi.ts'

@@ -1,6 +1,6 @@
 // VDIs with content in memory: two storage repositories, and the ways to write into a disk and to look at it.
 
-import type { FormatName } from '../../src/catalog/schema.ts'
+import type { FormatName } from '../../src/format-table.ts'
 import type { VdiRow } from '../../src/catalog/vdis.ts'
 import { createLayerStore } from '../../src/store/files/layer-store.ts'
 import { createMemoryFolder } from '../../src/store/files/memory-folder.ts'
@@ -11,6 +11,7 @@ import { KiB, MiB } from '../../src/units.ts'
 import { createStartedCatalog, createTestSr } from './catalogs.ts'
 import { createTestContext } from './operation-context.ts'
 import { fillPattern, readAll } from './disks.ts'
+import { undisturbed } from './work.ts'
 
 /** Virtual size of the disks. */
 export const diskSize = 4 * MiB
@@ -53,14 +54,17 @@ export const createTestContent = async ({
     write: async (uuid: string, offset: number, seed: number, length = 64 * KiB): Promise<void> => {
       const bytes = new Uint8Array(length)
       fillPattern(offset, bytes, seed)
-      await writeContent(context, await get(uuid), { keepsContent: true }, (writer) =>
-        writer.write(offset, bytes),
+      await writeContent(
+        context,
+        await get(uuid),
+        { keepsContent: true, work: undisturbed },
+        (writer) => writer.write(offset, bytes),
       )
     },
 
     /** Empties a stretch as an import does. */
     zero: async (uuid: string, offset: number, length: number): Promise<void> =>
-      writeContent(context, await get(uuid), { keepsContent: true }, (writer) =>
+      writeContent(context, await get(uuid), { keepsContent: true, work: undisturbed }, (writer) =>
         writer.zero(offset, length),
       ),
 

@@ -6,7 +6,8 @@ import pino from 'pino'
 import { onTestFinished } from 'vitest'
 import type { Catalog } from '../../src/catalog/catalog.ts'
 import type { NewVdi, VdiRow } from '../../src/catalog/vdis.ts'
-import type { FormatName, ImageIdentity, PlanOptions } from '../../src/formats/format.ts'
+import type { FormatName } from '../../src/format-table.ts'
+import type { ImageIdentity, PlanOptions } from '../../src/formats/format.ts'
 import { formats } from '../../src/formats/registry.ts'
 import type { CoalescingOptions } from '../../src/store/upkeep/coalescer.ts'
 import type { LayerFolder } from '../../src/store/files/layer-folder.ts'
@@ -19,6 +20,7 @@ import { createTransfers } from '../../src/transfer/transfers.ts'
 import { writeLayer } from '../../src/transfer/write-layer.ts'
 import { createStartedCatalog } from './catalogs.ts'
 import { fillPattern, readAll } from './disks.ts'
+import { undisturbed } from './work.ts'
 
 export interface TreeWrite {
   readonly kind: 'data' | 'zero'
@@ -79,6 +81,7 @@ export const createLayerTree = async (folder: LayerFolder = createMemoryFolder()
     const layer = {
       ...row,
       ...(below && { below }),
+      work: undisturbed,
       commit: (sealed: { uuid: string; parentUuid: string | null; fileSize: number }) =>
         catalog.layers.commit({ ...sealed, vdiUuid, expectedLayerUuid: row.layerUuid }),
     }

@@ -1,7 +1,7 @@
 // What the server must show, in memory: VDIs as plain arrays of bytes. Values never change: a step gives a
 // new list.
 
-import type { FormatName } from '../../src/formats/format.ts'
+import type { FormatName } from '../../src/format-table.ts'
 import { formats } from '../../src/formats/registry.ts'
 import type { Disk } from '../../src/disk/disk.ts'
 import { createMemoryImage } from '../../src/image/memory-image.ts'

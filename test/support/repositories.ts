@@ -14,6 +14,7 @@ import { createStartedCatalog } from './catalogs.ts'
 import { createTestContext } from './operation-context.ts'
 import { createRawSource } from './sources.ts'
 import { createTestFolder } from './tools.ts'
+import { undisturbed } from './work.ts'
 
 /** Virtual size of the disks. */
 const size = MiB
@@ -77,7 +78,7 @@ export const createTestRepositories = async (coalescing?: CoalescingOptions) => 
     /** One more layer. */
     write: async (vdiUuid: string): Promise<void> => {
       const vdi = (await catalog.vdis.get(vdiUuid))!
-      await writeContent(context, vdi, { keepsContent: true }, (writer) =>
+      await writeContent(context, vdi, { keepsContent: true, work: undisturbed }, (writer) =>
         writer.write(0, new Uint8Array(64 * KiB).fill(1)),
       )
     },

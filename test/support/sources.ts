@@ -2,7 +2,7 @@
 
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { FormatName } from '../../src/formats/format.ts'
+import type { FormatName } from '../../src/format-table.ts'
 import { fillPattern } from './disks.ts'
 import { qemuImg } from './tools.ts'
 

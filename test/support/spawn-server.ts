@@ -45,8 +45,10 @@ export interface ServerOptions {
   readonly env?: NodeJS.ProcessEnv
   /** An open file for standard error in place of the pipe that `output` reads. */
   readonly standardError?: number
-  /** The program, from the root of the repository. Default: that of `npm start`. */
+  /** The program, from `root`. Default: that of `npm start`. */
   readonly program?: string
+  /** A copy of the repository. */
+  readonly root?: string
 }
 
 const repository = resolve(import.meta.dirname, '../..')
@@ -67,7 +69,7 @@ export const spawnServer = async (options: ServerOptions = {}): Promise<TestServ
     process.execPath,
     [...program, '--listen', '127.0.0.1:0', '--data', dataFolder, ...(options.args ?? [])],
     {
-      cwd: repository,
+      cwd: options.root ?? repository,
       env: { ...process.env, DISKPORT_ROOT_PASSWORD: rootPassword, ...options.env },
       stdio: ['ignore', 'pipe', options.standardError ?? 'pipe'],
     },

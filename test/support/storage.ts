@@ -3,7 +3,7 @@
 
 import type { VdiRow } from '../../src/catalog/vdis.ts'
 import type { DiskWriter } from '../../src/disk/disk.ts'
-import type { FormatName } from '../../src/formats/format.ts'
+import type { FormatName } from '../../src/format-table.ts'
 import { createLayerStore } from '../../src/store/files/layer-store.ts'
 import { createMemoryFolder } from '../../src/store/files/memory-folder.ts'
 import { createStorage } from '../../src/store/storage.ts'
@@ -17,6 +17,7 @@ import { KiB } from '../../src/units.ts'
 import { createTestContext } from './operation-context.ts'
 import { createStartedCatalog } from './catalogs.ts'
 import { cutInChunks, fillPattern, readAll } from './disks.ts'
+import { undisturbed } from './work.ts'
 
 /** A stretch that is written: with the pattern of `seed`; without one, zeros that are marked as such. */
 export interface TestWrite {
@@ -52,6 +53,7 @@ export const createTestStorage = async (wrap: (store: Store) => Store = (store) 
     const layer = {
       ...row,
       ...(below === undefined ? {} : { below }),
+      work: undisturbed,
       commit: (sealed: { uuid: string; parentUuid: string | null; fileSize: number }) =>
         catalog.layers.commit({ ...sealed, vdiUuid: uuid, expectedLayerUuid: row.layerUuid }),
     }

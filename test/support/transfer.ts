@@ -1,7 +1,7 @@
 // Uploads and downloads of whole images with curl, as a person makes them.
 
 import { expect } from 'vitest'
-import type { FormatName } from '../../src/formats/format.ts'
+import type { FormatName } from '../../src/format-table.ts'
 import { curl, type CurlResult } from './curl.ts'
 import { rootPassword, type TestServer } from './server.ts'
 

@@ -1,6 +1,7 @@
 // How the file of a layer is called: the one rule, for the catalog and the store alike.
 
-import type { FormatName } from '../schema.ts'
+import type { FormatName } from '../../format-table.ts'
+import { endingOf } from '../../format-table.ts'
 
 export interface NamedLayer {
   readonly uuid: string
@@ -11,4 +12,4 @@ export interface NamedLayer {
 
 /** What a person finds in the folder, and what children call their parent. */
 export const layerFileName = ({ uuid, format, fileName }: NamedLayer): string =>
-  fileName ?? `${uuid}.${format}`
+  fileName ?? `${uuid}.${endingOf(format)}`

@@ -9,6 +9,7 @@ import * as destroyedFiles from './0004-destroyed-files.ts'
 import * as changedDisks from './0005-changed-disks.ts'
 import * as pluggingAndBoot from './0006-plugging-and-boot.ts'
 import * as tasksOfUsers from './0007-tasks-of-users.ts'
+import * as formatsByTable from './0008-formats-by-table.ts'
 
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-initial': initial,
@@ -18,4 +19,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0005-changed-disks': changedDisks,
   '0006-plugging-and-boot': pluggingAndBoot,
   '0007-tasks-of-users': tasksOfUsers,
+  '0008-formats-by-table': formatsByTable,
 }

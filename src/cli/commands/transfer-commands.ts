@@ -1,7 +1,7 @@
 // vdi-export and vdi-import: the client moves the bytes over a second connection, an ordinary request for
 // this server, and the task of that request tells the outcome.
 
-import { formatNames } from '../../formats/format.ts'
+import { formatNames } from '../../format-table.ts'
 import type { Message } from '../protocol.ts'
 import { trackTransfer } from '../watch-task.ts'
 import type { Command, CommandContext } from './command.ts'

@@ -7,10 +7,11 @@
 // So each cluster is used exactly once, and its refcount is 1, in whatever order the layer was written.
 
 import { rangeWithin } from '../../disk/disk.ts'
+import { formatTable } from '../../format-table.ts'
 import { viewOf } from '../../image/binary.ts'
 import type { WritableImage } from '../../image/image.ts'
 import { MAXIMUM_DISK_SIZE, MiB, SECTOR_SIZE, unitsFor } from '../../units.ts'
-import type { FormatName, LayerOptions, LayerWriter } from '../format.ts'
+import type { LayerOptions, LayerWriter } from '../format.ts'
 import { requireVirtualSize } from '../virtual-size.ts'
 import { buildHeaderCluster } from './header/build-header.ts'
 import { TABLE_ENTRY_SIZE, WRITTEN } from './constants.ts'
@@ -23,9 +24,6 @@ import { vdiTooLarge } from '../../object-errors.ts'
 
 const { clusterSize, tableEntries } = WRITTEN
 const what = 'Cannot create a qcow2 layer'
-
-/** How QEMU calls the formats, in the header extension beside the backing file name. */
-const backingFormats: Record<FormatName, string> = { raw: 'raw', vhd: 'vpc', qcow2: 'qcow2' }
 
 /**
  * See ImageFormat.createLayer. Memory: 8 MiB of L2 tables, and 8 bytes for each that the disk may
@@ -57,7 +55,7 @@ export const createQcow2Layer = async (
     parent: parent?.disk,
     keepsZeros,
   })
-  const backing = parent && { name: parent.fileName, format: backingFormats[parent.format] }
+  const backing = parent && { name: parent.fileName, format: formatTable[parent.format].qemuName }
 
   let failure: { readonly reason: unknown } | undefined
   let isSealed = false

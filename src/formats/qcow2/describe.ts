@@ -1,8 +1,8 @@
 // What a QCOW2 at rest says of the image that it lies on.
 
 import type { Image } from '../../image/image.ts'
-import type { ImageDescription, ParentClaim } from '../describe.ts'
-import type { FormatName } from '../format.ts'
+import { formatOfQemuName } from '../../format-table.ts'
+import type { ImageDescription, ParentClaim } from '../format.ts'
 import { HEADER_LENGTH, LIMITS, MAGIC } from './constants.ts'
 import type { HeaderExtensions } from './header/header-extensions.ts'
 import { readHeaderExtensions } from './header/header-extensions.ts'
@@ -12,13 +12,6 @@ import { parseHeader } from './header/header.ts'
 import { readFirstCluster } from './open.ts'
 
 const what = 'Cannot read the header of a qcow2'
-
-/** QEMU's words for the formats. */
-const formatsByWord: Readonly<Record<string, FormatName>> = {
-  raw: 'raw',
-  vpc: 'vhd',
-  qcow2: 'qcow2',
-}
 
 export const describeQcow2 = async (image: Image): Promise<ImageDescription> => {
   const cluster = await readFirstCluster(image, what)
@@ -41,13 +34,13 @@ const parentOf = (
   fields: HeaderFields,
   { backingFormat: word }: HeaderExtensions,
 ): ParentClaim => {
-  const format = word === undefined ? undefined : (formatsByWord[word] ?? 'unknown')
+  const format = word === undefined ? undefined : (formatOfQemuName(word) ?? 'unknown')
   const { backing_file_offset: offset, backing_file_size: length } = fields
   const name = Buffer.from(cluster.subarray(offset, offset + length)).toString('utf8')
   return { names: [name], ...(format && { format }) }
 }
 
-/** See parentNamesOf: of an image with a feature, or damage, that keeps it from being read. */
+/** See ImageFormat.parentNames: of an image with a feature, or damage, that keeps it from being read. */
 export const qcow2ParentNames = async (image: Image): Promise<readonly string[]> => {
   if (image.size < HEADER_LENGTH.version2) return []
   const bytes = new Uint8Array(HEADER_LENGTH.version2)

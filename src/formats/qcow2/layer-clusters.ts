@@ -21,7 +21,7 @@ interface Part {
   readonly length: number
 }
 
-export interface LayerClusters {
+interface LayerClusters {
   write(offset: number, source: Uint8Array, signal?: AbortSignal): Promise<void>
   zero(offset: number, length: number, signal?: AbortSignal): Promise<void>
 }

@@ -13,13 +13,13 @@ export interface ClusterRange {
 }
 
 /** Clusters of one L2 table. */
-export interface TablePart extends ClusterRange {
+interface TablePart extends ClusterRange {
   /** Number of the table. */
   readonly table: number
 }
 
 /** Guest clusters that follow each other in the file too, from `imageOffset` on. */
-export interface PlacedRun {
+interface PlacedRun {
   readonly cluster: number
   readonly count: number
   readonly imageOffset: number

@@ -3,14 +3,15 @@
 
 import { MAXIMUM_DISK_SIZE } from '../../units.ts'
 import type { ImageFormat } from '../format.ts'
+import { checkQcow2Tables } from './check-tables.ts'
 import { createQcow2Layer } from './create-layer.ts'
 import { decodeQcow2 } from './decode.ts'
+import { describeQcow2, qcow2ParentNames } from './describe.ts'
 import { openQcow2 } from './open.ts'
 import { planQcow2 } from './plan.ts'
 
 export const qcow2: ImageFormat = {
   name: 'qcow2',
-  mediaType: 'application/x-qemu-disk',
   maximumSize: MAXIMUM_DISK_SIZE,
   planVersion: 1,
   planDate: new Date('2026-11-01T00:00:00Z'),
@@ -18,4 +19,7 @@ export const qcow2: ImageFormat = {
   plan: planQcow2,
   decode: decodeQcow2,
   createLayer: createQcow2Layer,
+  describe: describeQcow2,
+  parentNames: qcow2ParentNames,
+  checkTables: checkQcow2Tables,
 }

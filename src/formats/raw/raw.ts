@@ -10,7 +10,6 @@ import { planRaw } from './plan.ts'
 
 export const raw: ImageFormat = {
   name: 'raw',
-  mediaType: 'application/octet-stream',
   maximumSize: MAXIMUM_DISK_SIZE,
   planVersion: 1,
   planDate: new Date('2026-11-01T00:00:00Z'),
@@ -18,4 +17,5 @@ export const raw: ImageFormat = {
   plan: planRaw,
   decode: decodeRaw,
   createLayer: createRawLayer,
+  describe: async () => ({ isHidden: false }),
 }

@@ -2,7 +2,7 @@
 
 import { viewOf } from '../../image/binary.ts'
 import type { Image } from '../../image/image.ts'
-import type { ImageDescription } from '../describe.ts'
+import type { ImageDescription } from '../format.ts'
 import { diskTypes, HEADER_SIZE } from './constants.ts'
 import { virtualSizeOf } from './footer.ts'
 import type { Header } from './header.ts'

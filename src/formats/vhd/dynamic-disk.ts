@@ -5,27 +5,13 @@ import type { Disk } from '../../disk/disk.ts'
 import { rangeWithin, throwIfAborted } from '../../disk/disk.ts'
 import { clip, coalesceBatches } from '../../disk/extents.ts'
 import { settleAll } from '../../disk/settle.ts'
-import type { Image } from '../../image/image.ts'
 import { SECTOR_SIZE } from '../../units.ts'
 import type { BitmapCache } from './bitmap-cache.ts'
 import { createBitmapCache } from './bitmap-cache.ts'
-import type { BlockLayout } from './block-table.ts'
 import { offsetOf } from './block-table.ts'
+import type { DynamicDiskParts } from './dynamic-extents.ts'
 import { blockExtents } from './dynamic-extents.ts'
 import { bitRuns } from './sector-bitmap.ts'
-
-export interface DynamicDiskParts {
-  readonly image: Image
-  /** Virtual size in bytes. */
-  readonly size: number
-  /** One for each block of the disk. */
-  readonly entries: Uint32Array
-  readonly layout: BlockLayout
-  /** Bits of the blocks whose sectors are all written; may be too short, or empty. */
-  readonly batmap: Uint8Array
-  /** What a sector is whose bit is clear. */
-  readonly unwritten: 'zero' | 'hole'
-}
 
 /** The metadata must have been checked. The disk owns and closes `image`. */
 export const createDynamicDisk = (parts: DynamicDiskParts): Disk => {

@@ -2,13 +2,27 @@
 // that no batmap answers for, several at once.
 
 import type { ByteRange, Extent } from '../../disk/extents.ts'
+import type { Image } from '../../image/image.ts'
 import { SECTOR_SIZE } from '../../units.ts'
 import type { BitmapCache } from './bitmap-cache.ts'
+import type { BlockLayout } from './block-table.ts'
 import { offsetOf } from './block-table.ts'
-import type { DynamicDiskParts } from './dynamic-disk.ts'
 import { bitRuns, sectorsInside } from './sector-bitmap.ts'
 import type { StoredRuns } from './stored-runs.ts'
 import { createStoredRuns } from './stored-runs.ts'
+
+export interface DynamicDiskParts {
+  readonly image: Image
+  /** Virtual size in bytes. */
+  readonly size: number
+  /** One for each block of the disk. */
+  readonly entries: Uint32Array
+  readonly layout: BlockLayout
+  /** Bits of the blocks whose sectors are all written; may be too short, or empty. */
+  readonly batmap: Uint8Array
+  /** What a sector is whose bit is clear. */
+  readonly unwritten: 'zero' | 'hole'
+}
 
 const bitmapsAtOnce = 32
 

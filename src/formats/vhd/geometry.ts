@@ -3,7 +3,7 @@
 
 import { SECTOR_SIZE } from '../../units.ts'
 
-export interface Geometry {
+interface Geometry {
   readonly cylinders: number
   readonly heads: number
   readonly sectorsPerTrack: number

@@ -5,12 +5,12 @@ import type { ImageFormat } from '../format.ts'
 import { MAXIMUM_VHD_SIZE } from './constants.ts'
 import { createVhdLayer } from './create-layer.ts'
 import { decodeVhd } from './decode.ts'
+import { describeVhd } from './describe.ts'
 import { openVhd } from './open.ts'
 import { planVhd } from './plan.ts'
 
 export const vhd: ImageFormat = {
   name: 'vhd',
-  mediaType: 'application/vhd',
   maximumSize: MAXIMUM_VHD_SIZE,
   planVersion: 2,
   planDate: new Date('2026-11-26T00:00:00Z'),
@@ -18,4 +18,5 @@ export const vhd: ImageFormat = {
   plan: planVhd,
   decode: decodeVhd,
   createLayer: createVhdLayer,
+  describe: describeVhd,
 }

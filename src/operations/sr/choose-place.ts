@@ -3,7 +3,7 @@
 
 import type { StringMap } from '../../catalog/schema.ts'
 import { AppError } from '../../errors.ts'
-import type { FormatName } from '../../formats/format.ts'
+import type { FormatName } from '../../format-table.ts'
 import type { FolderRequest } from '../../store/files/check-folder.ts'
 import { requireFreeFolder } from '../../store/files/check-folder.ts'
 import type { OperationContext } from '../context.ts'

@@ -2,7 +2,7 @@
 
 import type { StringMap } from '../../catalog/schema.ts'
 import { AppError } from '../../errors.ts'
-import type { FormatName } from '../../formats/format.ts'
+import type { FormatName } from '../../format-table.ts'
 
 /** @throws AppError INVALID_VALUE */
 export const readFlag = (deviceConfig: StringMap, key: string): boolean => {

@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto'
 import { lstat, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isNodeError } from '../../errors.ts'
-import { createFileImage, openPlainFileImage } from '../../image/file-image.ts'
+import { createFileImage, openFileImage } from '../../image/file-image.ts'
 import { openFileSpool } from '../../image/spool.ts'
 import type { LayerFolder } from './layer-folder.ts'
 import { isStagedName } from './staging-folder.ts'
@@ -48,7 +48,7 @@ export const fileFolder = (path: string, stagingName = STAGING): LayerFolder => 
         const { size, mtimeNs, ctimeNs, ino } = await lstat(join(path, name), { bigint: true })
         return { size: Number(size), changedAt: mtimeNs, inodeChangedAt: ctimeNs, inode: ino }
       }),
-    open: (name) => unlessAbsent(() => openPlainFileImage(join(path, name))),
+    open: (name) => unlessAbsent(() => openFileImage(join(path, name))),
     async remove(name) {
       await rm(join(staging, name), { force: true })
       await rm(join(path, name), { force: true })

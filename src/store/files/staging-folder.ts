@@ -5,6 +5,7 @@ import { constants } from 'node:fs'
 import { lstat, mkdir, open, readdir, rm, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isNodeError } from '../../errors.ts'
+import { endingOf, formatNames } from '../../format-table.ts'
 
 /** The file that makes a folder ours; its first line is the uuid of the storage repository. */
 const markName = '.diskport-staging'
@@ -14,9 +15,14 @@ const markText = (srUuid: string): string =>
 
 /** What diskport calls its files in staging: spools, layers and their maps. */
 const stagedName =
-  /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\.(spool|(raw|vhd|qcow2)(\.map\.json(\.next)?)?)$/
+  /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\.(?<ending>\w+)(?<map>\.map\.json(\.next)?)?$/
 
-export const isStagedName = (name: string): boolean => stagedName.test(name)
+export const isStagedName = (name: string): boolean => {
+  const { ending, map } = stagedName.exec(name)?.groups ?? {}
+  if (ending === undefined) return false
+  if (ending === 'spool') return map === undefined
+  return formatNames.some((format) => endingOf(format) === ending)
+}
 
 /** The first that can be had: `staging`, or one with the uuid of the storage repository, which nobody else makes. */
 const namesFor = (srUuid: string): [string, string] => ['staging', `staging-${srUuid}`]

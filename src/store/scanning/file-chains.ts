@@ -3,8 +3,8 @@
 // is there; nothing is ever opened by a name out of an image. Of a path only the last component counts:
 // XCP-ng's driver writes those of its host's mount points.
 
-import type { ParentClaim } from '../../formats/describe.ts'
-import type { FormatName } from '../../formats/format.ts'
+import type { FormatName } from '../../format-table.ts'
+import type { ParentClaim } from '../../formats/format.ts'
 
 /** What a chain needs to know of a file. */
 export interface ChainFile {
@@ -106,10 +106,9 @@ const directParent = (
   if (parent.format !== undefined && parent.format !== found.format) {
     return fail(`it takes its parent ${parentName} for ${parent.format}, which is ${found.format}`)
   }
-  if (parent.uuid !== undefined && found.format === 'vhd' && parent.uuid !== found.imageUuid) {
-    return fail(
-      `it lies on the image ${parent.uuid}, its parent ${parentName} is ${found.imageUuid}`,
-    )
+  const { imageUuid } = found
+  if (parent.uuid !== undefined && imageUuid !== undefined && parent.uuid !== imageUuid) {
+    return fail(`it lies on the image ${parent.uuid}, its parent ${parentName} is ${imageUuid}`)
   }
   return { kind: 'on', parentName }
 }

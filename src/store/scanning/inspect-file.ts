@@ -3,9 +3,9 @@
 
 import { refToUuid } from '../../refs.ts'
 import { toAppError } from '../../errors.ts'
-import type { ImageDescription } from '../../formats/describe.ts'
-import { checkTables, describeImage, parentNamesOf } from '../../formats/describe.ts'
-import type { FormatName } from '../../formats/format.ts'
+import type { FormatName } from '../../format-table.ts'
+import { formatOfEnding } from '../../format-table.ts'
+import type { ImageDescription } from '../../formats/format.ts'
 import { formats } from '../../formats/registry.ts'
 import type { FileState, Image } from '../../image/image.ts'
 import { padToSectors } from '../../image/padded-image.ts'
@@ -46,21 +46,13 @@ export interface RefusedFile {
 export const isRefused = (file: InspectedFile | RefusedFile): file is RefusedFile =>
   'reason' in file
 
-const formatsByExtension: Readonly<Record<string, FormatName>> = {
-  vhd: 'vhd',
-  qcow2: 'qcow2',
-  raw: 'raw',
-  img: 'raw',
-}
-
 /** Undefined for any other file. */
 export const parseImageFileName = (fileName: string): ImageFileName | undefined => {
   const dot = fileName.indexOf('.')
-  const extension = fileName.slice(dot + 1)
   const uuid = refToUuid(fileName.slice(0, Math.max(0, dot)))
   if (uuid === undefined || fileName.startsWith('OpaqueRef:')) return undefined
-  if (!Object.hasOwn(formatsByExtension, extension)) return undefined
-  return { fileName, uuid, format: formatsByExtension[extension]! }
+  const format = formatOfEnding(fileName.slice(dot + 1))
+  return format && { fileName, uuid, format }
 }
 
 /**
@@ -87,12 +79,20 @@ export const inspectFile = async (
     image = await files.open(fileName)
     return image && (await inspectImage(files, name, image))
   } catch (error) {
-    const unreadable = async (): Promise<readonly string[]> => []
-    const parentNames =
-      image === undefined ? [] : await parentNamesOf[format](image).catch(unreadable)
+    const parentNames = image === undefined ? [] : await parentNamesOf(format, image)
     return { fileName, reason: reasonOf(error), parentNames }
   } finally {
     await image?.close()
+  }
+}
+
+/** What an unreadable image calls its parent, as far as it can be made out. */
+const parentNamesOf = async (format: FormatName, image: Image): Promise<readonly string[]> => {
+  try {
+    const named = await formats[format].parentNames?.(image)
+    return named ?? (await formats[format].describe(image)).parent?.names ?? []
+  } catch {
+    return []
   }
 }
 
@@ -107,7 +107,7 @@ const inspectImage = async (
 ): Promise<InspectedFile> => {
   // First, so that a write while the rest is read shows as a change when the file is opened.
   const looks = await takeStamp(image, await mapState(files, name))
-  const description = await describeImage[name.format](image)
+  const description = await formats[name.format].describe(image)
   const { imageUuid } = description
   const stamp = { ...looks, ...(imageUuid !== undefined && { imageUuid }) }
   const { size, mapRemark } = await openAsExport(files, name, image)
@@ -167,7 +167,7 @@ const checkUnlessWritten = async (
 ): Promise<void> => {
   const { map: _map, ...before } = looks
   try {
-    await checkTables[format](image)
+    await formats[format].checkTables?.(image)
   } catch (error) {
     if (changesBetween(before, await takeStamp(image)) === undefined) throw error
   }

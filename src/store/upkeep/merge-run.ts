@@ -16,14 +16,19 @@ import { copyExtents } from '../../disk/copy-extents.ts'
 import { throwIfAborted } from '../../disk/disk.ts'
 import { settleAll } from '../../disk/settle.ts'
 import { AppError } from '../../errors.ts'
+import { createBufferPool } from '../../image/buffer-pool.ts'
 import { formatBytes, MiB } from '../../units.ts'
 import { imageUuidOf } from '../files/file-stamp.ts'
 import type { LayerSource } from '../reading/open-chain.ts'
 import { openChain } from '../reading/open-chain.ts'
 import { layerFileName } from '../files/store.ts'
 
-/** Bytes that are copied before it is looked whether the run is still one: VDIs come and go. */
+/** Bytes copied between two checks that the run is still one: VDIs come and go. */
 const checkInterval = 64 * MiB
+
+/** Bytes copied at a time, and how many such pieces may be under way. */
+const pieceSize = MiB
+const pieceCount = 4
 
 export interface MergePorts extends LayerSource {
   /** The layers of the chain from this one down, kept from being deleted until released. */
@@ -134,8 +139,9 @@ const replaceTop = async (
           },
         }),
     })
+    const buffers = createBufferPool(pieceCount, pieceSize)
     try {
-      await copyExtents(merged, replacement, { signal, beforePiece })
+      await copyExtents(merged, replacement, { buffers, signal, beforePiece })
       await replacement.seal(await collectBlockMap(merged))
       throwIfAborted(signal)
       return await locks.replacing(top.uuid, async () => {
@@ -146,6 +152,7 @@ const replaceTop = async (
         }
       })
     } finally {
+      buffers.close()
       await replacement.abort()
     }
   } finally {

@@ -208,6 +208,45 @@ describe('a migration', () => {
     })
   })
 
+  it('0008 lets rows name any format, keeps theirs, and keeps what refers to them', async () => {
+    const path = await testCatalogPath()
+    const { catalog: old, srUuid } = await createStartedCatalog(path)
+    const vdi = await old.vdis.create({
+      srUuid,
+      virtualSize: 512,
+      format: 'vhd',
+      requestedFormat: 'vhd',
+    })
+    const layer = await addLayer(old, vdi.uuid)
+    await old.close()
+    const beside = openBeside(path)
+    // The columns as 0001 made them.
+    for (const [table, column] of [
+      ['srs', 'default_format'],
+      ['layers', 'format'],
+      ['vdis', 'format'],
+      ['vdis', 'requested_format'],
+    ]) {
+      beside.exec(`
+        alter table ${table} add column old text check (old in ('raw', 'vhd', 'qcow2'));
+        update ${table} set old = ${column};
+        alter table ${table} drop column ${column};
+        alter table ${table} rename column old to ${column};`)
+    }
+    beside.exec(`delete from schema_migrations where name >= '0008'`)
+    const setFormat = (format: string) => () =>
+      beside.exec(`update layers set format = '${format}'`)
+    expect(setFormat('toy')).toThrow('CHECK constraint failed')
+
+    const catalog = await createTestCatalog(path)
+    const formats = { format: 'vhd', requestedFormat: 'vhd', layerUuid: layer }
+    expect(await catalog.vdis.get(vdi.uuid)).toMatchObject(formats)
+    expect(await catalog.layers.get(layer)).toMatchObject({ format: 'qcow2' })
+    expect(await catalog.srs.get(srUuid)).toMatchObject({ defaultFormat: 'qcow2' })
+    expect(setFormat('toy')).not.toThrow()
+    expect(() => beside.exec(`delete from layers`)).toThrow('FOREIGN KEY constraint failed')
+  })
+
   it('that fails midway leaves no trace', async () => {
     const db = new Kysely<unknown>({
       dialect: createSqliteDialect(new DatabaseSync(':memory:')),

@@ -2,8 +2,8 @@
 
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { describeImage } from '../../../src/formats/describe.ts'
-import type { FormatName } from '../../../src/formats/format.ts'
+import { formats } from '../../../src/formats/registry.ts'
+import type { FormatName } from '../../../src/format-table.ts'
 import { openFileImage } from '../../../src/image/file-image.ts'
 import { createMemoryImage } from '../../../src/image/memory-image.ts'
 import { hideQcow2, hideVhd, writeVhd } from '../../support/sr-folder.ts'
@@ -13,7 +13,7 @@ import { buildVhd, sealHeader } from '../../support/vhd-images.ts'
 const describeFile = async (format: FormatName, path: string) => {
   const image = await openFileImage(path)
   try {
-    return await describeImage[format](image)
+    return await formats[format].describe(image)
   } finally {
     await image.close()
   }
@@ -22,7 +22,7 @@ const describeFile = async (format: FormatName, path: string) => {
 const describeBytes = async (bytes: Uint8Array) => {
   const image = createMemoryImage()
   await image.write(0, bytes)
-  return describeImage.vhd(image)
+  return formats.vhd.describe(image)
 }
 
 describe('VHD', () => {

@@ -3,8 +3,9 @@
 
 import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
-import type { FormatName, ImageIdentity } from '../../../src/formats/format.ts'
-import { formatNames } from '../../../src/formats/format.ts'
+import type { FormatName } from '../../../src/format-table.ts'
+import type { ImageIdentity } from '../../../src/formats/format.ts'
+import { formatNames } from '../../../src/format-table.ts'
 import { formats } from '../../../src/formats/registry.ts'
 import { MiB } from '../../../src/units.ts'
 import { testIdentity } from '../../laws/format-laws.ts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { bytesRegion, createLayoutImage, zeroRegion } from '../../../src/image/layout-image.ts'
+import { bytesRegion, createLayoutImage } from '../../../src/image/layout-image.ts'
 import { expectSameBytes, fillPattern, readRange } from '../../support/disks.ts'
 
 test('regions follow each other, and any range crosses them', async () => {
@@ -9,8 +9,8 @@ test('regions follow each other, and any range crosses them', async () => {
   const image = createLayoutImage(
     [
       bytesRegion(head),
-      zeroRegion(0),
-      zeroRegion(50),
+      bytesRegion(new Uint8Array(0)),
+      bytesRegion(new Uint8Array(50)),
       { length: 200, fill: async (offset, target) => fillPattern(offset, target, 7) },
     ],
     async () => {

@@ -7,7 +7,7 @@ import { METADATA_ONLY } from '../../../src/catalog/schema.ts'
 import type { VdiRow } from '../../../src/catalog/vdis.ts'
 import type { Disk } from '../../../src/disk/disk.ts'
 import { AppError } from '../../../src/errors.ts'
-import type { FormatName } from '../../../src/formats/format.ts'
+import type { FormatName } from '../../../src/format-table.ts'
 import { formats } from '../../../src/formats/registry.ts'
 import { importVdi } from '../../../src/operations/import-vdi.ts'
 import type { ImportRequest, Upload } from '../../../src/operations/vdi/import-request.ts'
@@ -16,7 +16,14 @@ import { noTask } from '../../../src/transfer/with-task.ts'
 import { KiB, MiB } from '../../../src/units.ts'
 import type { TestContent } from '../../support/content.ts'
 import { createTestContent, diskSize } from '../../support/content.ts'
-import { createPatternDisk, cutInChunks, expectSameBytes, readAll } from '../../support/disks.ts'
+import {
+  createPatternDisk,
+  cutInChunks,
+  expectSameBytes,
+  fillPattern,
+  readAll,
+} from '../../support/disks.ts'
+import { createTestStorage } from '../../support/storage.ts'
 
 const identity = { uuid: '0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0', timestamp: new Date(1e12) }
 
@@ -296,4 +303,54 @@ describe('an import that breaks leaves the VDI as it was', () => {
     })
     await expectUntouched(on, on.vdi, on.before)
   })
+})
+
+test('a cancelled import stops the copy that makes a chain of 64 layers whole', async () => {
+  const [size, seed, taskRef] = [32 * MiB, 7, 'OpaqueRef:import']
+  let reads = 0
+  let onRead = (): void => {}
+  const { context, createVdi, write, read, vdi, catalog, srUuid, storage } =
+    await createTestStorage((store) => ({
+      ...store,
+      async openLayer(layer) {
+        const disk = await store.openLayer(layer)
+        return {
+          ...disk,
+          read(offset, target, signal) {
+            reads += 1
+            onRead()
+            return disk.read(offset, target, signal)
+          },
+        }
+      },
+    }))
+  const uuid = await createVdi(size)
+  await write(uuid, [{ offset: 0, length: size, seed }])
+  for (let index = 1; index < 64; index += 1) {
+    await write(uuid, [{ offset: 0, length: 64 * KiB, seed: index }])
+  }
+  const before = await read(uuid)
+  const { layerUuid } = await vdi(uuid)
+
+  // The client sends the first MiB; the copy of the others is cancelled in its third piece.
+  const sent = new Uint8Array(MiB)
+  fillPattern(0, sent, seed)
+  reads = 0
+  onRead = () => {
+    if (reads === 3) context.transfers.cancel(taskRef)
+  }
+  const importing = importVdi(
+    context,
+    { target: { vdiUuid: uuid }, formatName: 'raw', replace: false, chunked: false },
+    { ...noTask, ref: taskRef },
+    { length: sent.length, accept: () => cutInChunks(sent, [64 * KiB]) },
+  )
+  await expect(importing).rejects.toMatchObject({ code: 'TASK_CANCELLED' })
+  expect(reads).toBe(3)
+  onRead = () => {}
+
+  expect((await vdi(uuid)).layerUuid).toBe(layerUuid)
+  expect(await catalog.layers.list(srUuid)).toHaveLength(64)
+  expect(await storage.upkeep.recover()).toBe(0)
+  expectSameBytes(await read(uuid), before)
 })

@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import type { FormatName } from '../../../src/catalog/schema.ts'
+import type { FormatName } from '../../../src/format-table.ts'
 import { METADATA_ONLY } from '../../../src/catalog/schema.ts'
 import { migrateVdi } from '../../../src/operations/migrate-vdi.ts'
 import { cloneVdi } from '../../../src/operations/clone-vdi.ts'
@@ -14,6 +14,7 @@ import { createTestSr } from '../../support/catalogs.ts'
 import type { TestContent } from '../../support/content.ts'
 import { createTestContent, diskSize, wrapWriting } from '../../support/content.ts'
 import { expectSameBytes } from '../../support/disks.ts'
+import { undisturbed } from '../../support/work.ts'
 
 const migrate = ({ context }: TestContent, vdiUuid: string, srUuid: string, formatName?: string) =>
   migrateVdi(
@@ -192,7 +193,7 @@ describe('a migration', () => {
     const family = await createFamily(content)
     // Begun anew: nothing that is copied later lies on the copies of the snapshots.
     const vdi = await get(family.at(-1)!)
-    await writeContent(context, vdi, { keepsContent: false }, (writer) =>
+    await writeContent(context, vdi, { keepsContent: false, work: undisturbed }, (writer) =>
       writer.write(0, new Uint8Array(64 * KiB).fill(7)),
     )
     const before = await readAllOf(content, family)

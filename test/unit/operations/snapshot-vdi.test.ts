@@ -7,6 +7,7 @@ import { writeContent } from '../../../src/transfer/write-layer.ts'
 import { KiB, MiB } from '../../../src/units.ts'
 import { createTestContent } from '../../support/content.ts'
 import { expectSameBytes } from '../../support/disks.ts'
+import { undisturbed } from '../../support/work.ts'
 
 describe('a snapshot', () => {
   test('shows what the disk was, copies nothing, and stays when the disk goes', async () => {
@@ -59,11 +60,16 @@ describe('a snapshot', () => {
     const before = await read(vdi)
     const release = context.leases.take(vdi, 'an import')
     let snapshot = ''
-    await writeContent(context, await get(vdi), { keepsContent: true }, async (writer) => {
-      await writer.write(0, new Uint8Array(64 * KiB).fill(9))
-      snapshot = await snapshotVdi(context, vdi)
-      await writer.write(MiB, new Uint8Array(64 * KiB).fill(9))
-    })
+    await writeContent(
+      context,
+      await get(vdi),
+      { keepsContent: true, work: undisturbed },
+      async (writer) => {
+        await writer.write(0, new Uint8Array(64 * KiB).fill(9))
+        snapshot = await snapshotVdi(context, vdi)
+        await writer.write(MiB, new Uint8Array(64 * KiB).fill(9))
+      },
+    )
     release()
     expectSameBytes(await read(snapshot), before)
     expect((await read(vdi))[MiB]).toBe(9)

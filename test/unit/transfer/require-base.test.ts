@@ -2,7 +2,8 @@
 // stays as it was.
 
 import { describe, expect, test } from 'vitest'
-import type { FormatName, PlanOptions } from '../../../src/formats/format.ts'
+import type { FormatName } from '../../../src/format-table.ts'
+import type { PlanOptions } from '../../../src/formats/format.ts'
 import type { ImportRequest } from '../../../src/operations/vdi/import-request.ts'
 import { importVdi } from '../../../src/operations/import-vdi.ts'
 import { noTask } from '../../../src/transfer/with-task.ts'

@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto'
 import pino from 'pino'
 import { describe, expect, test } from 'vitest'
 import type { VdiRow } from '../../../src/catalog/vdis.ts'
-import type { FormatName } from '../../../src/formats/format.ts'
+import type { FormatName } from '../../../src/format-table.ts'
 import { createLayerStore } from '../../../src/store/files/layer-store.ts'
 import { createMemoryFolder } from '../../../src/store/files/memory-folder.ts'
 import { openSrStore } from '../../../src/store/files/sr-store.ts'
@@ -17,6 +17,7 @@ import { writeLayer } from '../../../src/transfer/write-layer.ts'
 import { KiB, MiB } from '../../../src/units.ts'
 import { createStartedCatalog } from '../../support/catalogs.ts'
 import { expectSameBytes, fillPattern, readAll } from '../../support/disks.ts'
+import { undisturbed } from '../../support/work.ts'
 
 const size = 8 * MiB
 
@@ -41,6 +42,7 @@ const start = async (format: FormatName = 'qcow2') => {
     const layer = {
       ...row,
       ...(below === undefined ? {} : { below }),
+      work: undisturbed,
       commit: (sealed: { uuid: string; parentUuid: string | null; fileSize: number }) =>
         catalog.layers.commit({ ...sealed, vdiUuid: uuid, expectedLayerUuid: row.layerUuid }),
     }

@@ -6,6 +6,7 @@ import type { LongText } from '../../../src/disk/long-text.ts'
 import { writeLayer } from '../../../src/transfer/write-layer.ts'
 import { KiB, MiB } from '../../../src/units.ts'
 import { asMap, createTestApi, createVdi, type TestApi } from '../../support/xenapi.ts'
+import { undisturbed } from '../../support/work.ts'
 
 const size = 4 * MiB
 
@@ -18,6 +19,7 @@ const write = async ({ context, catalog }: TestApi, ref: string, blocks: number[
   const layer = {
     ...vdi,
     ...(below === undefined ? {} : { below }),
+    work: undisturbed,
     commit: (sealed: { uuid: string; parentUuid: string | null; fileSize: number }) =>
       catalog.layers.commit({ ...sealed, vdiUuid: vdi.uuid, expectedLayerUuid: vdi.layerUuid }),
   }

@@ -13,6 +13,7 @@ import { wrapWriting } from '../../support/content.ts'
 import type { TestApi } from '../../support/xenapi.ts'
 import { asMap, createTestApi, createVdi } from '../../support/xenapi.ts'
 import { WireInt } from '../../../src/xenapi/wire/values.ts'
+import { undisturbed } from '../../support/work.ts'
 
 const NULL_REF = 'OpaqueRef:NULL'
 const uuidOf = (ref: Wire): string => (ref as string).slice('OpaqueRef:'.length)
@@ -137,7 +138,7 @@ describe('a task that is cancelled', () => {
     const api = await start()
     const { call, vdi, catalog, context, storage, srUuid } = api
     const row = (await catalog.vdis.get(uuidOf(vdi)))!
-    await writeContent(context, row, { keepsContent: true }, (writer) =>
+    await writeContent(context, row, { keepsContent: true, work: undisturbed }, (writer) =>
       writer.write(0, new Uint8Array(MiB).fill(1)),
     )
     const other = await createTestSr(catalog)

@@ -7,7 +7,7 @@ import { buildHeaderExtensions } from './header-extensions.ts'
 import { writeHeaderFields } from './header-fields.ts'
 
 /** What an image that diskport writes says in its first cluster. Offsets in bytes. */
-export interface HeaderToWrite {
+interface HeaderToWrite {
   readonly virtualSize: number
   readonly l1Entries: number
   readonly l1Offset: number

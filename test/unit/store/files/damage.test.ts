@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { AppError, imageError } from '../../../../src/errors.ts'
-import type { FormatName } from '../../../../src/formats/format.ts'
+import type { FormatName } from '../../../../src/format-table.ts'
 import type { Image } from '../../../../src/image/image.ts'
 import { asDamage } from '../../../../src/store/files/damage.ts'
 import type { LayerFolder } from '../../../../src/store/files/layer-folder.ts'

@@ -21,6 +21,7 @@ import { createTestContext } from '../../../support/operation-context.ts'
 import { createRawSource } from '../../../support/sources.ts'
 import { writeVhd } from '../../../support/sr-folder.ts'
 import { createTestFolder } from '../../../support/tools.ts'
+import { undisturbed } from '../../../support/work.ts'
 
 interface StartOptions {
   readonly wrap?: (store: Store) => Store
@@ -81,7 +82,7 @@ const start = async ({ wrap = (store) => store, readOnly = false }: StartOptions
     },
     write: async (uuid: string, value: number, keepsContent = true): Promise<void> => {
       const bytes = new Uint8Array(64 * KiB).fill(value)
-      await writeContent(context, await vdi(uuid), { keepsContent }, (writer) =>
+      await writeContent(context, await vdi(uuid), { keepsContent, work: undisturbed }, (writer) =>
         writer.write(value * MiB, bytes),
       )
     },

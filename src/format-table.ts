@@ -1,0 +1,77 @@
+// The one list of image formats: what the catalog, the store, the clients and the formats themselves must
+// know of each. What a format does is in formats/registry.ts, which has an entry for each row.
+
+interface FormatFacts {
+  /** As `this is` goes on; absent for a format that cannot be told by its first bytes. */
+  readonly form?: {
+    readonly name: string
+    /** The first bytes, one character each. */
+    readonly start: string
+  }
+  /** Of file names, without the dot. Files of ours have the first. */
+  readonly endings: readonly [string, ...string[]]
+  /** What QEMU calls it. */
+  readonly qemuName: string
+  /** The Content-Type of an export. */
+  readonly mediaType: string
+  /** Whether VDIs may lie in it. */
+  readonly mayHoldVdis: boolean
+  /** Whether a layer in it may lie on another: it tells which blocks it does not hold. */
+  readonly tellsHoles: boolean
+}
+
+/** Each can do more than those before it. */
+const rows = {
+  raw: {
+    endings: ['raw', 'img'],
+    qemuName: 'raw',
+    mediaType: 'application/octet-stream',
+    mayHoldVdis: true,
+    tellsHoles: false,
+  },
+  vhd: {
+    form: { name: 'a VHD image', start: 'conectix' },
+    endings: ['vhd'],
+    qemuName: 'vpc',
+    mediaType: 'application/vhd',
+    mayHoldVdis: true,
+    tellsHoles: true,
+  },
+  qcow2: {
+    // After it one byte for the version: a small one that is not supported is refused by its number.
+    form: { name: 'a qcow2 image', start: 'QFI\xfb\0\0\0' },
+    endings: ['qcow2'],
+    qemuName: 'qcow2',
+    mediaType: 'application/x-qemu-disk',
+    mayHoldVdis: true,
+    tellsHoles: true,
+  },
+} as const satisfies Readonly<Record<string, FormatFacts>>
+
+export type FormatName = keyof typeof rows
+
+export const formatTable: Readonly<Record<FormatName, FormatFacts>> = rows
+
+export const formatNames = Object.keys(rows) as readonly FormatName[]
+
+/** What layers lie in where nobody asks for another, or where the other cannot lie on a parent. */
+export const DEFAULT_FORMAT: FormatName = 'qcow2'
+
+/** The formats that VDIs may lie in: the default, then what can do more before what can do less. */
+export const formatsAtRest: readonly FormatName[] = formatNames
+  .filter((name) => formatTable[name].mayHoldVdis)
+  .toReversed()
+  .toSorted((a, b) => Number(b === DEFAULT_FORMAT) - Number(a === DEFAULT_FORMAT))
+
+export const isFormatName = (name: string): name is FormatName => Object.hasOwn(formatTable, name)
+
+/** What the names of files in this format end with, without the dot. */
+export const endingOf = (format: FormatName): string => formatTable[format].endings[0]
+
+/** @param ending of a file name, without the dot */
+export const formatOfEnding = (ending: string): FormatName | undefined =>
+  formatNames.find((name) => formatTable[name].endings.includes(ending))
+
+/** @param qemuName as QEMU names the format */
+export const formatOfQemuName = (qemuName: string): FormatName | undefined =>
+  formatNames.find((name) => formatTable[name].qemuName === qemuName)
