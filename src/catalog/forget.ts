@@ -2,7 +2,7 @@
 
 import { removeLayerRows } from './layers/claim-unreachable.ts'
 import type { Database, Queries } from './database.ts'
-import type { LayerRow } from './layers/layers.ts'
+import type { LayerRow } from './layers/layer-row.ts'
 import { handleInvalid } from '../object-errors.ts'
 import { downFrom } from './layers/unreachable-layers.ts'
 

@@ -1,7 +1,11 @@
 // What a class of XenAPI is to xe: its fields in xe's order and spelling, each with where it lies in the record; and the
 // words in which classes.ts writes them.
 
-import type { ApiRecord, Ask } from './records.ts'
+/** An object as XenAPI sends it. */
+export type ApiRecord = Readonly<Record<string, unknown>>
+
+/** A call of XenAPI that reads; the same call is made once in a command. */
+export type Ask = (method: string, ...params: unknown[]) => Promise<unknown>
 
 export interface CliField {
   /** xe's name: `sr-uuid`. */

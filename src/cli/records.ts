@@ -1,15 +1,10 @@
 // XenAPI records as xe shows, filters and selects them, by the table of classes.
 
 import { createStepCounter } from '../disk/step-counter.ts'
-import type { CliClass, CliField } from './cli-class.ts'
+import type { ApiRecord, Ask, CliClass, CliField } from './cli-class.ts'
 import { nothing, nullRef } from './cli-class.ts'
 import { CliError } from './cli-error.ts'
 import type { PrintedRecord } from './printer.ts'
-
-export type ApiRecord = Readonly<Record<string, unknown>>
-
-/** A call of XenAPI that reads; the same call is made once in a command. */
-export type Ask = (method: string, ...params: unknown[]) => Promise<unknown>
 
 const uuidOf = (ref: unknown): string =>
   ref === nullRef ? nothing : String(ref).replace(/^OpaqueRef:/, '')

@@ -2,7 +2,8 @@
 // copied once and stays shared, so that deltas between them stay as small as they were.
 
 import { randomUUID } from 'node:crypto'
-import type { LayerRow, SealedLayer } from '../catalog/layers/layers.ts'
+import type { SealedLayer } from '../catalog/layers/layers.ts'
+import type { LayerRow } from '../catalog/layers/layer-row.ts'
 import type { FormatName } from '../format-table.ts'
 import type { OpenedChain } from '../store/reading/open-chain.ts'
 import type { TransferContext } from './context.ts'

@@ -1,7 +1,7 @@
 // What to copy of a tree of layers so that its tops and what they share come out once each: pure
 // reckoning over chains.
 
-import type { LayerRow } from '../catalog/layers/layers.ts'
+import type { LayerRow } from '../catalog/layers/layer-row.ts'
 
 /** Some layers of a chain, each on the next, that become one. */
 export interface Stretch {

@@ -2,7 +2,8 @@
 // where content changes. A crash at any point leaves the old content, and a row that names what to remove.
 
 import { randomUUID } from 'node:crypto'
-import type { LayerRow, SealedLayer } from '../catalog/layers/layers.ts'
+import type { SealedLayer } from '../catalog/layers/layers.ts'
+import type { LayerRow } from '../catalog/layers/layer-row.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import type { Disk, DiskWriter } from '../disk/disk.ts'
 import type { FormatName } from '../format-table.ts'

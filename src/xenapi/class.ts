@@ -5,7 +5,7 @@
 import { createStepCounter } from '../disk/step-counter.ts'
 import { AppError } from '../errors.ts'
 import type { Role, StringMap } from '../catalog/schema.ts'
-import type { ObjectContext } from './context.ts'
+import type { ObjectContext } from './object-context.ts'
 import type { Identity } from './authenticate.ts'
 import type { ValueType, Wire, WireMap } from './wire/values.ts'
 

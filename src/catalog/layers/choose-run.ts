@@ -7,7 +7,7 @@
 // What those layers hold between them is the same too, if the merged one holds what the run held,
 // zeros included. That is all that a delta goes by: merging changes no byte of an export.
 
-import type { LayerRow } from './layers.ts'
+import type { LayerRow } from './layer-row.ts'
 
 export interface ChainLimits {
   /** Layers that a chain may have. */

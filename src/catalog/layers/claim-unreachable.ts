@@ -2,7 +2,7 @@
 // asked for it: after a move, or an import that replaced all, they are forgotten and stay where they are.
 
 import type { Queries } from '../database.ts'
-import type { LayerRow } from './layers.ts'
+import type { LayerRow } from './layer-row.ts'
 import { downFrom, unreachableLayers } from './unreachable-layers.ts'
 
 /** As Layers.claimUnreachable. */

@@ -4,7 +4,7 @@
 import { chooseRun, isMergeable } from './choose-run.ts'
 import type { ChainLimits } from './choose-run.ts'
 import type { Database, Queries } from '../database.ts'
-import type { LayerRow } from './layers.ts'
+import type { LayerRow } from './layer-row.ts'
 import type { TaskOutcomes } from '../tasks/task-outcome.ts'
 
 export interface Coalescing {

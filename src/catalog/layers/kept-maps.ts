@@ -3,7 +3,7 @@
 
 import { AppError } from '../../errors.ts'
 import type { Database, Queries } from '../database.ts'
-import type { LayerRow } from './layers.ts'
+import type { LayerRow } from './layer-row.ts'
 import { handleInvalid } from '../../object-errors.ts'
 import { toRef } from '../../refs.ts'
 import { METADATA_ONLY } from '../schema.ts'

@@ -6,14 +6,12 @@ import { AppError } from '../../errors.ts'
 import { claimUnreachable } from './claim-unreachable.ts'
 import type { Database, Queries } from '../database.ts'
 import { handleInvalid } from '../../object-errors.ts'
+import type { LayerRow } from './layer-row.ts'
 import type { FormatName } from '../../format-table.ts'
-import type { LayerTable } from '../schema.ts'
 import type { TaskOutcomes } from '../tasks/task-outcome.ts'
 import type { NewVdi } from '../vdis.ts'
 import { insertVdi } from '../vdis.ts'
 import { otherOperation } from '../../object-errors.ts'
-
-export type LayerRow = Readonly<LayerTable>
 
 /** The longest chain that is followed; configuration allows far less. */
 const MAXIMUM_CHAIN = 4096

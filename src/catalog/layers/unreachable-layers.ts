@@ -1,6 +1,6 @@
 // Which layers nothing needs any more: pure reckoning over the rows of one storage repository.
 
-import type { LayerRow } from './layers.ts'
+import type { LayerRow } from './layer-row.ts'
 
 /**
  * The sealed layers that no root lies on, each before its parent, so that files go from the top.

@@ -2,7 +2,7 @@
 // the sizes of layers when they were sealed; nothing is measured here.
 
 import type { Database, Queries } from '../database.ts'
-import type { LayerRow } from './layers.ts'
+import type { LayerRow } from './layer-row.ts'
 import { readChain } from './layers.ts'
 import type { VdiRow } from '../vdis.ts'
 

@@ -4,7 +4,7 @@
 import { AppError } from '../../errors.ts'
 import type { Queries } from '../database.ts'
 import { refToUuid, toRef } from '../../refs.ts'
-import type { TaskRow } from './tasks.ts'
+import type { TaskRow } from './task-row.ts'
 import type { UnwrittenTasks } from './unwritten-tasks.ts'
 
 /** Ends tasks in the transactions of others. */

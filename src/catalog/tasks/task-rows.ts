@@ -3,7 +3,7 @@
 
 import type { Database, Queries } from '../database.ts'
 import { dropFinished, dropFinishedOf, requireRoomForTask } from './task-limits.ts'
-import type { TaskRow } from './tasks.ts'
+import type { TaskRow } from './task-row.ts'
 import type { UnwrittenTasks } from './unwritten-tasks.ts'
 import { isUnwritable } from '../unwritable.ts'
 

@@ -4,7 +4,7 @@
 import type { Database, Queries } from '../database.ts'
 import type { TaskStatus } from '../schema.ts'
 import type { TaskRows } from './task-rows.ts'
-import type { TaskRow } from './tasks.ts'
+import type { TaskRow } from './task-row.ts'
 import { isUnwritable } from '../unwritable.ts'
 
 export const unfinished: readonly TaskStatus[] = ['pending', 'cancelling']

@@ -1,21 +1,20 @@
 // Tasks: what clients watch a transfer by. A task ends once, with the first outcome it is given;
 // whatever is said of it afterwards is harmless. Their rows are task-rows.ts, what is done to many of them task-upkeep.ts.
 
+import type { TaskRow } from './task-row.ts'
 import { randomUUID } from 'node:crypto'
 import { AppError } from '../../errors.ts'
 import { requireWithin, taskBounds, taskLimits } from '../bounds.ts'
 import type { Database } from '../database.ts'
 import { handleInvalid } from '../../object-errors.ts'
 import { refToUuid, toRef } from '../../refs.ts'
-import type { TaskStatus, TaskTable } from '../schema.ts'
+import type { TaskStatus } from '../schema.ts'
 import { trimTasks } from './task-limits.ts'
 import { createTaskProgress } from './task-progress.ts'
 import { createTaskRows } from './task-rows.ts'
 import { dropExpired, failAbandoned, unfinished, writeProgress } from './task-upkeep.ts'
 import type { UnwrittenTasks } from './unwritten-tasks.ts'
 import { otherOperation } from '../../object-errors.ts'
-
-export type TaskRow = Readonly<TaskTable>
 
 export type TaskChanges = Partial<
   Pick<TaskRow, 'nameLabel' | 'nameDescription' | 'otherConfig' | 'result' | 'errorInfo'>

@@ -3,7 +3,7 @@
 
 import { toAppError } from '../../errors.ts'
 import type { Queries } from '../database.ts'
-import type { TaskRow } from './tasks.ts'
+import type { TaskRow } from './task-row.ts'
 import { isUnwritable } from '../unwritable.ts'
 
 /** Tasks that are nowhere but here: of one user, and of all. */

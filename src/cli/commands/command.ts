@@ -4,7 +4,7 @@ import type { Params } from '../command-line.ts'
 import type { CliClient } from '../cli-client.ts'
 import type { Printer } from '../printer.ts'
 import type { CliClass } from '../cli-class.ts'
-import type { ApiRecord, Ask } from '../records.ts'
+import type { ApiRecord, Ask } from '../cli-class.ts'
 
 export interface Command {
   readonly name: string

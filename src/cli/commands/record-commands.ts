@@ -3,7 +3,7 @@
 
 import type { CliClass } from '../cli-class.ts'
 import { CliError } from '../cli-error.ts'
-import type { ApiRecord } from '../records.ts'
+import type { ApiRecord } from '../cli-class.ts'
 import {
   chooseFields,
   entriesOf,

@@ -3,7 +3,6 @@
 
 import type { FileState, Image, WritableImage } from '../../image/image.ts'
 import type { Spool } from '../../image/spool.ts'
-import type { StoreUsage } from './store.ts'
 
 export interface LayerFolder {
   /** A new, empty file in staging. */
@@ -47,4 +46,12 @@ export interface FolderEntry {
   readonly name: string
   /** No link, no folder, no device. */
   readonly isPlain: boolean
+}
+
+/** In bytes. */
+export interface StoreUsage {
+  /** What the storage could hold in all. */
+  readonly size: number
+  /** What is taken of it, by whomever. */
+  readonly used: number
 }

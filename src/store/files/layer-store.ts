@@ -7,7 +7,7 @@ import type { Disk } from '../../disk/disk.ts'
 import { StorageError } from '../../errors.ts'
 import type { LayerWriter } from '../../formats/format.ts'
 import { formats } from '../../formats/registry.ts'
-import type { Image, WritableImage } from '../../image/image.ts'
+import type { Image } from '../../image/image.ts'
 import { padToSectors } from '../../image/padded-image.ts'
 import { asDamage, reportDamage } from './damage.ts'
 import { changesBetween, ChangedFileError, parseStamp, takeStamp } from './file-stamp.ts'
@@ -24,6 +24,7 @@ import {
   sidecarName,
   stageSidecar,
 } from './map-sidecar.ts'
+import type { StartedFile } from './replace-layer.ts'
 import { createReplacement } from './replace-layer.ts'
 import type { LayerDisk, LayerDraft, LayerId, NewLayerOptions, Store } from './store.ts'
 import { layerFileName } from './store.ts'
@@ -114,11 +115,6 @@ const writerOf = (writer: LayerWriter) => ({
   zero: (offset: number, length: number, signal?: AbortSignal) =>
     writer.zero(offset, length, signal),
 })
-
-export interface StartedFile {
-  readonly file: WritableImage
-  readonly writer: LayerWriter
-}
 
 const startFile = async (
   folder: LayerFolder,

@@ -2,12 +2,19 @@
 // a lower parent, and shows the same on any chain that the old one showed it on. See merge-run.ts.
 
 import { collectBlockMap, tellTheSame } from '../../disk/block-map.ts'
+import type { LayerWriter } from '../../formats/format.ts'
 import { formats } from '../../formats/registry.ts'
+import type { WritableImage } from '../../image/image.ts'
 import type { LayerFolder } from './layer-folder.ts'
-import type { StartedFile } from './layer-store.ts'
 import { hasSidecar, markNewer, nextSidecarName, sidecarName, stageSidecar } from './map-sidecar.ts'
 import type { LayerId, LayerReplacement } from './store.ts'
 import { layerFileName } from './store.ts'
+
+/** A layer's file in staging, begun. */
+export interface StartedFile {
+  readonly file: WritableImage
+  readonly writer: LayerWriter
+}
 
 export const createReplacement = (
   folder: LayerFolder,

@@ -7,7 +7,7 @@ import type { BlockMap } from '../../disk/block-map.ts'
 import type { Disk, DiskWriter } from '../../disk/disk.ts'
 import type { LayerOptions } from '../../formats/format.ts'
 import type { Spool } from '../../image/spool.ts'
-import type { LayerFolder } from './layer-folder.ts'
+import type { LayerFolder, StoreUsage } from './layer-folder.ts'
 
 export { layerFileName } from '../../catalog/layers/layer-file-name.ts'
 
@@ -107,12 +107,4 @@ export interface LayerReplacement extends DiskWriter {
 
   /** Removes what is in staging. Idempotent; after replace there is nothing. */
   abort(): Promise<void>
-}
-
-/** In bytes. */
-export interface StoreUsage {
-  /** What the storage could hold in all. */
-  readonly size: number
-  /** What is taken of it, by whomever. */
-  readonly used: number
 }

@@ -3,7 +3,7 @@
 // disturb a reader.
 
 import type { Catalog } from '../../catalog/catalog.ts'
-import type { LayerRow } from '../../catalog/layers/layers.ts'
+import type { LayerRow } from '../../catalog/layers/layer-row.ts'
 import type { MapRun } from '../../disk/block-map.ts'
 import { closeWith } from '../../disk/close-with.ts'
 import type { Extent } from '../../disk/extents.ts'

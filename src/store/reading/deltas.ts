@@ -2,7 +2,7 @@
 // comparing content where that is asked for or costs little. contents.ts pins the layers for it.
 
 import { createHash } from 'node:crypto'
-import type { LayerRow } from '../../catalog/layers/layers.ts'
+import type { LayerRow } from '../../catalog/layers/layer-row.ts'
 import { METADATA_ONLY } from '../../catalog/schema.ts'
 import type { VdiRow } from '../../catalog/vdis.ts'
 import type { BlockMap } from '../../disk/block-map.ts'

@@ -1,7 +1,7 @@
 // What a reader of a VDI is given, whether it reads all of it or a delta: until it is closed, the
 // layers below it stay.
 
-import type { LayerRow } from '../../catalog/layers/layers.ts'
+import type { LayerRow } from '../../catalog/layers/layer-row.ts'
 import type { VdiRow } from '../../catalog/vdis.ts'
 import type { MapRun } from '../../disk/block-map.ts'
 import type { Disk } from '../../disk/disk.ts'

@@ -1,7 +1,7 @@
 // Looks up VDIs with their layers and pins these, in one step: nothing is merged or deleted meanwhile.
 
 import type { Catalog } from '../../catalog/catalog.ts'
-import type { LayerRow } from '../../catalog/layers/layers.ts'
+import type { LayerRow } from '../../catalog/layers/layer-row.ts'
 import { handleInvalid } from '../../object-errors.ts'
 import type { VdiRow } from '../../catalog/vdis.ts'
 import type { Pins } from './pins.ts'

@@ -3,7 +3,7 @@
 
 import pLimit from 'p-limit'
 import type { Catalog } from '../../catalog/catalog.ts'
-import type { LayerRow } from '../../catalog/layers/layers.ts'
+import type { LayerRow } from '../../catalog/layers/layer-row.ts'
 import type { FolderContents, ScannedFile } from '../../catalog/layers/scanned-files.ts'
 import type { SrRow } from '../../catalog/srs.ts'
 import { AppError } from '../../errors.ts'

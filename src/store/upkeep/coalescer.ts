@@ -2,7 +2,7 @@
 // the other, as a task, until no chain is longer than it may be or none can become shorter.
 
 import type { Catalog } from '../../catalog/catalog.ts'
-import type { LayerRow } from '../../catalog/layers/layers.ts'
+import type { LayerRow } from '../../catalog/layers/layer-row.ts'
 import { AppError, toAppError } from '../../errors.ts'
 import { formatBytes } from '../../units.ts'
 import type { Merged, MergeOptions } from './merge-run.ts'

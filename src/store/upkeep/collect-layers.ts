@@ -4,7 +4,7 @@
 import type { LimitFunction } from 'p-limit'
 import pLimit from 'p-limit'
 import type { Catalog } from '../../catalog/catalog.ts'
-import type { LayerRow } from '../../catalog/layers/layers.ts'
+import type { LayerRow } from '../../catalog/layers/layer-row.ts'
 import type { LayerSource } from '../reading/open-chain.ts'
 import { readMaps } from '../reading/open-chain.ts'
 import type { Pins } from '../reading/pins.ts'

@@ -10,7 +10,7 @@
 // A reader never has the new map with the old file, nor the old map on the new chain: layer-locks.ts.
 
 import type { Rebase } from '../../catalog/layers/coalescing.ts'
-import type { LayerRow } from '../../catalog/layers/layers.ts'
+import type { LayerRow } from '../../catalog/layers/layer-row.ts'
 import { collectBlockMap } from '../../disk/block-map.ts'
 import { copyExtents } from '../../disk/copy-extents.ts'
 import { throwIfAborted } from '../../disk/disk.ts'

@@ -2,7 +2,7 @@
 
 import { freemem, totalmem } from 'node:os'
 import { defineReadOnlyClass } from '../class.ts'
-import type { ObjectContext } from '../context.ts'
+import type { ObjectContext } from '../object-context.ts'
 import { derivedUuid } from '../../catalog/derived-uuid.ts'
 import { fieldsFor } from '../fields.ts'
 import { bool, datetime, int, string, stringMap } from '../wire/values.ts'

@@ -4,7 +4,7 @@ import { cpus } from 'node:os'
 import type { HostChanges, HostRow } from '../../catalog/hosts.ts'
 import type { StringMap } from '../../catalog/schema.ts'
 import { defineClass } from '../class.ts'
-import type { ObjectContext } from '../context.ts'
+import type { ObjectContext } from '../object-context.ts'
 import { fieldsFor } from '../fields.ts'
 import {
   bool,

@@ -5,7 +5,7 @@ import type { SrTable, StringMap } from '../../catalog/schema.ts'
 import type { SrChanges, SrRow } from '../../catalog/srs.ts'
 import { pbdUuid, requireSrOfPbd, srOfPbd, tellOfPbd } from '../../operations/sr/pbds.ts'
 import { defineClass } from '../class.ts'
-import type { ObjectContext } from '../context.ts'
+import type { ObjectContext } from '../object-context.ts'
 import { fieldsFor } from '../fields.ts'
 import { bool, refTo, string, stringMap } from '../wire/values.ts'
 

@@ -1,12 +1,13 @@
 // task: what clients watch a transfer by. Each belongs to the user who made it.
 
-import type { TaskChanges, TaskRow } from '../../catalog/tasks/tasks.ts'
+import type { TaskChanges } from '../../catalog/tasks/tasks.ts'
+import type { TaskRow } from '../../catalog/tasks/task-row.ts'
 import { toRef } from '../../refs.ts'
 import { AppError } from '../../errors.ts'
 import { defineClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
 import type { Identity } from '../authenticate.ts'
-import type { ObjectContext } from '../context.ts'
+import type { ObjectContext } from '../object-context.ts'
 import { hasRole, rolesFrom } from '../roles.ts'
 import { datetime, float, mapOf, optionalRefTo, refTo, setOf, string } from '../wire/values.ts'
 

@@ -3,7 +3,7 @@
 import type { VdiChanges, VdiRow } from '../../catalog/vdis.ts'
 import { defineClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
-import type { ObjectContext } from '../context.ts'
+import type { ObjectContext } from '../object-context.ts'
 import { changedSmConfig, shownSmConfig } from '../image-format.ts'
 import type { VdiUse } from '../vdi-operations.ts'
 import { allowedOperations, currentOperations } from '../vdi-operations.ts'

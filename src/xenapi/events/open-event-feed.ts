@@ -1,6 +1,6 @@
 // The event feed of a server: begins with the objects that are there.
 
-import type { ObjectContext } from '../context.ts'
+import type { ObjectContext } from '../object-context.ts'
 import { classes } from '../classes/classes.ts'
 import type { EventFeed } from './event-feed.ts'
 import { createEventFeed } from './event-feed.ts'

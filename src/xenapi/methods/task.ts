@@ -1,7 +1,7 @@
 // Tasks: clients make one before a transfer, watch it, may stop it, and destroy it afterwards.
 
 import { toRef } from '../../refs.ts'
-import type { TaskRow } from '../../catalog/tasks/tasks.ts'
+import type { TaskRow } from '../../catalog/tasks/task-row.ts'
 import { cancelTask } from '../../operations/cancel-task.ts'
 import { requireOwnTask } from '../classes/task.ts'
 import { nameDescriptionType, nameLabelType } from '../classes/names.ts'

@@ -1,7 +1,7 @@
 // Which layers become one when a tree of layers is copied.
 
 import { describe, expect, test } from 'vitest'
-import type { LayerRow } from '../../../src/catalog/layers/layers.ts'
+import type { LayerRow } from '../../../src/catalog/layers/layer-row.ts'
 import { stretchesOf } from '../../../src/transfer/layer-stretches.ts'
 
 /** A chain from its names, top first: `cba` is c on b on a. */

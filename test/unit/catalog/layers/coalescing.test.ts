@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { chooseRun } from '../../../../src/catalog/layers/choose-run.ts'
-import type { LayerRow } from '../../../../src/catalog/layers/layers.ts'
+import type { LayerRow } from '../../../../src/catalog/layers/layer-row.ts'
 import { GiB, MiB } from '../../../../src/units.ts'
 import {
   addLayer,
