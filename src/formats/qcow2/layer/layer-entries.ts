@@ -1,8 +1,8 @@
 // Steps on the L2 tables of a layer that is being written: where a guest cluster's entry is, giving
 // clusters their places, marking them as zeros. Synchronous, see layer-tables.ts.
 
-import { TABLE_ENTRY_SIZE, WRITTEN } from './constants.ts'
-import { markZero, readOwnEntry, writeEntries } from './tables.ts'
+import { TABLE_ENTRY_SIZE, WRITTEN } from '../constants.ts'
+import { markZero, readOwnEntry, writeEntries } from '../tables.ts'
 
 const { clusterSize, tableEntries } = WRITTEN
 

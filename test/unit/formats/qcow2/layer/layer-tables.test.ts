@@ -1,9 +1,9 @@
 // L2 tables that come and go between memory and file.
 
 import { expect, test } from 'vitest'
-import { LayerTables } from '../../../../src/formats/qcow2/layer-tables.ts'
-import type { WritableImage } from '../../../../src/image/image.ts'
-import { createMemoryImage } from '../../../../src/image/memory-image.ts'
+import { LayerTables } from '../../../../../src/formats/qcow2/layer/layer-tables.ts'
+import type { WritableImage } from '../../../../../src/image/image.ts'
+import { createMemoryImage } from '../../../../../src/image/memory-image.ts'
 
 const tableSize = 65_536
 

@@ -1,11 +1,11 @@
 // The clusters of a layer that is being written: where each goes, and what the rest of one that is
 // written in part holds (the parent's bytes, or zeros). Writes that share a cluster wait for each other.
 
-import { settleAll } from '../../disk/settle.ts'
-import type { Disk } from '../../disk/disk.ts'
-import { isZero } from '../../disk/zero.ts'
-import type { WritableImage } from '../../image/image.ts'
-import { WRITTEN } from './constants.ts'
+import { settleAll } from '../../../disk/settle.ts'
+import type { Disk } from '../../../disk/disk.ts'
+import { isZero } from '../../../disk/zero.ts'
+import type { WritableImage } from '../../../image/image.ts'
+import { WRITTEN } from '../constants.ts'
 import type { ClusterRange } from './layer-entries.ts'
 import { entryOf, markClusters, partsByTable, placeClusters } from './layer-entries.ts'
 import type { LayerTables } from './layer-tables.ts'

@@ -1,10 +1,10 @@
 // The L2 tables of a layer that is being written: as many as fit in memory, the others in the file.
 // A step on a table is synchronous, so that no two of them see it half done.
 
-import { viewOf } from '../../image/binary.ts'
-import type { WritableImage } from '../../image/image.ts'
-import { MiB } from '../../units.ts'
-import { WRITTEN } from './constants.ts'
+import { viewOf } from '../../../image/binary.ts'
+import type { WritableImage } from '../../../image/image.ts'
+import { MiB } from '../../../units.ts'
+import { WRITTEN } from '../constants.ts'
 
 /** 8 MiB of tables: 64 GiB of guest that can be written in any order without a table read twice. */
 const defaultCapacity = (8 * MiB) / WRITTEN.clusterSize
