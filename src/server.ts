@@ -55,7 +55,10 @@ export interface RunningServer extends Pick<Listeners, 'urls' | 'selfSigned' | '
   stop(): Promise<void>
 }
 
-/** @throws AppError, or an error of the operating system, where it cannot start; nothing is left open then */
+/**
+ * @throws AppError, or an error of the operating system, where it cannot start; nothing is left
+ *   open then
+ */
 export const startServer = async (config: Config): Promise<RunningServer> => {
   const closers: (() => unknown)[] = []
   const closeAll = async (): Promise<void> => {

@@ -2,7 +2,9 @@
 
 import type { OperationContext } from './context.ts'
 
-/** Returns before what runs has stopped. Harmless for a task that has ended, and for an unknown one. */
+/**
+ * Returns before what runs has stopped. Harmless for a task that has ended, and for an unknown one.
+ */
 export const cancelTask = async (
   { catalog: { tasks }, transfers, storage }: OperationContext,
   taskRef: string,

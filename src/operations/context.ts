@@ -14,8 +14,8 @@ export interface OperationContext extends TransferContext {
   readonly srRoots: readonly string[]
 
   /**
-   * Runs what makes, attaches, detaches or forgets a storage repository, one at a time: two that are
-   * made at once on one folder would each find it free.
+   * Runs what makes, attaches, detaches or forgets a storage repository, one at a time: two that
+   * are made at once on one folder would each find it free.
    */
   readonly oneSrAtATime: <T>(work: () => Promise<T>) => Promise<T>
 }

@@ -1,5 +1,5 @@
-// The use case of VDI.copy: the content of a disk, or only what differs from another, into a new VDI
-// or into one that is there. Knows no XenAPI values; xenapi/methods/vdi-copies calls it.
+// The use case of VDI.copy: the content of a disk, or only what differs from another, into a new
+// VDI or into one that is there. Knows no XenAPI values; xenapi/methods/vdi-copies calls it.
 
 import { randomUUID } from 'node:crypto'
 import { NULL_REF, toRef } from '../refs.ts'
@@ -26,15 +26,19 @@ export interface CopyRequest {
   readonly baseUuid: string | null
   /** Where a new VDI is made; null: `intoUuid` says it all. */
   readonly srUuid: string | null
-  /** The VDI that is written into: with a base it must hold what the base holds, else its content goes. */
+  /**
+   * The VDI that is written into: with a base it must hold what the base holds, else its content
+   * goes.
+   */
   readonly intoUuid: string | null
 }
 
 /**
  * Runs a copy as one transfer. On a throw nothing has changed and nothing is left behind.
  * @returns the uuid of the VDI that holds the copy
- * @throws AppError HANDLE_INVALID, INVALID_VALUE, VDI_INCOMPATIBLE_TYPE, VDI_TOO_LARGE, VDI_TOO_SMALL, VDI_READONLY,
- *   OPERATION_NOT_ALLOWED, OTHER_OPERATION_IN_PROGRESS, SR_FULL, TOO_BUSY, TASK_CANCELLED
+ * @throws AppError HANDLE_INVALID, INVALID_VALUE, VDI_INCOMPATIBLE_TYPE, VDI_TOO_LARGE,
+ *   VDI_TOO_SMALL, VDI_READONLY, OPERATION_NOT_ALLOWED, OTHER_OPERATION_IN_PROGRESS, SR_FULL,
+ *   TOO_BUSY, TASK_CANCELLED
  */
 export const copyVdi = (
   context: OperationContext,

@@ -25,8 +25,8 @@ export interface NewPbd extends Omit<AskedPlace, 'type'> {
 
 /**
  * @returns its uuid
- * @throws AppError HANDLE_INVALID; PBD_EXISTS; as `createSr` for the folder; VALUE_NOT_SUPPORTED for
- *   a folder that has none of the files which the storage repository is known to have
+ * @throws AppError HANDLE_INVALID; PBD_EXISTS; as `createSr` for the folder; VALUE_NOT_SUPPORTED
+ *   for a folder that has none of the files which the storage repository is known to have
  */
 export const createPbd = async (context: OperationContext, asked: NewPbd): Promise<string> => {
   await requireHost(context, asked.hostUuid)

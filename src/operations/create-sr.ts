@@ -1,5 +1,5 @@
-// The use case of SR.create: a storage repository on a folder that is there, or on one of its own in
-// the data folder, which is scanned and can be used at once.
+// The use case of SR.create: a storage repository on a folder that is there, or on one of its own
+// in the data folder, which is scanned and can be used at once.
 
 import { randomUUID } from 'node:crypto'
 import type { StringMap } from '../catalog/schema.ts'

@@ -31,8 +31,9 @@ export interface CreateRequest extends Pick<NewVdi, AskedFields> {
 /**
  * @param taskRef the task that ends with it
  * @returns its uuid
- * @throws AppError HANDLE_INVALID, SR_OPERATION_NOT_SUPPORTED, SR_NOT_ATTACHED, VDI_INCOMPATIBLE_TYPE,
- *   VDI_TOO_LARGE; INVALID_VALUE for a size that is not above 0, or a field that is too large
+ * @throws AppError HANDLE_INVALID, SR_OPERATION_NOT_SUPPORTED, SR_NOT_ATTACHED,
+ *   VDI_INCOMPATIBLE_TYPE, VDI_TOO_LARGE; INVALID_VALUE for a size that is not above 0, or a field
+ *   that is too large
  */
 export const createVdi = async (
   context: OperationContext,

@@ -1,5 +1,5 @@
-// The use case of VDI.data_destroy: a snapshot keeps the map of its blocks, to tell what has changed
-// since, and gives up its data.
+// The use case of VDI.data_destroy: a snapshot keeps the map of its blocks, to tell what has
+// changed since, and gives up its data.
 
 import { findVdi } from '../transfer/find.ts'
 import type { OperationContext } from './context.ts'

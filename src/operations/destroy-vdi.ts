@@ -7,8 +7,8 @@ import { requireUnused } from './vdi/require-unused.ts'
 
 /**
  * @param taskRef the task that ends with it
- * @throws AppError HANDLE_INVALID, SR_OPERATION_NOT_SUPPORTED, SR_NOT_ATTACHED; VDI_IN_USE while it is
- *   written or moved
+ * @throws AppError HANDLE_INVALID, SR_OPERATION_NOT_SUPPORTED, SR_NOT_ATTACHED; VDI_IN_USE while it
+ *   is written or moved
  */
 export const destroyVdi = async (
   context: OperationContext,

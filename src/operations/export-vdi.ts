@@ -1,5 +1,5 @@
-// The use case of every export: checks all that can be refused, plans the image, and lends it to the
-// caller for as long as it takes to send. Knows no HTTP; routes/export-raw-vdi calls it.
+// The use case of every export: checks all that can be refused, plans the image, and lends it to
+// the caller for as long as it takes to send. Knows no HTTP; routes/export-raw-vdi calls it.
 
 import type { VdiRow } from '../catalog/vdis.ts'
 import { createMemoryDisk } from '../disk/memory-disk.ts'
@@ -25,7 +25,7 @@ export interface ExportRequest {
   /** Of a delta: whether content is compared before it is planned. Default `small`. */
   readonly narrow?: Narrowing
   readonly options: PlanOptions
-  /** Aborted when the client has left: what is done before the first byte ends then. */
+  /** Aborted when the client has left: the work before the first byte ends then. */
   readonly clientLeft?: AbortSignal
 }
 
@@ -50,18 +50,22 @@ export interface ReadyExport {
   /** Takes the fraction of the image that has been sent, 0 to 1, for the task. */
   readonly report: (fraction: number) => void
   /**
-   * To be asked when all has been read, before the last bytes go out.
-   * @throws AppError VDI_IO_ERROR where a file was changed by others, so that what was read may be neither old nor new
+   * To be called when all has been read, before the last bytes are sent.
+   * @throws AppError VDI_IO_ERROR if others have changed a file meanwhile: what was read may be
+   *   neither the old content nor the new
    */
   readonly verify: () => Promise<void>
 }
 
-/** Sends the image. Throws where a part could not be read, and TASK_CANCELLED where the client left. */
+/**
+ * Sends the image. Throws where a part could not be read, and TASK_CANCELLED where the client left.
+ */
 export type Deliver = (ready: ReadyExport) => Promise<void>
 
 /**
  * Runs an export as one transfer. What it throws before it calls `deliver` is a refusal.
- * @throws AppError HANDLE_INVALID, VALUE_NOT_SUPPORTED, VDI_TOO_LARGE, TOO_BUSY, or what `deliver` throws
+ * @throws AppError HANDLE_INVALID, VALUE_NOT_SUPPORTED, VDI_TOO_LARGE, TOO_BUSY, or what `deliver`
+ *   throws
  */
 export const exportVdi = (
   context: OperationContext,

@@ -1,5 +1,5 @@
-// The use case of VDI.forget: the VDI goes, and with it the records of the layers that only it needs.
-// All files stay, and a scan finds them again.
+// The use case of VDI.forget: the VDI goes, and with it the records of the layers that only it
+// needs. All files stay, and a scan finds them again.
 
 import { findVdi } from '../transfer/find.ts'
 import type { OperationContext } from './context.ts'

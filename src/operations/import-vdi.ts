@@ -41,16 +41,17 @@ import type { TaskHandle } from '../transfer/with-task.ts'
 import { writeContent, writeLayer } from '../transfer/write-layer.ts'
 import type { OperationContext } from './context.ts'
 
-/** Bytes read at a time, and how many such pieces may be on their way to the storage. */
+/** Bytes read at a time, and how many such pieces may wait to be written. */
 const pieceSize = 256 * KiB
 const pieceCount = 16
 
 /**
  * Runs an import as one transfer. On a throw the VDI is as it was and nothing is left behind.
  * @returns the uuid of the VDI
- * @throws AppError HANDLE_INVALID, VALUE_NOT_SUPPORTED, OTHER_OPERATION_IN_PROGRESS, VDI_READONLY, VDI_INCOMPATIBLE_TYPE,
- *   SR_OPERATION_NOT_SUPPORTED, SR_NOT_ATTACHED, INVALID_VALUE, VDI_TOO_SMALL, VDI_TOO_LARGE, IMPORT_ERROR_GENERIC, VDI_IO_ERROR,
- *   SR_FULL, TOO_BUSY, TASK_CANCELLED
+ * @throws AppError HANDLE_INVALID, VALUE_NOT_SUPPORTED, OTHER_OPERATION_IN_PROGRESS, VDI_READONLY,
+ *   VDI_INCOMPATIBLE_TYPE, SR_OPERATION_NOT_SUPPORTED, SR_NOT_ATTACHED, INVALID_VALUE,
+ *   VDI_TOO_SMALL, VDI_TOO_LARGE, IMPORT_ERROR_GENERIC, VDI_IO_ERROR, SR_FULL, TOO_BUSY,
+ *   TASK_CANCELLED
  */
 export const importVdi = (
   context: OperationContext,
@@ -105,8 +106,9 @@ const announcementOf = ({ format, request, upload }: Importing): Announcement =>
 })
 
 /**
- * What an upload without a byte into `vdiUuid` comes to: where it may be a question, the answer is yes. It changes
- * nothing and takes no lease. Whoever names a task, wants all replaced or tells a digest has no question.
+ * Answers an upload without a byte, by which a client may ask whether an import would be accepted.
+ * Changes nothing and takes no lease. A client that names a task, replaces all content or sends a
+ * digest does not ask.
  */
 const answerEmpty = ({ upload, task, request }: Importing, vdiUuid: string): string => {
   const isTold = task.ref !== undefined || request.replace || upload.verify !== undefined
@@ -158,7 +160,9 @@ const requireTakes = async (importing: Importing, vdi: VdiRow): Promise<void> =>
   checkImportInto(announcementOf(importing), vdi)
 }
 
-/** Makes a VDI of the image's size or of the one asked for, which appears together with its content. */
+/**
+ * Makes a VDI of the image's size or of the one asked for, which appears together with its content.
+ */
 const importNew = async (
   importing: Importing,
   srName: string,
@@ -199,7 +203,7 @@ const importNew = async (
   return vdi.uuid
 }
 
-/** Holds the client's conditions against what the VDI shows now. */
+/** Checks the client's conditions against what the VDI shows now. */
 const requireConditions = async ({ context, request }: Importing, asked: VdiRow): Promise<void> => {
   if (request.requireConditions === undefined) return
   // A file of others may have changed since its row was written: opening looks.
@@ -242,7 +246,10 @@ const decode = async (
   return { ...decoded, writes: () => requireNoForm(decoded.writes(), { virtualSize, chunked }) }
 }
 
-/** What brings the decoded writes into a layer. What was announced must arrive too: a cut upload is never committed. */
+/**
+ * Writes the decoded image into a layer. The whole announced length must arrive: an upload that was
+ * cut is never committed.
+ */
 const writerOf = (
   { request, task, upload, format, signal }: Importing,
   stream: ForwardReader,

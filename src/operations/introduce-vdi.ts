@@ -21,8 +21,9 @@ export interface IntroduceRequest {
 }
 
 /**
- * @throws AppError HANDLE_INVALID; VALUE_NOT_SUPPORTED [uuid, uuid, reason] where there is such a VDI
- *   already; VALUE_NOT_SUPPORTED [location, name, what is wrong with the file]; what `change` throws
+ * @throws AppError HANDLE_INVALID; VALUE_NOT_SUPPORTED [uuid, uuid, reason] where there is such a
+ *   VDI already; VALUE_NOT_SUPPORTED [location, name, what is wrong with the file]; what `change`
+ *   throws
  */
 export const introduceVdi = async (
   context: OperationContext,

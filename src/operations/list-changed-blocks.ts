@@ -1,5 +1,5 @@
-// The use case behind VDI.list_changed_blocks: which blocks of a VDI differ from another. Reads no data,
-// unless the two share no layer and hold little.
+// The use case behind VDI.list_changed_blocks: which blocks of a VDI differ from another. Reads no
+// data, unless the two share no layer and hold little.
 
 import { encodeChangedBlocks } from '../disk/changed-bitmap.ts'
 import type { LongText } from '../disk/long-text.ts'

@@ -1,5 +1,5 @@
-// The use case behind /vdi_extents: what a VDI holds, or in what it differs from another, stretch by
-// stretch. Asks for no map of the whole disk; knows no HTTP.
+// The use case behind /vdi_extents: what a VDI holds, or in what it differs from another, stretch
+// by stretch. Asks for no map of the whole disk; knows no HTTP.
 
 import type { VdiRow } from '../catalog/vdis.ts'
 import type { MapRun } from '../disk/block-map.ts'
@@ -48,7 +48,8 @@ export interface ReadyExtents {
 
 /**
  * Runs as one transfer. What it throws before it calls `deliver` is a refusal.
- * @throws AppError HANDLE_INVALID, INVALID_VALUE for a range that leaves the VDI, TOO_BUSY, or what `deliver` throws
+ * @throws AppError HANDLE_INVALID, INVALID_VALUE for a range that leaves the VDI, TOO_BUSY, or what
+ *   `deliver` throws
  */
 export const listVdiExtents = (
   context: OperationContext,
@@ -100,9 +101,9 @@ const openContent = (
 }
 
 /**
- * Of a whole VDI all that the chain holds, with the depth of the layer that holds it, as `qemu-img map`
- * shows the chain: a hole has the depth of the lowest layer, because all layers have been asked. Of a
- * delta what has not changed is not said to be zero, because it need not be.
+ * Of a whole VDI all that the chain holds, with the depth of the layer that holds it, as `qemu-img
+ * map` shows the chain: a hole has the depth of the lowest layer, because all layers have been
+ * asked. Of a delta what has not changed is not said to be zero, because it need not be.
  */
 const entriesOf = ({ chain, baseVdi }: OpenedContent): ReadyExtents['entryOf'] => {
   if (baseVdi !== undefined) return (run) => ({ ...mapEntryOf(run), zero: run.kind === 'zero' })
@@ -126,7 +127,7 @@ const rangeOf = (
   })
 }
 
-/** The last run is followed by a look whether a file was changed by others meanwhile: then it throws. */
+/** Throws after the last run if others have changed a file meanwhile. */
 async function* verified(
   runs: AsyncIterable<MapRun> | Iterable<MapRun>,
   verify: () => Promise<void>,

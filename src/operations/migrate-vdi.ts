@@ -76,7 +76,9 @@ const requireOwnPlace = ({ uuid, snapshotOfUuid }: VdiRow): void => {
   throw new AppError('OPERATION_NOT_ALLOWED', [`The VDI ${uuid} cannot be moved alone: ${found}`])
 }
 
-/** The VDI, its snapshots, and theirs. One whose data was destroyed stays: there is nothing to move. */
+/**
+ * The VDI, its snapshots, and theirs. One whose data was destroyed stays: there is nothing to move.
+ */
 const findFamily = async (
   { catalog }: OperationContext,
   vdi: VdiRow,
@@ -127,7 +129,8 @@ const moveFamily = async (
 ): Promise<void> => {
   const { catalog, storage } = context
   const { contents, upkeep } = storage
-  // Files that others have changed are looked at again: the layers are copied as the catalog knows them.
+  // Files that others have changed are looked at again: the layers are copied as the catalog knows
+  // them.
   for (const member of family) {
     const { disk } = await contents.openRuns(member.uuid)
     await disk.close()

@@ -20,7 +20,10 @@ export interface FoundSr {
   readonly location: string
 }
 
-/** @throws AppError HANDLE_INVALID for the host; SR_UNKNOWN_DRIVER; VALUE_NOT_SUPPORTED for the folder */
+/**
+ * @throws AppError HANDLE_INVALID for the host; SR_UNKNOWN_DRIVER; VALUE_NOT_SUPPORTED for the
+ *   folder
+ */
 export const probeSr = async (
   context: OperationContext,
   asked: ProbeRequest,

@@ -10,8 +10,9 @@ import type { OperationContext } from './context.ts'
 /**
  * @param size in bytes, rounded up to whole sectors
  * @param taskRef the task that ends with it
- * @throws AppError HANDLE_INVALID, VDI_READONLY, VDI_INCOMPATIBLE_TYPE, VDI_TOO_LARGE, OPERATION_NOT_ALLOWED;
- *   OTHER_OPERATION_IN_PROGRESS while something writes into it; INVALID_VALUE for less than it has
+ * @throws AppError HANDLE_INVALID, VDI_READONLY, VDI_INCOMPATIBLE_TYPE, VDI_TOO_LARGE,
+ *   OPERATION_NOT_ALLOWED; OTHER_OPERATION_IN_PROGRESS while something writes into it;
+ *   INVALID_VALUE for less than it has
  */
 export const resizeVdi = async (
   context: OperationContext,

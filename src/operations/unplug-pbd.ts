@@ -1,5 +1,5 @@
-// The use case of PBD.unplug: detaches a storage repository, also over a restart. Its VDIs cannot be
-// read until it is plugged again.
+// The use case of PBD.unplug: detaches a storage repository, also over a restart. Its VDIs cannot
+// be read until it is plugged again.
 
 import type { OperationContext } from './context.ts'
 import { reattach } from './sr/open-store.ts'

@@ -1,4 +1,5 @@
-// What an import is asked to do and what is known of its body: how routes tell import-vdi.ts. Nothing here knows HTTP.
+// What an import is asked to do, and what is known of its body: given by the routes to import-vdi.ts.
+// Nothing here knows HTTP.
 
 import type { VdiRow } from '../../catalog/vdis.ts'
 import type { Turn } from '../../transfer/turns.ts'
@@ -19,9 +20,15 @@ export interface ImportRequest {
    * @throws AppError where they do not hold; nothing is changed then
    */
   readonly requireConditions?: (present: VdiRow | undefined) => void
-  /** Of the VDI, in bytes, a multiple of 512, > 0: that of a new one, or what the client takes the present one to have. */
+  /**
+   * Of the VDI, in bytes, a multiple of 512, > 0: that of a new one, or what the client takes the
+   * present one to have.
+   */
   readonly size?: number
-  /** A raw image without a length may end before the VDI does; what it does not reach stays as it is. */
+  /**
+   * A raw image without a length may end before the VDI does; what it does not reach stays as it
+   * is.
+   */
   readonly short?: boolean
 }
 
@@ -30,12 +37,16 @@ export interface Upload {
   /** In bytes, where it is announced. */
   readonly length?: number
   /**
-   * Where neither a length nor chunks of HTTP tell when the body is whole, but only the end of the connection:
-   * an orderly `close`, or a `cut`, which may be one in the middle of the content too. The image then ends where
-   * it says so itself; a raw one that is cut must have exactly the size of its VDI, one that is closed no less.
+   * Where neither a length nor chunks of HTTP tell when the body is whole, but only the end of the
+   * connection: an orderly `close`, or a `cut`, which may be one in the middle of the content too.
+   * The image then ends where it says so itself; a raw one that is cut must have exactly the size
+   * of its VDI, one that is closed no less.
    */
   readonly endsWith?: 'close' | 'cut'
-  /** A body without a byte may be a question whether the import would be taken: Orchestra asks so before each. */
+  /**
+   * A body without a byte may be a question whether the import would be taken: Orchestra asks so
+   * before each.
+   */
   readonly mayAsk?: boolean
   /**
    * Called once, when nothing is left that could be refused before the first byte: the bytes.

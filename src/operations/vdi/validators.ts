@@ -1,5 +1,5 @@
-// ETags and times of change of what is sent of a VDI: the same tag means the same bytes. Made of names
-// and numbers alone, no data is read.
+// ETags and times of change of what is sent of a VDI: the same tag means the same bytes. Made of
+// names and numbers alone, no data is read.
 
 import { createHash } from 'node:crypto'
 import type { VdiRow } from '../../catalog/vdis.ts'
@@ -34,7 +34,10 @@ export const contentValidators = (vdi: VdiRow): Validators => {
 const subformats: readonly PlanOptions['subformat'][] = [undefined, 'dynamic', 'fixed']
 const deltaForms: readonly PlanOptions['delta'][] = [undefined, 'compatible', 'compact']
 
-/** Everything that the bytes depend on: content, size, format and options, and how a delta was found. */
+/**
+ * Everything that the bytes depend on: content, size, format and options, and how a delta was
+ * found.
+ */
 export const exportTag = (
   { vdi, baseVdi, basis }: Pick<OpenedContent, 'vdi' | 'baseVdi' | 'basis'>,
   { name, planVersion }: ImageFormat,

@@ -1,5 +1,5 @@
-// PBD: how a host is attached to a storage repository. Each storage repository has one at most, which
-// comes and goes by SR.create, SR.forget and the calls of methods/pbd.ts.
+// PBD: how a host is attached to a storage repository. Each storage repository has one at most,
+// which comes and goes by SR.create, SR.forget and the calls of methods/pbd.ts.
 
 import type { SrTable, StringMap } from '../../catalog/schema.ts'
 import type { SrChanges, SrRow } from '../../catalog/srs.ts'

@@ -1,5 +1,5 @@
-// Events: clients wait here for what changes. event.from keeps nothing on the server, its token says
-// what the client has seen; event.register and event.next are the older way.
+// Events: clients wait here for what changes. event.from keeps nothing on the server, its token
+// says what the client has seen; event.register and event.next are the older way.
 
 import { toRef } from '../../refs.ts'
 import { AppError } from '../../errors.ts'

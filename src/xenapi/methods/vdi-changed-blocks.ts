@@ -1,5 +1,5 @@
-// Changed block tracking. diskport always knows what has changed, between any two VDIs; whether tracking
-// is enabled is kept for clients, who look at it before they ask.
+// Changed block tracking. diskport always knows what has changed, between any two VDIs; whether
+// tracking is enabled is kept for clients, who look at it before they ask.
 
 import { trackChanges } from '../../operations/track-changes.ts'
 import { listChangedBlocks } from '../../operations/list-changed-blocks.ts'

@@ -1,4 +1,5 @@
-// Snapshots, clones, copies and moves of VDIs. What each does is in operations/; here are the calls.
+// Snapshots, clones, copies and moves of VDIs. What each does is in operations/; here are the
+// calls.
 
 import { cloneVdi } from '../../operations/clone-vdi.ts'
 import { copyVdi } from '../../operations/copy-vdi.ts'

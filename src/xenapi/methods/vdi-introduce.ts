@@ -1,4 +1,5 @@
-// VDI.introduce and VDI.forget: a file in the folder of an SR becomes a VDI, and is left alone again.
+// VDI.introduce and VDI.forget: a file in the folder of an SR becomes a VDI, and is left alone
+// again.
 
 import type { VdiRow } from '../../catalog/vdis.ts'
 import { forgetVdi } from '../../operations/forget-vdi.ts'

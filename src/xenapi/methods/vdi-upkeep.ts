@@ -1,5 +1,5 @@
-// What administrators ask of a VDI beside its content: to be looked at again, to be unlocked; and how
-// NBD reaches it.
+// What administrators ask of a VDI beside its content: to be looked at again, to be unlocked; and
+// how NBD reaches it.
 
 import { METADATA_ONLY } from '../../catalog/schema.ts'
 import type { VdiRow } from '../../catalog/vdis.ts'
