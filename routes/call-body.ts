@@ -9,7 +9,7 @@ import { createCollector } from './body-room.ts'
 
 const MAXIMUM_BODY = MiB
 
-export type CallBody =
+type CallBody =
   /** `release` is to be called when the text is no longer needed. */
   { readonly text: string; readonly release: () => void } | RefusedBody
 

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import { AppError } from '../src/errors.ts'
 
 /** The headers of a request that may hold digests. Names in lower case. */
-export interface DigestHeaders {
+interface DigestHeaders {
   readonly [name: string]: string | readonly string[] | undefined
 }
 
@@ -100,7 +100,7 @@ const membersOf = (header: string, value: string): (readonly [string, string])[]
   })
 
 /** Of one upload: the bytes pass through it, and are judged when they have. */
-export interface DigestCheck {
+interface DigestCheck {
   /** To be iterated once. */
   readonly pass: (chunks: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>
   /** @throws AppError IMPORT_ERROR_GENERIC where what has passed is not what a digest says */

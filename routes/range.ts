@@ -2,7 +2,7 @@
 
 import type { ByteRange } from '../src/disk/extents.ts'
 
-export type RangeChoice =
+type RangeChoice =
   { readonly status: 200 | 206; readonly range: ByteRange } | { readonly status: 416 }
 
 /**

@@ -14,7 +14,7 @@ const leastRate = KiB
 /** What may wait here before the client is held back. */
 const queueLimit = 512 * KiB
 
-export interface ReadBodyOptions {
+interface ReadBodyOptions {
   /** How long a client may send nothing at all, in milliseconds. */
   readonly stallTimeout: number
   /** Has a place; gives it up for as long as nothing comes. */

@@ -17,7 +17,7 @@ import { isTooLong, readCallBody } from './call-body.ts'
 import type { NodeEnvironment } from './environment.ts'
 import { sendAnswer } from './send-answer.ts'
 
-export interface RpcDependencies {
+interface RpcDependencies {
   readonly jsonRpc: JsonRpc
   readonly xmlRpc: XmlRpc
   /** Where the calls of a connection come from. */

@@ -5,7 +5,7 @@
 import { RefusedHeaderError } from './error-response.ts'
 
 /** The value of a header by its name in lower case; lines of the same name joined by commas. */
-export type HeaderLines = (name: string) => string | undefined
+type HeaderLines = (name: string) => string | undefined
 
 /**
  * @throws RefusedHeaderError 501 for a transfer coding other than chunked, 417 for an expectation other than

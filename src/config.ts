@@ -45,7 +45,7 @@ export interface Config {
 }
 
 /** What was asked for on the command line. */
-export type Invocation =
+type Invocation =
   | { readonly kind: 'serve'; readonly config: Config }
   | { readonly kind: 'show'; readonly text: string }
   | { readonly kind: 'wrong'; readonly problems: readonly string[] }

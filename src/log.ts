@@ -14,7 +14,7 @@ export type LogLevel = (typeof logLevels)[number]
 const secrets = ['password', 'session_id', 'sessionId', 'authorization', 'cookie']
 
 /** Writes lines to a file descriptor, as far as that takes them. */
-export interface LogSink {
+interface LogSink {
   /** How many lines were dropped in all. */
   readonly dropped: number
   write(line: string): void

@@ -48,7 +48,7 @@ const expiryInterval = 5 * 60_000
 /** How long running transfers may go on after SIGTERM, in milliseconds. */
 const drainTime = 30_000
 
-export interface RunningServer extends Pick<Listeners, 'urls' | 'selfSigned' | 'reload'> {
+interface RunningServer extends Pick<Listeners, 'urls' | 'selfSigned' | 'reload'> {
   /** Of root, made at this start; shown once, stored nowhere. */
   readonly generatedPassword?: string
   /** Lets running transfers finish for a while, then ends them, and closes everything. */

@@ -11,7 +11,7 @@ import { AppError } from '../errors.ts'
 import { readNewPassword } from './read-new-password.ts'
 import type { UserAction } from './user-command.ts'
 
-export interface UserCommandIo {
+interface UserCommandIo {
   readonly input: Readable
   readonly output: Writable
   readonly errors: Writable

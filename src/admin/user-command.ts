@@ -16,7 +16,7 @@ export interface UserAction {
   readonly role: Role
 }
 
-export type UserCommand =
+type UserCommand =
   | { readonly kind: 'run'; readonly data: string; readonly action: UserAction }
   | { readonly kind: 'show'; readonly text: string }
   | { readonly kind: 'wrong'; readonly problems: readonly string[] }

@@ -6,11 +6,11 @@ import { DEFAULT_FORMAT, formatsAtRest } from '../format-table.ts'
 import type { Catalog } from './catalog.ts'
 
 /** The type of the built-in storage repository and of its storage manager. */
-export const FILE_SR_TYPE = 'file'
+const FILE_SR_TYPE = 'file'
 
 const ADMINISTRATOR = 'root'
 
-export interface BootstrapOptions {
+interface BootstrapOptions {
   /** Name and address of this server, for its host record. */
   readonly hostname: string
   readonly address?: string
@@ -18,7 +18,7 @@ export interface BootstrapOptions {
   readonly rootPassword?: string
 }
 
-export interface Bootstrapped {
+interface Bootstrapped {
   readonly poolUuid: string
   readonly hostUuid: string
   readonly srUuid: string

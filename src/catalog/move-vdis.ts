@@ -20,7 +20,7 @@ export interface MoveVdis {
   readonly vdis: readonly VdiMove[]
 }
 
-export interface VdiMove {
+interface VdiMove {
   /** The row when the copy of its content was begun. */
   readonly vdi: Readonly<VdiTable>
   /** Holds the same content; null: there is none. */

@@ -34,7 +34,7 @@ export type SrChanges = Partial<
 /** Plugged by a PBD unless told. */
 type Plugging = 'hasPbd' | 'isPlugged' | 'pbdOtherConfig'
 
-export type NewSrRow = Omit<NewObject<SrTable>, Plugging> & Partial<Pick<SrTable, Plugging>>
+type NewSrRow = Omit<NewObject<SrTable>, Plugging> & Partial<Pick<SrTable, Plugging>>
 
 export interface Srs extends Omit<NamedObjects<SrTable, SrChanges>, 'create' | 'get' | 'list'> {
   create(sr: NewSrRow): Promise<SrRow>

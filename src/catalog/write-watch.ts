@@ -9,7 +9,7 @@ import { isUnwritable } from './unwritable.ts'
 /** With less than this free, the file may still take a small write and not the next one, in bytes. */
 const reserve = MiB
 
-export interface WriteWatch {
+interface WriteWatch {
   /** Told of each statement that fails. */
   failed(error: unknown): void
 

@@ -38,7 +38,7 @@ export interface CliClass {
   readonly filter: readonly (readonly [name: string, value: string])[]
 }
 
-export type FieldOptions = Partial<Omit<CliField, 'name'>>
+type FieldOptions = Partial<Omit<CliField, 'name'>>
 
 /** What xe shows in the place of an object that is not there. */
 export const nothing = '<not in database>'

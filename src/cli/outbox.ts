@@ -13,7 +13,7 @@ export interface OutboxOptions {
   readonly onQueued?: (bytes: number) => void
 }
 
-export interface Outbox {
+interface Outbox {
   send(message: Message): void
   /** Drops what has not been begun, and takes no more. */
   close(): void

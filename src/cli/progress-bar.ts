@@ -10,7 +10,7 @@ const spinner = ['-', '\\', '|', '/'] as const
 /** Columns for the bar itself. */
 const room = width - prefix.length - suffix.length
 
-export interface ProgressBar {
+interface ProgressBar {
   /**
    * The line to draw, or undefined while it would look the same.
    * @param fraction of the work, 0 to 1

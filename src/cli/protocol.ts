@@ -51,7 +51,7 @@ const layouts = {
 } as const satisfies Record<string, Layout>
 
 type Layouts = typeof layouts
-export type MessageKind = keyof Layouts
+type MessageKind = keyof Layouts
 
 type FieldsOf<K extends MessageKind> = {
   readonly [F in keyof Layouts[K]['fields']]: Layouts[K]['fields'][F] extends FieldType

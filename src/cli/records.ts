@@ -46,8 +46,7 @@ const labelOf = ({ name, kind, isWritable, isPlain, isDeprecated }: CliField): s
   return `${name} (${letter}${isWritable ? 'RW' : 'RO'})${isDeprecated ? ' [DEPRECATED]' : ''}`
 }
 
-export const unknownField = (name: string): CliError =>
-  new CliError(`Error: Unknown field '${name}'`)
+const unknownField = (name: string): CliError => new CliError(`Error: Unknown field '${name}'`)
 
 /** @throws CliError */
 export const requireField = ({ fields }: CliClass, name: string): CliField => {

@@ -35,7 +35,7 @@ export type ApiCaller = (
 ) => Promise<unknown>
 
 /** What a command and its output take of the room for large answers. */
-export interface CommandWork {
+interface CommandWork {
   /** Counts bytes that are held until `release`. */
   hold(bytes: number): void
   /** Nothing large is being made: others may. */
@@ -45,7 +45,7 @@ export interface CommandWork {
 }
 
 /** The calls of one command. */
-export interface CommandCalls {
+interface CommandCalls {
   readonly call: ApiCaller
   readonly work: CommandWork
 }

@@ -15,7 +15,7 @@ const lastWords = 1000
 /** How often a task is looked at while the server stops and tells no changes any more, in milliseconds. */
 const lastLooks = 20
 
-export interface TaskRecord {
+interface TaskRecord {
   readonly status: string
   readonly progress: number
   readonly result: string

@@ -11,7 +11,7 @@ export interface BodyPace {
 }
 
 /** 1 MiB, the longest there is, may take 74 s. */
-export const defaultPace: BodyPace = { grace: 10_000, rate: 16 * KiB }
+const defaultPace: BodyPace = { grace: 10_000, rate: 16 * KiB }
 
 /**
  * @param received bytes of the body so far

@@ -1,7 +1,7 @@
 // Connections of one kind, counted in groups and in all. connections.ts says what the groups are, and closes what is
 // too much.
 
-export interface ConnectionGroups<T> {
+interface ConnectionGroups<T> {
   /** Harmless for one that is there already. */
   add(group: string, connection: T): void
   delete(group: string, connection: T): void
@@ -10,7 +10,7 @@ export interface ConnectionGroups<T> {
   tooMany(group: string): T | undefined
 }
 
-export interface GroupLimits {
+interface GroupLimits {
   readonly all: number
   readonly group: number
 }

@@ -43,7 +43,7 @@ export interface ConnectionLimits {
 const CHECKED_TOO = 2
 
 /** Of strangers far below the 1024 descriptors that many systems give to a process; transfers need some, too. */
-export const defaultLimits: ConnectionLimits = { unknown: 512, unknownByNetwork: 256, byUser: 1024 }
+const defaultLimits: ConnectionLimits = { unknown: 512, unknownByNetwork: 256, byUser: 1024 }
 
 /** What is told of those that were closed, once in this many milliseconds. */
 const SILENCE = 60_000

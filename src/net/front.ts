@@ -21,7 +21,7 @@ export interface RawRoute {
   handle(head: RequestHead, socket: Socket): Promise<void>
 }
 
-export interface FrontOptions {
+interface FrontOptions {
   /** How long a client may take for the head, in milliseconds. */
   readonly headTimeout: number
   /** Told of what a route threw: always a mistake of ours. */

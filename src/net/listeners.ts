@@ -25,7 +25,7 @@ interface Address {
   readonly port: number
 }
 
-export interface ListenOptions {
+interface ListenOptions {
   readonly listen: Address
   /** Plain HTTP beside TLS. */
   readonly listenPlain?: Address | undefined

@@ -21,7 +21,7 @@ const minimumLeft = 30 * DAY
 /** RSA, because xe speaks nothing else. */
 const modulusLength = 3072
 
-export interface SelfSigned {
+interface SelfSigned {
   readonly files: CertificateFiles
   /** Why there is a new certificate now; undefined: it is the one from before. */
   readonly madeBecause: string | undefined

@@ -17,7 +17,7 @@ import { reattach } from './sr/open-store.ts'
 import { pbdUuid, tellOfPbd } from './sr/pbds.ts'
 import { requireHost } from './sr/require-host.ts'
 
-export interface NewPbd extends Omit<AskedPlace, 'type'> {
+interface NewPbd extends Omit<AskedPlace, 'type'> {
   readonly hostUuid: string
   readonly srUuid: string
   readonly otherConfig: StringMap

@@ -7,7 +7,7 @@ import type { OperationContext } from './context.ts'
 import { requireSrType } from './sr/choose-place.ts'
 import { reattach } from './sr/open-store.ts'
 
-export interface IntroducedSr {
+interface IntroducedSr {
   readonly uuid: string
   readonly nameLabel: string
   readonly nameDescription: string

@@ -7,7 +7,7 @@ import type { IntroducedVdi } from '../store/scanning/scan-folder.ts'
 import { findSr } from '../transfer/find.ts'
 import type { OperationContext } from './context.ts'
 
-export interface IntroduceRequest {
+interface IntroduceRequest {
   readonly srUuid: string
   /** The name of the file, or the uuid in it. */
   readonly location: string

@@ -14,7 +14,7 @@ import { findSr, findVdi, nameOf, requireWritableSr } from '../transfer/find.ts'
 import type { TaskHandle } from '../transfer/with-task.ts'
 import type { OperationContext } from './context.ts'
 
-export interface MigrateRequest {
+interface MigrateRequest {
   readonly vdiUuid: string
   readonly srUuid: string
   /** As the client wrote it; undefined: what the VDI asked for once, or what the SR likes best. */

@@ -10,7 +10,7 @@ import { requireSrType, rootsOf } from './sr/choose-place.ts'
 import { namesIn } from './sr/names-in.ts'
 import { requireHost } from './sr/require-host.ts'
 
-export interface ProbeRequest extends AskedPlace {
+interface ProbeRequest extends AskedPlace {
   readonly hostUuid: string
 }
 

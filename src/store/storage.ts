@@ -28,7 +28,7 @@ export interface Storage {
   readonly upkeep: Upkeep
 }
 
-export type StorageOptions = Pick<UpkeepParts, 'onError' | 'coalescing'> & {
+type StorageOptions = Pick<UpkeepParts, 'onError' | 'coalescing'> & {
   readonly catalog: Catalog
 }
 

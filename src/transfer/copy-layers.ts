@@ -15,7 +15,7 @@ import type { TaskHandle } from './with-task.ts'
 import type { Below } from './write-layer.ts'
 import { writeLayer } from './write-layer.ts'
 
-export interface LayerCopies {
+interface LayerCopies {
   /** The copy of a top layer, by the uuid of the layer. */
   readonly copyOf: ReadonlyMap<string, string>
   /** Lets go of the copies: what no VDI has taken until then is deleted. Idempotent. */

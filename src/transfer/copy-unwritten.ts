@@ -8,7 +8,7 @@ import type { Work } from './copy-disk.ts'
 import { copyDisk } from './copy-disk.ts'
 
 /** A writer that remembers where it wrote. */
-export interface WriteRecorder extends DiskWriter {
+interface WriteRecorder extends DiskWriter {
   /** The parts of `range` that were neither written nor zeroed. */
   unwritten(range: ByteRange): ByteRange[]
 }

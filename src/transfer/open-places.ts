@@ -7,7 +7,7 @@ import { AppError } from '../errors.ts'
 const shareOfOneUser = 0.75
 
 /** How long a client must have taken or sent nothing before its transfer may be ended for a new one, in milliseconds. */
-export const stalledAfter = 60_000
+const stalledAfter = 60_000
 
 export interface Occupant {
   readonly user: string
@@ -17,7 +17,7 @@ export interface Occupant {
   evict(reason: AppError): void
 }
 
-export interface OpenPlaces {
+interface OpenPlaces {
   readonly size: number
 
   /**

@@ -19,7 +19,7 @@ import { viewOf } from '../image/binary.ts'
 import type { ForwardReader } from '../image/forward-reader.ts'
 import { SECTOR_SIZE } from '../units.ts'
 
-export interface Claim {
+interface Claim {
   /** What the sender says; undefined where it says nothing, which means raw. */
   readonly format: FormatName | undefined
   /** Raw content comes in XenServer's own chunks. */

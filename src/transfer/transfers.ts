@@ -9,7 +9,7 @@ import type { Turn } from './turns.ts'
 import { createTurns } from './turns.ts'
 
 /** Whose work it is. */
-export interface Worker {
+interface Worker {
   /** The task that cancels it; it may come while the work runs. */
   readonly ref?: string | undefined
   /** Between users places and turns are shared evenly. Absent: the server's own work. */
@@ -50,7 +50,7 @@ export interface Transfers {
   drain(milliseconds: number): Promise<void>
 }
 
-export interface TransferOptions {
+interface TransferOptions {
   /** How many may be open at once; most of them wait for their clients. */
   readonly maximumOpen?: number
   /** A clock in milliseconds. */

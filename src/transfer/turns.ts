@@ -31,7 +31,7 @@ export interface Turn {
   end(): void
 }
 
-export interface Turns {
+interface Turns {
   /** @param user whose work it is: users take turns first, then the work of each */
   turn(user: string): Turn
 
@@ -43,7 +43,7 @@ export interface Turns {
 }
 
 /** Of a wait that went on when all else had ended: nobody is told. */
-export class TurnEndedError extends Error {
+class TurnEndedError extends Error {
   constructor() {
     super('The turn has ended')
   }

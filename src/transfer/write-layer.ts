@@ -22,7 +22,7 @@ const maximumChain = 64
 /** The content that a layer lies on. */
 export type Below = Pick<OpenedContent, 'disk' | 'chain' | 'verify'>
 
-export interface NewLayer {
+interface NewLayer {
   /** Of the layer; default: a new one. */
   readonly newUuid?: string
   readonly srUuid: string
@@ -115,7 +115,7 @@ export const closeSource = ({ log }: TransferContext, disk: Disk | undefined): P
     ? Promise.resolve()
     : disk.close().catch((error: unknown) => log.error({ error }, 'closing what was read'))
 
-export interface ContentOptions {
+interface ContentOptions {
   /** What is not written stays as it is; else it becomes zeros. */
   readonly keepsContent: boolean
   /** The task that ends with the commit. */

@@ -29,7 +29,7 @@ export const withAudit = async (
   return withAuditLine(context, { user: user.name, method, object }, run, uuidIn)
 }
 
-export interface AuditLine {
+interface AuditLine {
   readonly user: string
   /** Of a call its name, of a transfer its permission. */
   readonly method: string

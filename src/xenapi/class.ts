@@ -43,7 +43,7 @@ export interface ApiField<Row, Stored, Changes> {
   readonly writer?: FieldWriter<Stored, Changes>
 }
 
-export interface ClassDefinition<Row extends { readonly uuid: string }, Stored, Changes> {
+interface ClassDefinition<Row extends { readonly uuid: string }, Stored, Changes> {
   /** XenAPI's name: `VDI`, `pool`. */
   readonly name: string
   readonly fields: readonly ApiField<Row, Stored, Changes>[]

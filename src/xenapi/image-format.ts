@@ -38,7 +38,7 @@ export const changedSmConfig = (changed: StringMap, vdi: VdiRow): StringMap => {
   return withoutFormat(changed)
 }
 
-export interface AskedFormat {
+interface AskedFormat {
   /** As the client wrote it; undefined: nobody asked. */
   readonly formatName: string | undefined
   /** The client's keys. */

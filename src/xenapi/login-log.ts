@@ -17,7 +17,7 @@ interface FailedLogin extends Sender {
   readonly attempts: number
 }
 
-export interface FailedLogins {
+interface FailedLogins {
   /** A line for each password that was worked out; to be called once for all who showed it. */
   failed(login: FailedLogin): void
   /** Costs nothing, so lines are sparing: one a minute, with how many there were. */
@@ -46,7 +46,7 @@ export const createFailedLogins = (log: LoginLog, now: () => number): FailedLogi
 }
 
 /** Cut where it is long; characters that move a cursor, or cannot be seen, as their numbers. */
-export const shownName = (name: string): string => {
+const shownName = (name: string): string => {
   const shown = name.slice(0, SHOWN_LENGTH).replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, (character) => {
     const code = character.codePointAt(0)!.toString(16)
     return `\\u{${code}}`

@@ -9,7 +9,7 @@ import type { XenApiContext } from './context.ts'
 import type { Origin } from './origin.ts'
 import type { ValueType, Wire } from './wire/values.ts'
 
-export interface Parameter<T> {
+interface Parameter<T> {
   readonly type: ValueType<T>
   /** Given: the parameter may be left out. Only the last ones may. */
   readonly fallback?: T
@@ -42,7 +42,7 @@ interface Signature {
 }
 
 /** What a call without a session is made with. */
-export type OpenCall = Pick<Call, 'context' | 'origin'>
+type OpenCall = Pick<Call, 'context' | 'origin'>
 
 /** A call that needs a session, its types hidden. */
 export interface SessionMethod extends Signature {
@@ -62,7 +62,7 @@ export interface SessionMethod extends Signature {
 }
 
 /** A call that needs none, such as the login. */
-export interface OpenMethod extends Signature {
+interface OpenMethod extends Signature {
   readonly role: undefined
   bind(wires: readonly Wire[]): (call: OpenCall) => Promise<Wire>
 }

@@ -6,7 +6,7 @@ import { formatDate, WireInt } from './wire/values.ts'
 import type { XenRecord } from './class.ts'
 import type { Wire } from './wire/values.ts'
 
-export type Condition = (record: XenRecord) => boolean
+type Condition = (record: XenRecord) => boolean
 
 const MAXIMUM_LENGTH = 4096
 const MAXIMUM_DEPTH = 32

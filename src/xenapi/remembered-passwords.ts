@@ -3,7 +3,7 @@
 
 import { createHmac, randomBytes } from 'node:crypto'
 
-export interface RememberedPasswords {
+interface RememberedPasswords {
   /** Stands for a name and a password, and tells neither. */
   markOf(name: string, password: string): string
   /** The hash that the catalog had for it, which was used now; undefined for an unknown mark. */

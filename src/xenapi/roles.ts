@@ -27,11 +27,6 @@ export const rolesFrom = (lowest: Role): readonly Role[] =>
 export const hasRole = (identity: Identity, lowest: Role): boolean =>
   roles.indexOf(identity.user.role) <= roles.indexOf(lowest)
 
-/** @throws AppError RBAC_PERMISSION_DENIED [permission, a sentence] */
-export const requireRole = (identity: Identity, lowest: Role, permission: string): void => {
-  if (!hasRole(identity, lowest)) throw roleDenied(identity, lowest, permission)
-}
-
 export const roleDenied = (identity: Identity, lowest: Role, permission: string): AppError => {
   const allowed = rolesFrom(lowest).join(', ')
   return new AppError('RBAC_PERMISSION_DENIED', [

@@ -88,7 +88,7 @@ export interface SealedLayer {
   readonly fileSize: number
 }
 
-export interface LayerCommit extends SealedLayer {
+interface LayerCommit extends SealedLayer {
   readonly vdiUuid: string
   /** The VDI's top layer when the layer was begun; null: it had none. */
   readonly expectedLayerUuid: string | null

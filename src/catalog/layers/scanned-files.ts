@@ -38,11 +38,11 @@ export interface FolderContents {
   readonly vdis: ReadonlyMap<string, ScannedVdi>
 }
 
-export interface ScannedVdi extends Partial<NewVdi> {
+interface ScannedVdi extends Partial<NewVdi> {
   readonly uuid: string
 }
 
-export interface AppliedScan {
+interface AppliedScan {
   /** Uuids of VDIs. */
   readonly added: readonly string[]
   /** Uuids of VDIs whose content, size or presence is another. */

@@ -20,7 +20,7 @@ export interface Utilisation {
 }
 
 /** In bytes. */
-export interface SrUtilisation {
+interface SrUtilisation {
   /** Of all layers. */
   readonly physicalUtilisation: number
   /** The virtual sizes of all VDIs, snapshots included. */

@@ -1,7 +1,7 @@
 // News that come far too often: the first is told at once, and what follows within the interval once,
 // at its end.
 
-export interface NewsInterval {
+interface NewsInterval {
   tell(name: string): void
   /** Nothing is told after it. */
   close(): void

@@ -4,7 +4,7 @@
 /** Between two writes, in milliseconds. */
 const FLUSH_INTERVAL = 1000
 
-export interface TaskProgress {
+interface TaskProgress {
   /** 0 to 1; what lies outside is brought in, what is no number is passed over. */
   set(uuid: string, fraction: number): void
 

@@ -19,7 +19,7 @@ export interface PasswordCost {
 export const defaultPasswordCost: PasswordCost = { N: 8192, r: 8, p: 10 }
 
 /** In bytes of UTF-8. */
-export const MAXIMUM_PASSWORD_LENGTH = 1024
+const MAXIMUM_PASSWORD_LENGTH = 1024
 
 const KEY_LENGTH = 32
 const SALT_LENGTH = 16
@@ -39,7 +39,7 @@ export interface PasswordHasher {
   verify(password: string, stored: string | undefined, turn?: PasswordTurn): Promise<boolean>
 }
 
-export interface PasswordTurn {
+interface PasswordTurn {
   readonly asker: Asker
   readonly userName: string
 }

@@ -12,7 +12,7 @@ export interface Asker {
   readonly connection: string
 }
 
-export interface PasswordQueue {
+interface PasswordQueue {
   /** @throws AppError TOO_BUSY where too many wait; what the job throws */
   run<T>(asker: Asker, userName: string, job: () => Promise<T>): Promise<T>
 }

@@ -40,7 +40,7 @@ export interface Sessions {
   expire(): Promise<number>
 }
 
-export interface NewSession {
+interface NewSession {
   readonly userUuid: string
   /** What the client calls itself. */
   readonly originator: string

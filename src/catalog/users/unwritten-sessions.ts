@@ -13,7 +13,7 @@ interface UnwrittenSession {
   readonly passwordHash: string
 }
 
-export interface UnwrittenSessions {
+interface UnwrittenSessions {
   get(refHash: string): UnwrittenSession | undefined
 
   keep(row: SessionTable, passwordHash: string): void

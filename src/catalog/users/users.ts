@@ -47,7 +47,7 @@ export interface Users {
   destroy(uuid: string): Promise<void>
 }
 
-export interface NewUser {
+interface NewUser {
   readonly uuid?: string
   readonly name: string
   readonly password: string

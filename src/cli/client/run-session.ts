@@ -14,7 +14,7 @@ import type { XeOptions } from './options.ts'
 import type { TransferContext } from './transfers.ts'
 import { httpGet, httpPut } from './transfers.ts'
 
-export interface XeIo {
+interface XeIo {
   readonly input: Readable
   readonly output: Writable
   readonly errors: Writable

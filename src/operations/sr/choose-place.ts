@@ -19,7 +19,7 @@ export interface AskedPlace {
 }
 
 /** Where a storage repository lies, and how. */
-export interface Place {
+interface Place {
   /** Empty: in the data folder. */
   readonly path: string
   readonly readOnly: boolean

@@ -7,7 +7,7 @@ import type { ImageFormat, PlanOptions } from '../../formats/format.ts'
 import { formats } from '../../formats/registry.ts'
 import type { OpenedContent } from '../../store/reading/opened-content.ts'
 
-export interface Validators {
+interface Validators {
   /** Strong, and quoted as HTTP wants it. */
   readonly etags: readonly string[]
   /** When the content last changed, or later. */

@@ -13,7 +13,7 @@ const maximumStretches = 1024 * 1024
 /** After so many of them others get a turn. */
 const stretchesAtOnce = 4096
 
-export type ForeignMap = { readonly map: BlockMap } | { readonly distrust: string }
+type ForeignMap = { readonly map: BlockMap } | { readonly distrust: string }
 
 /**
  * @param file the raw file, in whole sectors

@@ -89,7 +89,7 @@ const codeOf = (error: unknown): string =>
   isNodeError(error) ? `${error.code}` : error instanceof Error ? error.message : String(error)
 
 /** `folder`, in which nothing is ever made, changed or removed. */
-export const readOnlyFolder = (folder: LayerFolder, sr: Pick<SrRow, 'uuid'>): LayerFolder => {
+const readOnlyFolder = (folder: LayerFolder, sr: Pick<SrRow, 'uuid'>): LayerFolder => {
   const refuse = async (): Promise<never> => {
     throw srReadOnly(sr.uuid)
   }

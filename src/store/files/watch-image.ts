@@ -9,7 +9,7 @@ import { changesBetween, ChangedFileError, takeStamp } from './file-stamp.ts'
 /** How many bytes are read between two looks. */
 const bytesBetweenLooks = 32 * MiB
 
-export interface WatchedImage {
+interface WatchedImage {
   readonly image: Image
   /** @throws ChangedFileError */
   readonly verify: () => Promise<void>

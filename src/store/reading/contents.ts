@@ -63,7 +63,7 @@ export interface Contents {
   isRead(srUuid: string): Promise<boolean>
 }
 
-export interface ContentParts {
+interface ContentParts {
   readonly catalog: Catalog
   readonly scanner: Scanner
   readonly pins: Pins

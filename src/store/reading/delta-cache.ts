@@ -8,7 +8,7 @@ import { createRunCache } from './run-cache.ts'
 /** Runs kept in all: 9 bytes each, 4.5 MB. */
 const maximumRuns = 500_000
 
-export interface DeltaCache {
+interface DeltaCache {
   /**
    * See RunCache.get.
    * @param key names the content of both disks, and their sizes

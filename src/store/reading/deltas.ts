@@ -70,7 +70,7 @@ interface OpenedDelta {
 }
 
 /** The caller has pinned the layers of both VDIs, and keeps them pinned until what is opened is closed. */
-export interface Deltas {
+interface Deltas {
   /**
    * Reads no data unless content is compared; nothing stays open.
    * @throws AppError VDI_INCOMPATIBLE_TYPE where content is to be compared of which only the map is
@@ -82,7 +82,7 @@ export interface Deltas {
   open(vdi: VdiChain, base: VdiChain, options: DeltaOptions): Promise<OpenedDelta>
 }
 
-export interface DeltaParts {
+interface DeltaParts {
   readonly sourceOf: (srUuid: string) => LayerSource
   readonly pins: Pins
 }

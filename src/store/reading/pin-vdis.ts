@@ -22,7 +22,7 @@ export interface PinnedVdis {
 }
 
 /** The layers of a chain, top first, which stay until they are released. */
-export interface PinnedChain {
+interface PinnedChain {
   readonly chain: readonly LayerRow[]
   readonly release: () => void
 }

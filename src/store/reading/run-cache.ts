@@ -11,7 +11,7 @@ export interface Asker {
   readonly onProgress?: ((fraction: number) => void) | undefined
 }
 
-export interface RunCache {
+interface RunCache {
   /**
    * The map under this key; `make` makes it when it is not there. Simultaneous askers share one making, which
    * is stopped when the last of them has left.

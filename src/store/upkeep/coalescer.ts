@@ -15,7 +15,7 @@ const minute = 60_000
 const firstDelay = minute
 const longestDelay = 60 * minute
 
-export interface Coalescer {
+interface Coalescer {
   /** Merges what there is to merge, some time soon. While it runs already, it looks once more. */
   check(srUuid: string): void
 

@@ -19,7 +19,7 @@ interface CollectorPorts {
   readonly neededByOthers: (srUuid: string) => Promise<string[]>
 }
 
-export interface Collector {
+interface Collector {
   /** @returns how many layers went; undefined where nothing may be written: that storage repository is left alone */
   collect(srUuid: string): Promise<number | undefined>
   /** Before anything is written there: ends what a crash has left half-done. How many layers went. */

@@ -30,7 +30,7 @@ const checkInterval = 64 * MiB
 const pieceSize = MiB
 const pieceCount = 4
 
-export interface MergePorts extends LayerSource {
+interface MergePorts extends LayerSource {
   /** The layers of the chain from this one down, kept from being deleted until released. */
   pinLayer(uuid: string): Promise<{ chain: readonly LayerRow[]; release: () => void }>
   /** Whether the layers still are a run that somebody needs. */

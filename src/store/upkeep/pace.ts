@@ -9,7 +9,7 @@ export interface Pace {
 }
 
 /** Waits so many milliseconds. @throws what the signal was aborted with */
-export type Sleep = (milliseconds: number, signal: AbortSignal) => Promise<void>
+type Sleep = (milliseconds: number, signal: AbortSignal) => Promise<void>
 
 interface PaceOptions {
   readonly bytesPerSecond: number

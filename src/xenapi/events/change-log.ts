@@ -17,7 +17,7 @@ export interface FeedEntry {
 
 export const eventsLost = (): AppError => new AppError('EVENTS_LOST', [])
 
-export interface ChangeLog {
+interface ChangeLog {
   /** Of the last change. */
   readonly position: number
   add(change: Omit<FeedEntry, 'position' | 'createdAt'>, isNew: boolean): FeedEntry

@@ -58,7 +58,7 @@ export interface EventFeed {
   close(): void
 }
 
-export interface FeedOptions {
+interface FeedOptions {
   readonly changes: Changes
   /** Whose uuids are there already, by class. */
   readonly existing: ReadonlyMap<string, Iterable<string>>

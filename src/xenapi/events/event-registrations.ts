@@ -12,7 +12,7 @@ const MAXIMUM_REGISTRATIONS_OF_USER = 256
 /** Of one session. */
 const MAXIMUM_NAMES = 1024
 
-export interface Registration {
+interface Registration {
   readonly names: ReadonlySet<string>
   readonly subscription: Subscription
   /** Of the last change that the session has been told. */

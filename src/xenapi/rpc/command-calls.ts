@@ -6,7 +6,7 @@ import type { Dispatcher } from '../dispatch.ts'
 import type { Origin } from '../origin.ts'
 import type { Wire } from '../wire/values.ts'
 
-export interface CommandCalls {
+interface CommandCalls {
   readonly call: (
     method: string,
     params: readonly unknown[],

@@ -5,7 +5,7 @@ import { throwIfAborted } from '../../disk/disk.ts'
 import { AppError } from '../../errors.ts'
 import { formatBytes, MiB } from '../../units.ts'
 
-export interface AnswerRoomOptions {
+interface AnswerRoomOptions {
   /** How many large answers are made at once. */
   readonly places?: number
   /** Bytes of answers under way from which on no other is begun. */

@@ -2,7 +2,7 @@
 
 import { createFairQueue } from '../../catalog/users/fair-queue.ts'
 
-export type InTurn = <T>(network: string, job: () => Promise<T>) => Promise<T>
+type InTurn = <T>(network: string, job: () => Promise<T>) => Promise<T>
 
 export const createTurns = (): InTurn => {
   // What waits is bounded by those who ask: each call waits with its text.

@@ -15,7 +15,7 @@ export type XmlToken =
   | { readonly kind: 'text'; readonly text: string }
 
 /** One document with one root, as it comes. */
-export interface XmlTokenizer {
+interface XmlTokenizer {
   /** The next piece, cut anywhere. @throws XmlError naming the place, in characters */
   write(piece: string): void
   /** The document has ended: its tokens; each tag that opens is closed. @throws XmlError */
