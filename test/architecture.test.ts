@@ -26,9 +26,9 @@ const below = { formats, store: [...formats, 'src/formats', 'src/catalog'] }
 const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/errors': [],
   'src/units': [],
+  'src/format-table': [],
   'src/refs': [],
   'src/object-errors': ['src/errors', 'src/refs'],
-  'src/format-table': [],
   'src/near-names': [],
   'src/redact': [],
   'src/log': ['src/redact'],

@@ -17,7 +17,7 @@ const repository = resolve(import.meta.dirname, '../..')
 /** @returns the path of the copy */
 const copyServer = async (): Promise<string> => {
   const copy = await createTestFolder()
-  for (const name of ['src', 'routes', 'package.json']) {
+  for (const name of ['bin', 'src', 'routes', 'package.json']) {
     await cp(join(repository, name), join(copy, name), { recursive: true })
   }
   await symlink(join(repository, 'node_modules'), join(copy, 'node_modules'))
