@@ -18,7 +18,7 @@ const tests = filesBelow('test')
 /** Rows of the table in ARCHITECTURE.md: layers, what they are, what they may import. */
 const rows = Array.from(
   readFileSync(join(root, 'ARCHITECTURE.md'), 'utf8').matchAll(
-    /^\| ((?:`(?:src\/)?[a-z-]+`(?:, )?)+) +\| [^|]+ \| ([^|]+?) +\|$/gm,
+    /^\| ((?:`(?:src\/[a-z-]+|routes)`(?:, )?)+) +\| [^|]+ \| ([^|]+?) +\|$/gm,
   ),
   ([, layers, imports]) => ({
     layers: Array.from(layers!.matchAll(/`([^`]+)`/g), (match) => match[1]!),
@@ -94,6 +94,24 @@ describe('architecture', () => {
         return [...imported, ...others.map((name) => `${file} exports ${name}`)]
       })
     expect(wrong).toEqual([])
+  })
+
+  test('no layer may import what it does not need', () => {
+    const needless = rows.flatMap(({ layers, imports }) => {
+      const targets = sources
+        .filter((file) => layers.includes(layerOf(file)))
+        .flatMap((file) =>
+          importsOf(file)
+            .filter((specifier) => specifier.startsWith('.'))
+            .map((specifier) => targetOf(file, specifier).replace(/\.ts$/, '')),
+        )
+      return imports
+        .map((words) => `src/${words.replace(' and below', '')}`)
+        .filter((name) => name !== 'src/all')
+        .filter((name) => !targets.some((target) => `${target}/`.startsWith(`${name}/`)))
+        .map((name) => `${layers.join(', ')} may import ${name}`)
+    })
+    expect(needless).toEqual([])
   })
 
   test.each([

@@ -39,8 +39,14 @@ export interface ConnectionLimits {
   readonly byUser: number
 }
 
-/** With those whose password is being checked there may be so many times as many. */
+/** With those that are new or whose password is being checked there may be so many times as many. */
 const CHECKED_TOO = 2
+
+/**
+ * Milliseconds in which a new connection counts for the wider limit only. A fleet that comes in one
+ * burst is accepted faster than its requests are read.
+ */
+const GRACE = 2000
 
 /** Of strangers far below the 1024 descriptors that many systems give to a process; transfers need some, too. */
 const defaultLimits: ConnectionLimits = { unknown: 512, unknownByNetwork: 256, byUser: 1024 }
@@ -51,6 +57,8 @@ const SILENCE = 60_000
 interface Options extends Partial<ConnectionLimits> {
   readonly log: { warn(fields: object, message: string): void }
   readonly now?: () => number
+  /** Milliseconds until a connection counts as one that has shown nothing. */
+  readonly grace?: number
 }
 
 interface Connection {
@@ -61,6 +69,7 @@ interface Connection {
   socket: Socket
   /** Passwords of it that are being checked. */
   checks: number
+  isNew: boolean
   /** The user whose credentials it showed first. */
   user?: string
 }
@@ -71,10 +80,11 @@ export const createConnections = ({
   byUser = defaultLimits.byUser,
   log,
   now = Date.now,
+  grace = GRACE,
 }: Options): Connections => {
   /** Those that have shown nothing, or only wrong passwords. */
   const silent = createConnectionGroups<Connection>({ all: unknown, group: unknownByNetwork })
-  /** These, and those whose password is being checked. */
+  /** These, new ones, and those whose password is being checked. */
   const anonymous = createConnectionGroups<Connection>({
     all: CHECKED_TOO * unknown,
     group: CHECKED_TOO * unknownByNetwork,
@@ -104,10 +114,10 @@ export const createConnections = ({
     silentUntil = now() + SILENCE
   }
   const count = (connection: Connection): void => {
-    const { name, network, checks, user } = connection
+    const { name, network, checks, isNew, user } = connection
     if (user !== undefined || byName.get(name) !== connection) return
     anonymous.add(network, connection)
-    if (checks === 0) silent.add(network, connection)
+    if (checks === 0 && !isNew) silent.add(network, connection)
     else silent.delete(network, connection)
     close(silent.tooMany(network))
     close(anonymous.tooMany(network))
@@ -128,10 +138,15 @@ export const createConnections = ({
     // It has gone before anybody could look at it.
     if (name === undefined || address === undefined) return
     const network = networkOf(address)
-    const connection: Connection = { name, address, network, socket, checks: 0 }
+    const connection: Connection = { name, address, network, socket, checks: 0, isNew: grace > 0 }
     byName.set(name, connection)
     bySocket.set(socket, connection)
+    const graceTimer = setTimeout(() => {
+      connection.isNew = false
+      count(connection)
+    }, grace).unref()
     socket.once('close', () => {
+      clearTimeout(graceTimer)
       forget(connection)
       if (byName.get(name) === connection) byName.delete(name)
     })

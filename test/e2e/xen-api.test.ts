@@ -216,7 +216,7 @@ describe.skipIf(!hasTool('qemu-img')).each(['json-rpc', 'xml-rpc'] as const)(
       const source = await createSource(await createTestFolder())
       await expect(importFile(xapi, vdi, source, 'raw')).rejects.toMatchObject({
         code: 'OTHER_OPERATION_IN_PROGRESS',
-        params: ['VDI', vdi.uuid],
+        params: ['VDI', `OpaqueRef:${vdi.uuid}`],
       })
       body.end(randomBytes(size / 2))
       expect(await within('the first', first)).toBe(vdi.$ref)

@@ -19,13 +19,14 @@ import { within } from '../../support/wait.ts'
 const limits: ConnectionLimits = { unknown: 5, unknownByNetwork: 3, byUser: 9 }
 
 /** Requests to /known show credentials, those to /checking begin to. */
-const start = async (secure = false) => {
+const start = async (secure = false, grace = 0) => {
   const logged: object[] = []
   let time = 0
   const connections = createConnections({
     ...limits,
     log: { warn: (fields) => void logged.push(fields) },
     now: () => time,
+    grace,
   })
   const origins: SocketOrigin[] = []
   const listener = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
@@ -148,6 +149,24 @@ describe('connections of one address', () => {
     for (const client of fleet.slice(1)) await ask(client, '/again')
   })
 
+  test('a burst has time to show credentials before any of it is closed', async () => {
+    const { open, ask, logged } = await start(false, 300)
+    const burst = [await open(), await open(), await open(), await open(), await open()]
+    expect(logged).toEqual([])
+    await ask(burst[0]!, '/known')
+    expect(await burst[1]!.closed).toBe('')
+    for (const client of [burst[0]!, ...burst.slice(2)]) await ask(client, '/again')
+    expect(logged).toMatchObject([{ closed: 1 }])
+  })
+
+  test('a burst that is too large for the wider limit loses its oldest at once', async () => {
+    const { open, ask } = await start(false, 60_000)
+    const burst = []
+    for (let count = 0; count < 7; count += 1) burst.push(await open())
+    expect(await burst[0]!.closed).toBe('')
+    await ask(burst[1]!, '/again')
+  })
+
   test('many that are closed leave one line a minute, with their number', async () => {
     const { open, logged, advance } = await start()
     for (let count = 0; count < 13; count += 1) await open()
@@ -217,7 +236,7 @@ describe('many addresses', () => {
   /** Connections from anywhere, as the server would tell of them. */
   const play = () => {
     const server = new EventEmitter()
-    const connections = createConnections({ ...limits, log: { warn: () => {} } })
+    const connections = createConnections({ ...limits, grace: 0, log: { warn: () => {} } })
     connections.watch(server as unknown as Server)
     const destroyed: string[] = []
     const sockets = new Map<string, Socket>()
