@@ -1,4 +1,5 @@
-// The disks that the benchmark moves: the same bytes at each run, and bytes that no packing makes smaller.
+// The disks that the benchmark moves: the same bytes at each run, and bytes that no packing makes
+// smaller.
 
 import { createCipheriv } from 'node:crypto'
 import { open } from 'node:fs/promises'
@@ -25,7 +26,9 @@ const createRandom = (seed: number) => {
   }
 }
 
-/** Stretches of data of 64 KiB to 4 MiB, small ones more often, on pages of 4 KiB, and gaps between. */
+/**
+ * Stretches of data of 64 KiB to 4 MiB, small ones more often, on pages of 4 KiB, and gaps between.
+ */
 const scatter = function* ({ size, dataSize }: DiskPlan): Generator<[number, number]> {
   if (dataSize === size) return yield [0, size]
   const random = createRandom(20_260_101)

@@ -12,7 +12,9 @@ export interface Contender {
   cleanUp?(): Promise<void>
 }
 
-/** The best of `rounds` runs of each, in seconds, by name. The order turns round with each round. */
+/**
+ * The best of `rounds` runs of each, in seconds, by name. The order turns round with each round.
+ */
 export const compare = async (
   contenders: readonly Contender[],
   rounds: number,

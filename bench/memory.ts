@@ -1,4 +1,5 @@
-// Peak memory of a fresh server for a disk of 2 GiB and one of 2 TiB that hold the same amount of data.
+// Peak memory of a fresh server for a disk of 2 GiB and one of 2 TiB that hold the same amount of
+// data.
 
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'

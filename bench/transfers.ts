@@ -29,7 +29,9 @@ export interface Bench {
   readonly rounds: number
 }
 
-/** What to move: the VDI that holds it and its layer, from which qemu-img reads the same content. */
+/**
+ * What to move: the VDI that holds it and its layer, from which qemu-img reads the same content.
+ */
 export interface Subject {
   readonly disk: string
   readonly uuid: string

@@ -1,5 +1,6 @@
-// Called before anything else is loaded: an older Node stops here with a sentence, and not somewhere
-// in the program with a stack trace. Only syntax and functions that old versions of Node have.
+// Called before anything else is loaded: an older Node stops here with a sentence, and not
+// somewhere in the program with a stack trace. Only syntax and functions that old versions of Node
+// have.
 
 import { readFileSync } from 'node:fs'
 

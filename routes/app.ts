@@ -36,7 +36,10 @@ export const createListener = (app: Hono<NodeEnvironment>): RequestListener => {
   return (incoming, outgoing) => void listener(incoming, outgoing)
 }
 
-/** What every route wants of a head. An expectation that is not known an import refuses itself: it tells its task. */
+/**
+ * What every route wants of a head. An expectation that is not known an import refuses itself: it
+ * tells its task.
+ */
 const requireCommonHeaders = (incoming: IncomingMessage): void => {
   requireSingleHeaders(incoming)
   if (incoming.url?.startsWith(importPath) !== true) {

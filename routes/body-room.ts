@@ -1,5 +1,6 @@
-// The memory that bodies of calls take while they come and until they are answered: short ones always have room, long
-// ones share a bound, of which one network has a part. rpc.ts says whose they are, call-body.ts fills it.
+// The memory that bodies of calls take while they come and until they are answered: short ones
+// always have room, long ones share a bound, of which one network has a part. rpc.ts says whose
+// they are, call-body.ts fills it.
 
 import { KiB, MiB } from '../src/units.ts'
 

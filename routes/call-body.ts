@@ -1,5 +1,5 @@
-// The body of a call as text: bounded in length, in time and in memory, because nobody knows yet who sends it. rpc.ts
-// answers what is wrong with one.
+// The body of a call as text: bounded in length, in time and in memory, because nobody knows yet
+// who sends it. rpc.ts answers what is wrong with one.
 
 import type { BodyPace } from '../src/net/body-pace.ts'
 import { watchPace } from '../src/net/body-pace.ts'
@@ -22,7 +22,9 @@ interface RefusedBody {
 export const isTooLong = ({ headers }: Request): boolean =>
   Number(headers.get('content-length')) > MAXIMUM_BODY
 
-/** The connection of a body that is refused with 408 must be closed: the rest of it may still come. */
+/**
+ * The connection of a body that is refused with 408 must be closed: the rest of it may still come.
+ */
 export const readCallBody = (
   request: Request,
   room: BodyRoom,

@@ -1,5 +1,6 @@
-// The digests that a client sends beside an upload: read from its headers, and held against the bytes that came
-// before anything of them is committed. RFC 9530; Digest (RFC 3230) and Content-MD5 (RFC 1864) before it.
+// The digests that a client sends beside an upload: read from its headers, and held against the
+// bytes that came before anything of them is committed. RFC 9530; Digest (RFC 3230) and Content-MD5
+// (RFC 1864) before it.
 
 import type { Hash } from 'node:crypto'
 import { createHash } from 'node:crypto'
@@ -28,7 +29,10 @@ const algorithms: ReadonlyMap<string, { readonly name: string; readonly length: 
   ],
 )
 
-/** Of a whole upload without a content coding, the content and the representation are the same bytes. */
+/**
+ * Of a whole upload without a content coding, the content and the representation are the same
+ * bytes.
+ */
 const headerNames = {
   'content-digest': 'Content-Digest',
   'repr-digest': 'Repr-Digest',
@@ -38,8 +42,8 @@ const headerNames = {
 
 /**
  * All digests that can be verified; none where the client sent none.
- * @throws AppError INVALID_VALUE for a header that cannot be read, names no algorithm that is known here, or announces
- *   a digest behind the body
+ * @throws AppError INVALID_VALUE for a header that cannot be read, names no algorithm that is known
+ *   here, or announces a digest behind the body
  */
 const readDigests = (headers: DigestHeaders): readonly Digest[] => {
   requireNoDigest('Trailer', String(headers['trailer'] ?? '').split(/[\s,]+/))

@@ -1,5 +1,5 @@
-// How a download ends that failed: refused where nothing has gone out, else with a broken connection, so
-// that what is cut short never looks whole.
+// How a download ends that failed: refused where nothing has gone out, else with a broken
+// connection, so that what is cut short never looks whole.
 
 import type { Context } from 'hono'
 import { toAppError } from '../src/errors.ts'

@@ -52,7 +52,10 @@ const retryAfter = 10
 
 export interface ErrorReply {
   readonly status: number
-  /** In the status line, where Orchestra looks for the reason of a refused upload; absent: the usual words. */
+  /**
+   * In the status line, where Orchestra looks for the reason of a refused upload; absent: the usual
+   * words.
+   */
   readonly reason?: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
@@ -60,7 +63,8 @@ export interface ErrorReply {
 
 /**
  * @param accept the request's Accept header: JSON for those who ask for it
- * @param ioErrorStatus what a failed read means here: 400 while reading an upload, 500 for our own storage
+ * @param ioErrorStatus what a failed read means here: 400 while reading an upload, 500 for our own
+ *   storage
  */
 export const errorReply = (
   error: AppError,
@@ -90,7 +94,10 @@ export const errorReply = (
   return { status, reason: code, headers, body: `${body}\n` }
 }
 
-/** An upload that only the end of the connection could end, on a connection where nothing can tell it: 411. */
+/**
+ * An upload that only the end of the connection could end, on a connection where nothing can tell
+ * it: 411.
+ */
 export class LengthRequiredError extends AppError {
   constructor() {
     super('INVALID_VALUE', ['Content-Length', ''], {
@@ -112,7 +119,9 @@ export class MethodNotAllowedError extends AppError {
   }
 }
 
-/** A header that would change what the body means, or how it is framed, in a way that is not known. */
+/**
+ * A header that would change what the body means, or how it is framed, in a way that is not known.
+ */
 export class RefusedHeaderError extends AppError {
   readonly status: 400 | 415 | 417 | 501
   /** For the answer: what would have been taken. */

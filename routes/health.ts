@@ -1,5 +1,5 @@
-// GET /health: is the server up, does its catalog answer, and can it be written? The smallest route, the one to read
-// first.
+// GET /health: is the server up, does its catalog answer, and can it be written? The smallest
+// route, the one to read first.
 
 import { Hono } from 'hono'
 import type { NodeEnvironment } from './environment.ts'

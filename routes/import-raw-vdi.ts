@@ -1,5 +1,6 @@
 // PUT /import_raw_vdi: an image file becomes the content of a VDI, or a new VDI. The body is asked
-// for only when nothing is left to refuse. The status is that of the commit, unless the client cannot wait for it.
+// for only when nothing is left to refuse. The status is that of the commit, unless the client
+// cannot wait for it.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
@@ -54,8 +55,8 @@ const handleImport = async (
     const isTaken = upload.accepted || (upload.isComing && isSurprise(reason))
     // Of who has stalled nothing more is waited for.
     const isOver = reason.code === 'TASK_CANCELLED' || reason instanceof StalledUploadError
-    // Clients of tasks ask the task for the reason, but only if the upload itself ended well for them. They
-    // announce a length; whoever sends chunks is told the truth at once.
+    // Clients of tasks ask the task for the reason, but only if the upload itself ended well for
+    // them. They announce a length; whoever sends chunks is told the truth at once.
     const isWatched = hasTask(incoming) && incoming.headers['transfer-encoding'] === undefined
     if (isTaken && isWatched && !isOver) {
       if (isUnknown(incoming) && !outgoing.headersSent) writeEarlyHead(outgoing)
@@ -78,9 +79,11 @@ const finish = (incoming: IncomingMessage, outgoing: ServerResponse, reply: Erro
 }
 
 /**
- * @param upload what is known of it: whether its first byte has been asked for, and whether it comes without being
- *   asked for, because the client waits neither for 100 Continue nor for the head
- * @throws AppError INVALID_VALUE for a length that is no number, and for what requirePlainBody refuses
+ * @param upload what is known of it: whether its first byte has been asked for, and whether it
+ *   comes without being asked for, because the client waits neither for 100 Continue nor for the
+ *   head
+ * @throws AppError INVALID_VALUE for a length that is no number, and for what requirePlainBody
+ *   refuses
  */
 const readUpload = (
   incoming: IncomingMessage,

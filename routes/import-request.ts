@@ -1,5 +1,6 @@
-// What the two ways into an import have in common, node's request and the bare socket: who may, what is
-// asked for, and the task that ends with it. Knows nothing of how the body comes or the answer goes.
+// What the two ways into an import have in common, node's request and the bare socket: who may,
+// what is asked for, and the task that ends with it. Knows nothing of how the body comes or the
+// answer goes.
 
 import { resultOf } from '../src/catalog/tasks/task-outcome.ts'
 import { AppError } from '../src/errors.ts'
@@ -26,8 +27,8 @@ export const importPath = '/import_raw_vdi'
 const permission = 'http/put_import_raw_vdi'
 
 /**
- * Runs the import that the request asks for. A task that the client named has ended when this returns or throws,
- * unless nobody knows who is asking, or the task is not theirs to use.
+ * Runs the import that the request asks for. A task that the client named has ended when this
+ * returns or throws, unless nobody knows who is asking, or the task is not theirs to use.
  * @param readUpload what the headers say of the body; a throw is an outcome too
  * @returns the uuid of the VDI
  * @throws AppError whatever the outcome is; before `accept` of the upload: nothing has been read
@@ -61,8 +62,9 @@ export const hasTask = (request: RequestFacts): boolean =>
   peekParameter(request, 'task_id') !== undefined
 
 /**
- * Whether an empty upload just before could not have shown this refusal. Orchestra sends one, takes any other status
- * than 200 from it for the reason, and after that looks for the reason in the task, but only behind a 200.
+ * Whether an empty upload just before could not have shown this refusal. Orchestra sends one, takes
+ * any other status than 200 from it for the reason, and after that looks for the reason in the
+ * task, but only behind a 200.
  */
 export const isSurprise = ({ code }: AppError): boolean => surprises.has(code)
 

@@ -1,5 +1,5 @@
-// A body without a length, from a client that may keep its connection: by RFC 9112, section 6.3, it has none,
-// and what follows is the next request. That must not become the content of a disk.
+// A body without a length, from a client that may keep its connection: by RFC 9112, section 6.3, it
+// has none, and what follows is the next request. That must not become the content of a disk.
 
 import { AppError } from '../src/errors.ts'
 import type { RequestHead } from '../src/net/request-head.ts'

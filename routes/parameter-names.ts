@@ -1,5 +1,5 @@
-// The names of the parameters that each transfer takes, and what is said of others: they are ignored, as XenAPI
-// does, but one that looks like a slip is named in a `warning` header.
+// The names of the parameters that each transfer takes, and what is said of others: they are
+// ignored, as XenAPI does, but one that looks like a slip is named in a `warning` header.
 
 import { nearest } from '../src/near-names.ts'
 
@@ -53,7 +53,8 @@ const maximumNames = 16
 
 /**
  * For the answer: names of the query that are unknown, but near a known one.
- * @returns none, or one header (RFC 7234, section 5.5: 299 is a warning of the application that stays)
+ * @returns none, or one header (RFC 7234, section 5.5: 299 is a warning of the application that
+ *   stays)
  */
 export const warningOf = (
   { url = '' }: { readonly url?: string | undefined },

@@ -29,7 +29,10 @@ export interface RequestFacts {
   } & ConditionHeaders
 }
 
-/** Parameters from query and cookies; cookies are separated by `;` or `&`, as XenAPI clients send them. */
+/**
+ * Parameters from query and cookies; cookies are separated by `;` or `&`, as XenAPI clients send
+ * them.
+ */
 export const readParameters = ({ url = '', headers }: RequestFacts): Parameters => {
   const query = new URLSearchParams(/\?([^#]*)/.exec(url)?.[1])
   const cookies = parseCookies(headers.cookie ?? '')
@@ -42,7 +45,10 @@ export const readParameters = ({ url = '', headers }: RequestFacts): Parameters 
   }
 }
 
-/** The first value of a parameter, whatever else the request says of it: for the log, and where a refusal is told. */
+/**
+ * The first value of a parameter, whatever else the request says of it: for the log, and where a
+ * refusal is told.
+ */
 export const peekParameter = (
   { url = '', headers }: RequestFacts,
   name: ParameterName,
@@ -82,7 +88,10 @@ const decode = (value: string): string => {
   }
 }
 
-/** `true`, `1` and `yes` are true; `false`, `0`, `no` and absence are false; anything else is refused. */
+/**
+ * `true`, `1` and `yes` are true; `false`, `0`, `no` and absence are false; anything else is
+ * refused.
+ */
 export const readFlag = (parameters: Parameters, name: ParameterName): boolean => {
   const value = parameters(name)?.toLowerCase()
   if (value === undefined || ['false', '0', 'no'].includes(value)) return false
@@ -90,7 +99,10 @@ export const readFlag = (parameters: Parameters, name: ParameterName): boolean =
   throw new AppError('INVALID_VALUE', [name, value])
 }
 
-/** Whether the content of two VDIs is compared; undefined where the client leaves that to the server. */
+/**
+ * Whether the content of two VDIs is compared; undefined where the client leaves that to the
+ * server.
+ */
 export const readNarrowing = (parameters: Parameters): 'always' | 'never' | undefined => {
   if (parameters('narrow') === undefined) return undefined
   return readFlag(parameters, 'narrow') ? 'always' : 'never'
@@ -113,7 +125,8 @@ export const readChoice = <T extends string>(
 }
 
 /**
- * A size in bytes, or with a unit such as 10GiB, as that of a disk: in whole sectors. undefined where it is absent.
+ * A size in bytes, or with a unit such as 10GiB, as that of a disk: in whole sectors. undefined
+ * where it is absent.
  * @throws AppError INVALID_VALUE for anything else, and for 0
  */
 export const readSize = (parameters: Parameters, name: ParameterName): number | undefined => {
@@ -148,7 +161,8 @@ const parseBasic = (header: string | undefined): Credentials['basic'] => {
 /**
  * The uuid of the object that a parameter names by reference or uuid.
  * @param className for the message: `VDI`
- * @throws AppError INVALID_VALUE where the parameter is missing, HANDLE_INVALID where it can name nothing
+ * @throws AppError INVALID_VALUE where the parameter is missing, HANDLE_INVALID where it can name
+ *   nothing
  */
 export const readReference = (
   parameters: Parameters,

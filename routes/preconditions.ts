@@ -1,5 +1,5 @@
-// RFC 9110, section 13: the conditions of a request, held against the content that is there now. Called
-// before a byte of a body is read or sent.
+// RFC 9110, section 13: the conditions of a request, held against the content that is there now.
+// Called before a byte of a body is read or sent.
 
 import { AppError } from '../src/errors.ts'
 
@@ -137,8 +137,9 @@ const parseDate = (value: string | undefined): Date | undefined => {
 }
 
 /**
- * The Last-Modified of content that was changed at `changedAt`: the first whole second that is not before it,
- * so that content which came later in the same second has another one. Undefined while that second is not over.
+ * The Last-Modified of content that was changed at `changedAt`: the first whole second that is not
+ * before it, so that content which came later in the same second has another one. Undefined while
+ * that second is not over.
  */
 export const lastModifiedOf = (changedAt: Date, now: Date): string | undefined => {
   const second = Math.ceil(changedAt.getTime() / 1000) * 1000

@@ -1,5 +1,6 @@
-// The bytes of an upload as they come: Node's request, or a bare socket, as chunks, with a deadline for
-// clients that stop sending. What is done with them is the decoder's business; upload.ts answers.
+// The bytes of an upload as they come: Node's request, or a bare socket, as chunks, with a deadline
+// for clients that stop sending. What is done with them is the decoder's business; upload.ts
+// answers.
 
 import type { Readable } from 'node:stream'
 import { AppError } from '../src/errors.ts'
@@ -7,7 +8,10 @@ import { receivedBytes } from '../src/image/young-garbage.ts'
 import type { Turn } from '../src/transfer/turns.ts'
 import { KiB } from '../src/units.ts'
 
-/** How many bytes must come while the client is waited for as long as it may be silent; less where that is short. */
+/**
+ * How many bytes must come while the client is waited for as long as it may be silent; less where
+ * that is short.
+ */
 const leastBytes = 64 * KiB
 const leastRate = KiB
 
@@ -23,7 +27,8 @@ interface ReadBodyOptions {
 
 /**
  * The body's chunks as they come. To be iterated once.
- * @throws StalledUploadError when the client stops sending; the stream's own error when the connection breaks
+ * @throws StalledUploadError when the client stops sending; the stream's own error when the
+ *   connection breaks
  */
 export const readBody = (
   incoming: Readable,
@@ -58,7 +63,8 @@ export const stopReading = (incoming: Readable): number => {
   return reader?.received() ?? 0
 }
 
-// By hand: the stream's own iterator takes twice the time for each chunk, and another timer would be armed for each.
+// By hand: the stream's own iterator takes twice the time for each chunk, and another timer would
+// be armed for each.
 const iterate = (
   incoming: Readable,
   { stallTimeout, turn }: ReadBodyOptions,
@@ -179,7 +185,9 @@ export async function* exactly(
   throw new AppError('VDI_IO_ERROR', [`Cannot read the upload: ${found}`])
 }
 
-/** The chunks as far as they come: a connection that breaks is the end of the body, not a failure. */
+/**
+ * The chunks as far as they come: a connection that breaks is the end of the body, not a failure.
+ */
 export async function* untilCut(
   chunks: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {

@@ -1,4 +1,5 @@
-// What becomes of a method that a path does not have: 405 with those that it has (RFC 9110, section 15.5.6).
+// What becomes of a method that a path does not have: 405 with those that it has (RFC 9110, section
+// 15.5.6).
 
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Context, Hono } from 'hono'

@@ -1,5 +1,6 @@
-// The calls of XenAPI: POST /jsonrpc in JSON, POST /, /RPC2 and /xmlrpc in XML. The answer is 200 for
-// XenAPI errors too, and its content type is exact: a `; charset=…` makes Xen Orchestra give up.
+// The calls of XenAPI: POST /jsonrpc in JSON, POST /, /RPC2 and /xmlrpc in XML. The answer is 200
+// for XenAPI errors too, and its content type is exact: a `; charset=…` makes Xen Orchestra give
+// up.
 
 import type { Context } from 'hono'
 import { Hono } from 'hono'
@@ -26,7 +27,10 @@ interface RpcDependencies {
   readonly pace?: BodyPace
   /** For the bodies of all calls. */
   readonly rooms?: BodyRooms
-  /** How long a client may take nothing of a large answer, in milliseconds. Default: that of send-answer.ts. */
+  /**
+   * How long a client may take nothing of a large answer, in milliseconds. Default: that of
+   * send-answer.ts.
+   */
   readonly stallLimit?: number
 }
 

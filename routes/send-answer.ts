@@ -1,5 +1,6 @@
-// The path of the answers to calls: small ones as Hono sends them, large ones piece by piece, as fast as
-// the client takes them. A client that takes nothing is ended, and so is what its answer holds.
+// The path of the answers to calls: small ones as Hono sends them, large ones piece by piece, as
+// fast as the client takes them. A client that takes nothing is ended, and so is what its answer
+// holds.
 
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { ServerResponse } from 'node:http'

@@ -1,5 +1,5 @@
-// The path of texts whose length nobody knows beforehand: one piece at a time, as fast as the client takes
-// them. Only a text that is whole is ended; any other breaks off with its connection.
+// The path of texts whose length nobody knows beforehand: one piece at a time, as fast as the
+// client takes them. Only a text that is whole is ended; any other breaks off with its connection.
 
 import type { ServerResponse } from 'node:http'
 import { throwIfAborted } from '../src/disk/disk.ts'

@@ -22,15 +22,18 @@ interface SendOptions {
   stallTimeout: number
   /** Called with the number of bytes that left. */
   onProgress: (bytes: number) => void
-  /** Asked when all has been read, before the last piece is sent: a throw keeps the client from taking it as whole. */
+  /**
+   * Asked when all has been read, before the last piece is sent: a throw keeps the client from
+   * taking it as whole.
+   */
   verify?: () => Promise<void>
 }
 
 /**
  * Sends `range` of `image` as the body of `outgoing`, whose head has been written, and ends it.
  * @returns `client-left` where the connection closed before the last byte
- * @throws what the image threw, VDI_IO_ERROR where the client stalled; the connection has then been destroyed, never
- *   ended as if whole
+ * @throws what the image threw, VDI_IO_ERROR where the client stalled; the connection has then been
+ *   destroyed, never ended as if whole
  */
 export const sendImage = async (
   image: Image,
@@ -72,7 +75,10 @@ export const sendImage = async (
   }
 }
 
-/** Aborted when the client has taken nothing for so long. Storage of ours that is slow is not its fault. */
+/**
+ * Aborted when the client has taken nothing for so long. Storage of ours that is slow is not its
+ * fault.
+ */
 const watchStall = (outgoing: ServerResponse, turn: Turn, stallTimeout: number): AbortSignal => {
   const stalled = new AbortController()
   outgoing.setTimeout(stallTimeout, () => {

@@ -1,6 +1,6 @@
-// What the head of an upload says of its body besides the length: a coding, a form, a part of a whole. The body
-// becomes a disk as it comes, so that whatever would make it mean something else is refused by name, for both
-// ways into an import.
+// What the head of an upload says of its body besides the length: a coding, a form, a part of a
+// whole. The body becomes a disk as it comes, so that whatever would make it mean something else is
+// refused by name, for both ways into an import.
 
 import { RefusedHeaderError } from './error-response.ts'
 
@@ -8,8 +8,8 @@ import { RefusedHeaderError } from './error-response.ts'
 type HeaderLines = (name: string) => string | undefined
 
 /**
- * @throws RefusedHeaderError 501 for a transfer coding other than chunked, 417 for an expectation other than
- *   100-continue, 415 for a content coding or a form, 400 for a part of a whole
+ * @throws RefusedHeaderError 501 for a transfer coding other than chunked, 417 for an expectation
+ *   other than 100-continue, 415 for a content coding or a form, 400 for a part of a whole
  */
 export const requirePlainBody = (header: HeaderLines): void => {
   requireKnownTransferCoding(header('transfer-encoding'))

@@ -9,14 +9,23 @@ import { MiB } from '../src/units.ts'
 import type { ErrorReply } from './error-response.ts'
 import { stopReading } from './read-body.ts'
 
-/** 1 PiB: what Orchestra announces when it does not know. It cuts the connection after the last byte. */
+/**
+ * 1 PiB: what Orchestra announces when it does not know. It cuts the connection after the last
+ * byte.
+ */
 export const unknownLength = 2 ** 50
 
-/** Whether an upload without a byte may be Orchestra's question whether it would be taken; xe asks none. */
+/**
+ * Whether an upload without a byte may be Orchestra's question whether it would be taken; xe asks
+ * none.
+ */
 export const mayBeQuestion = (length: number | undefined, httpVersion: string): boolean =>
   (length === 0 || length === unknownLength) && httpVersion !== '1.0'
 
-/** What is read and thrown away after an early answer, so that the client sees it before the connection closes. */
+/**
+ * What is read and thrown away after an early answer, so that the client sees it before the
+ * connection closes.
+ */
 const lingerBytes = 64 * MiB
 const lingerTime = 10_000
 
@@ -31,7 +40,10 @@ export const setHeaders = (
   for (const [name, value] of Object.entries(headers)) outgoing.setHeader(name, value)
 }
 
-/** Answers; where the body was not read to its end, closes the connection once the client has had time to see the answer. */
+/**
+ * Answers; where the body was not read to its end, closes the connection once the client has had
+ * time to see the answer.
+ */
 export const answer = (
   incoming: IncomingMessage,
   outgoing: ServerResponse,
@@ -49,22 +61,25 @@ export const answer = (
     outgoing.end(body)
     return
   }
-  // Node closes the socket as soon as this answer ends; a body still on its way would then reset the
-  // connection, and the client might never see the answer.
+  // Node closes the socket as soon as this answer ends; a body still on its way would then reset
+  // the connection, and the client might never see the answer.
   outgoing.write(body)
   void linger(incoming).then(() => outgoing.end())
 }
 
 /**
- * Breaks a connection on which a head without a length has gone out: closed in order, its answer would look whole.
- * Over TLS the missing close_notify says so, on a plain socket the reset.
+ * Breaks a connection on which a head without a length has gone out: closed in order, its answer
+ * would look whole. Over TLS the missing close_notify says so, on a plain socket the reset.
  */
 export const breakOff = (socket: Socket): void => {
   if (socket instanceof TLSSocket) socket.destroy()
   else socket.resetAndDestroy()
 }
 
-/** Throws away what still comes of the body, for a while; returns when it has ended, or its connection has. */
+/**
+ * Throws away what still comes of the body, for a while; returns when it has ended, or its
+ * connection has.
+ */
 export const linger = (incoming: Readable): Promise<void> => {
   let thrownAway = 0
   const timer = setTimeout(() => incoming.destroy(), lingerTime)
@@ -77,7 +92,8 @@ export const linger = (incoming: Readable): Promise<void> => {
 }
 
 /**
- * Throws away the rest of the body, however long it is; returns when it has ended, its connection has, or nothing comes.
+ * Throws away the rest of the body, however long it is; returns when it has ended, its connection
+ * has, or nothing comes.
  * @param length of the body, where the stream goes on behind it: its client waits for the answer
  */
 export const drain = (incoming: Readable, length = Infinity): Promise<void> => {

@@ -1,4 +1,5 @@
-// How the values of settings are written, and what is wrong with others: for config.ts, which reads them.
+// How the values of settings are written, and what is wrong with others: for config.ts, which reads
+// them.
 
 import { isAbsolute, resolve } from 'node:path'
 import { z } from 'zod'

@@ -1,5 +1,5 @@
-// Settings: command line first, then DISKPORT_… in the environment, then defaults. All that is wrong
-// with them is reported at once, in words.
+// Settings: command line first, then DISKPORT_… in the environment, then defaults. All that is
+// wrong with them is reported at once, in words.
 
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
@@ -25,7 +25,9 @@ export interface Config {
   readonly listenPlain: ListenAddress | undefined
   /** Absolute path of the folder that holds everything. */
   readonly data: string
-  /** Absolute paths of the folders in which others than pool-admins may make storage repositories. */
+  /**
+   * Absolute paths of the folders in which others than pool-admins may make storage repositories.
+   */
   readonly srRoots: readonly string[]
   readonly logLevel: LogLevel
   /** How many transfers may be busy at once: the others wait for their turn. */
@@ -38,9 +40,14 @@ export interface Config {
   readonly maxChainDepth: number
   /** How fast layers are merged, in MiB a second; 0: they are not. */
   readonly coalesceRate: number
-  /** Absolute paths of PEM files, or a certificate of our own making; undefined: HTTP without TLS. */
+  /**
+   * Absolute paths of PEM files, or a certificate of our own making; undefined: HTTP without TLS.
+   */
   readonly tls: { readonly cert: string; readonly key: string } | 'self-signed' | undefined
-  /** Sets the password of root at this start; undefined: it stays, or is generated at the first start. */
+  /**
+   * Sets the password of root at this start; undefined: it stays, or is generated at the first
+   * start.
+   */
   readonly rootPassword: string | undefined
 }
 
@@ -51,7 +58,10 @@ type Invocation =
   | { readonly kind: 'wrong'; readonly problems: readonly string[] }
 
 interface Option {
-  /** Of the value; without one the option is a switch, whose value in the environment is true or false. */
+  /**
+   * Of the value; without one the option is a switch, whose value in the environment is true or
+   * false.
+   */
   readonly metavar?: string
   readonly help: string
   readonly fallback: string
@@ -112,7 +122,10 @@ type OptionName = keyof typeof options
 const environmentName = (name: string): string =>
   `DISKPORT_${name.toUpperCase().replaceAll('-', '_')}`
 
-/** The data folder alone, for commands that need nothing else: its absolute path, or what is wrong with the setting. */
+/**
+ * The data folder alone, for commands that need nothing else: its absolute path, or what is wrong
+ * with the setting.
+ */
 export const readDataFolder = (
   fromArgs: string | undefined,
   environment: Readonly<Record<string, string | undefined>>,

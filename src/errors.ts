@@ -55,7 +55,10 @@ const sentences = {
 
 export type ErrorCode = keyof typeof sentences
 
-/** The sentence for a code that came as text, as in the error_info of a task; undefined for one that is not ours. */
+/**
+ * The sentence for a code that came as text, as in the error_info of a task; undefined for one that
+ * is not ours.
+ */
 export const sentenceOf = (code: string, params: readonly string[]): string | undefined =>
   Object.hasOwn(sentences, code) ? sentences[code as ErrorCode](params) : undefined
 
@@ -90,8 +93,8 @@ export const imageError = (what: string, found: string): AppError =>
   new AppError('IMPORT_ERROR_GENERIC', [`${what}: ${found}`])
 
 /**
- * An image that names bytes after its end: cut short, or damaged. An import calls it an incomplete upload, as where a
- * stream of unknown length ends before these bytes.
+ * An image that names bytes after its end: cut short, or damaged. An import calls it an incomplete
+ * upload, as where a stream of unknown length ends before these bytes.
  */
 export class PastEndError extends AppError {
   /** @param what, found as for imageError */
@@ -101,8 +104,8 @@ export class PastEndError extends AppError {
 }
 
 /**
- * An upload that ended before what it holds did. The code is XenAPI's only one for it; the sentence says that the
- * upload is at fault, and not the storage.
+ * An upload that ended before what it holds did. The code is XenAPI's only one for it; the sentence
+ * says that the upload is at fault, and not the storage.
  */
 export const incompleteUpload = (found: string): AppError =>
   new AppError('VDI_IO_ERROR', [`${found}; the upload is incomplete: send all of the image`])
@@ -111,7 +114,10 @@ export const incompleteUpload = (found: string): AppError =>
 export const cutShort = (what: string, found: string): AppError =>
   incompleteUpload(`${what}: ${found}`)
 
-/** A file of a storage repository that cannot be read: VDI_IO_ERROR, and never the mistake of whoever sends or asks. */
+/**
+ * A file of a storage repository that cannot be read: VDI_IO_ERROR, and never the mistake of
+ * whoever sends or asks.
+ */
 export class StorageError extends AppError {
   constructor(message: string, cause?: unknown) {
     super('VDI_IO_ERROR', [message], { cause })

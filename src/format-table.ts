@@ -1,5 +1,6 @@
-// The one list of image formats: what the catalog, the store, the clients and the formats themselves must
-// know of each. What a format does is in formats/registry.ts, which has an entry for each row.
+// The one list of image formats: what the catalog, the store, the clients and the formats
+// themselves must know of each. What a format does is in formats/registry.ts, which has an entry
+// for each row.
 
 interface FormatFacts {
   /** As `this is` goes on; absent for a format that cannot be told by its first bytes. */
@@ -38,7 +39,8 @@ const rows = {
     tellsHoles: true,
   },
   qcow2: {
-    // After it one byte for the version: a small one that is not supported is refused by its number.
+    // After it one byte for the version: a small one that is not supported is refused by its
+    // number.
     form: { name: 'a qcow2 image', start: 'QFI\xfb\0\0\0' },
     endings: ['qcow2'],
     qemuName: 'qcow2',

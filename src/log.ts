@@ -1,5 +1,5 @@
-// Logs: one JSON object a line on stderr, through pino. Secrets are named here and never written. A log that
-// cannot be written never stops the server: lines are dropped, and counted.
+// Logs: one JSON object a line on stderr, through pino. Secrets are named here and never written. A
+// log that cannot be written never stops the server: lines are dropped, and counted.
 
 import { writeSync } from 'node:fs'
 import type { Logger } from 'pino'
@@ -32,9 +32,10 @@ export const createLogger = (level: LogLevel, sink: LogSink): Logger =>
   )
 
 /**
- * Synchronous: the last lines before an exit are there. The first line that gets through after some were dropped
- * has one before it that tells how many.
- * @param write as `writeSync` of node:fs: the number of bytes written, or a throw (disk full, pipe closed or full)
+ * Synchronous: the last lines before an exit are there. The first line that gets through after some
+ * were dropped has one before it that tells how many.
+ * @param write as `writeSync` of node:fs: the number of bytes written, or a throw (disk full, pipe
+ *   closed or full)
  */
 export const createLogSink = (write: (bytes: Uint8Array) => number = writeToStderr): LogSink => {
   let dropped = 0

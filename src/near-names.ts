@@ -1,11 +1,13 @@
-// What a name that nobody knows was probably meant to be: for warnings about parameters that are ignored.
+// What a name that nobody knows was probably meant to be: for warnings about parameters that are
+// ignored.
 
 /** A longer name is no slip of the fingers, and would cost more to compare. */
 const longestName = 64
 
 /**
- * The known name that is nearest, at most two letters away: each letter too many, missing, wrong, or changed with its
- * neighbour counts as one. A known name of which letters were left out inside (`fmt`) is near, too.
+ * The known name that is nearest, at most two letters away: each letter too many, missing, wrong,
+ * or changed with its neighbour counts as one. A known name of which letters were left out inside
+ * (`fmt`) is near, too.
  * @returns undefined where none is near
  */
 export const nearest = (name: string, known: Iterable<string>): string | undefined => {

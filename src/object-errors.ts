@@ -1,5 +1,6 @@
-// The errors that XenAPI has for VDIs and storage repositories. Their first parameters are references,
-// as in XenServer; their messages, for people, name the uuids. No other file makes these errors.
+// The errors that XenAPI has for VDIs and storage repositories. Their first parameters are
+// references, as in XenServer; their messages, for people, name the uuids. No other file makes
+// these errors.
 
 import { AppError } from './errors.ts'
 import { NULL_REF, toRef } from './refs.ts'

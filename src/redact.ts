@@ -1,9 +1,9 @@
-// Takes out of a line of the log what looks like the reference of a session, wherever it stands: in a message, in a
-// path, in the parameters of an error. log.ts has every line pass through it.
+// Takes out of a line of the log what looks like the reference of a session, wherever it stands: in
+// a message, in a path, in the parameters of an error. log.ts has every line pass through it.
 
 /**
- * The references of sessions and of objects look alike: eight digits of 32 are left of each, enough to tell which
- * object a line is about, and far too little to guess a session by.
+ * The references of sessions and of objects look alike: eight digits of 32 are left of each, enough
+ * to tell which object a line is about, and far too little to guess a session by.
  */
 const references = /(OpaqueRef(?::|%3A)[0-9a-f]{8})(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/gi
 

@@ -21,8 +21,10 @@ export const alignUp = (value: number, unit: number): number => alignDown(value 
 export const unitsFor = (value: number, unit: number): number => Math.ceil(value / unit)
 
 /**
- * A size for people, in bytes and, from 1 KiB up, in the largest unit that fits: `4096 bytes (4 KiB)`.
- * @param beside another size in the same sentence: no unit is said where rounding would make the two look alike
+ * A size for people, in bytes and, from 1 KiB up, in the largest unit that fits: `4096 bytes (4
+ * KiB)`.
+ * @param beside another size in the same sentence: no unit is said where rounding would make the
+ *   two look alike
  */
 export const formatBytes = (bytes: number, beside = bytes): string => {
   const { value, name } = inUnits(bytes)
@@ -49,7 +51,10 @@ const inUnits = (bytes: number): { value: number; name: string | undefined } => 
 const sizeText = /^(\d+) *(b|bytes|[kmgt](?:i?b)?|)$/i
 const powers: Readonly<Record<string, number>> = { '': 0, b: 0, k: 1, m: 2, g: 3, t: 4 }
 
-/** The bytes of a size as people write it: `4096`, `10GiB`, `10g`. undefined for anything else, and beyond 2^53. */
+/**
+ * The bytes of a size as people write it: `4096`, `10GiB`, `10g`. undefined for anything else, and
+ * beyond 2^53.
+ */
 export const parseSize = (text: string): number | undefined => {
   const match = sizeText.exec(text)
   if (match === null) return undefined

@@ -38,7 +38,10 @@ for (const { layers, imports } of rows) {
   for (const layer of layers) allowed.set(layer, may)
 }
 
-/** The layer of a file: `src/disk` for src/disk/disk.ts, `src/errors` for src/errors.ts, `routes` for all of routes. */
+/**
+ * The layer of a file: `src/disk` for src/disk/disk.ts, `src/errors` for src/errors.ts, `routes`
+ * for all of routes.
+ */
 const layerOf = (file: string): string => {
   const parts = file.replace(/\.ts$/, '').split('/')
   return parts[0] === 'src' ? parts.slice(0, 2).join('/') : parts[0]!

@@ -1,5 +1,5 @@
-// Does what `diskport user …` asks for, in the catalog itself: beside a running server, which reads users and sessions
-// from there for each request, or without one.
+// Does what `diskport user …` asks for, in the catalog itself: beside a running server, which reads
+// users and sessions from there for each request, or without one.
 
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -19,9 +19,9 @@ interface UserCommandIo {
 
 /**
  * @param data the data folder
- * @throws AppError INVALID_VALUE for a user who is not there, or is already, and for an unfit password;
- *   OPERATION_NOT_ALLOWED for the last administrator and where no server has ever used the folder;
- *   INTERNAL_ERROR for a catalog that cannot be opened
+ * @throws AppError INVALID_VALUE for a user who is not there, or is already, and for an unfit
+ *   password; OPERATION_NOT_ALLOWED for the last administrator and where no server has ever used
+ *   the folder; INTERNAL_ERROR for a catalog that cannot be opened
  */
 export const runUserAction = async (
   data: string,
@@ -89,7 +89,10 @@ const requireUser = async (users: Users, name: string): Promise<UserRow> => {
   throw new AppError('INVALID_VALUE', ['name', name], { message })
 }
 
-/** The name last: it may have spaces. One with control characters, which a terminal would obey, in quotes. */
+/**
+ * The name last: it may have spaces. One with control characters, which a terminal would obey, in
+ * quotes.
+ */
 const lineOf = ({ role, createdAt, name }: UserRow): string => {
   const created = createdAt.toISOString().replace(/\.\d+/, '')
   const shown = /\p{Cc}/u.test(name) ? JSON.stringify(name) : name

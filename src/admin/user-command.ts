@@ -1,4 +1,5 @@
-// `diskport user …` as it stands on the command line: what it asks for, or all that is wrong with it. Does nothing.
+// `diskport user …` as it stands on the command line: what it asks for, or all that is wrong with
+// it. Does nothing.
 
 import { parseArgs } from 'node:util'
 import type { Role } from '../catalog/schema.ts'

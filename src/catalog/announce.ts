@@ -1,6 +1,6 @@
 // The parts of the catalog with their changes told: one wrapper for each part, which does the work
-// first and tells of it then. What a client sees of a neighbour (the VDIs of an SR, the snapshots of
-// a VDI) counts as a change of the neighbour too.
+// first and tells of it then. What a client sees of a neighbour (the VDIs of an SR, the snapshots
+// of a VDI) counts as a change of the neighbour too.
 
 import { randomUUID } from 'node:crypto'
 import type { Changes, ObservedClass } from './changes.ts'

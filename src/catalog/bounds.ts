@@ -1,11 +1,15 @@
-// How much the catalog keeps for its users: the one table of bounds, and the check of what they write. The catalog is
-// read whole by many calls, so what one user may put there is bounded by field and by number.
+// How much the catalog keeps for its users: the one table of bounds, and the check of what they
+// write. The catalog is read whole by many calls, so what one user may put there is bounded by
+// field and by number.
 
 import { AppError } from '../errors.ts'
 import { KiB, MiB } from '../units.ts'
 
 interface Bound {
-  /** Of a text, of all members of a set, or of all keys and values of a map together, in UTF-16 units. */
+  /**
+   * Of a text, of all members of a set, or of all keys and values of a map together, in UTF-16
+   * units.
+   */
   readonly characters: number
   /** Members of a set, entries of a map. */
   readonly entries?: number
@@ -44,7 +48,10 @@ export const taskLimits = {
   pendingSpared: 100,
   finishedOfUser: 1000,
   finished: 4000,
-  /** Of one result that the server writes, such as the changed blocks of a disk of 2 TiB, in UTF-16 units. */
+  /**
+   * Of one result that the server writes, such as the changed blocks of a disk of 2 TiB, in UTF-16
+   * units.
+   */
   resultCharacters: 8 * MiB,
   /** Of the results of a user's finished tasks together. */
   resultCharactersOfUser: 16 * MiB,

@@ -70,8 +70,8 @@ export interface Catalog {
   readonly changes: Changes
 
   /**
-   * Why nothing can be recorded, for people; undefined: it can. Meanwhile reading goes on, and sessions and tasks are
-   * in memory.
+   * Why nothing can be recorded, for people; undefined: it can. Meanwhile reading goes on, and
+   * sessions and tasks are in memory.
    */
   whyUnwritable(): Promise<string | undefined>
 
@@ -92,9 +92,11 @@ export interface CatalogOptions {
 }
 
 /**
- * Opens the catalog; unless told otherwise, makes it where it is missing and brings it to this version's tables.
+ * Opens the catalog; unless told otherwise, makes it where it is missing and brings it to this
+ * version's tables.
  * @param path of the database file, or `:memory:`
- * @throws AppError INTERNAL_ERROR naming the path: not a database, unreadable, or of another version
+ * @throws AppError INTERNAL_ERROR naming the path: not a database, unreadable, or of another
+ *   version
  */
 export const createCatalog = async (
   path: string,

@@ -12,7 +12,10 @@ export interface Change {
 export interface Changes {
   readonly emit: (className: ObservedClass, uuid: string, operation: Change['operation']) => void
 
-  /** `listener` is told of each change in order, and must not throw; the returned function ends that. */
+  /**
+   * `listener` is told of each change in order, and must not throw; the returned function ends
+   * that.
+   */
   subscribe(listener: (change: Change) => void): () => void
 }
 

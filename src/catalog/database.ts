@@ -33,8 +33,9 @@ export interface Database {
 }
 
 /**
- * `migrate`: makes the file where it is missing and brings it to this version's tables. `keep`: opens only a file
- * that has them, for a process beside the server, whose tables must not change under it.
+ * `migrate`: makes the file where it is missing and brings it to this version's tables. `keep`:
+ * opens only a file that has them, for a process beside the server, whose tables must not change
+ * under it.
  */
 export type TablesMode = 'migrate' | 'keep'
 
@@ -78,7 +79,10 @@ const migrate = async (db: Queries, mode: TablesMode): Promise<void> => {
   if (error !== undefined) throw toAppError(error)
 }
 
-/** @throws AppError INTERNAL_ERROR naming the path: not a database, unreadable, or of another version */
+/**
+ * @throws AppError INTERNAL_ERROR naming the path: not a database, unreadable, or of another
+ *   version
+ */
 export const openDatabase = async (
   path: string,
   mode: TablesMode = 'migrate',

@@ -34,7 +34,8 @@ export const moveVdis = async (db: Queries, move: MoveVdis, changedAt: Date): Pr
   for (const { vdi, layerUuid } of vdis) {
     await requireSame(db, vdi)
     await requireStorage(db, { srUuid, layerUuid })
-    // What an image of it looks like may be another: formats tell zeros from holes in units of their own.
+    // What an image of it looks like may be another: formats tell zeros from holes in units of
+    // their own.
     const contentUuid = layerUuid
     const wasReadOnly = await isReadOnly(db, vdi.srUuid)
     await db

@@ -30,7 +30,8 @@ export interface NamedObjects<Row, Changes> {
 
   /**
    * Reads the row, asks for the changes and writes them, with nothing in between.
-   * @throws AppError HANDLE_INVALID if the object has gone; INVALID_VALUE for a field that is too large; what `change` throws
+   * @throws AppError HANDLE_INVALID if the object has gone; INVALID_VALUE for a field that is too
+   *   large; what `change` throws
    */
   update(uuid: string, change: (row: Readonly<Row>) => Changes): Promise<void>
 }

@@ -1,5 +1,6 @@
-// Refuses a catalog whose rows name a format that this version does not have: columns hold any text, and
-// what reads a row takes its format for one of the table. The opening of the database calls it.
+// Refuses a catalog whose rows name a format that this version does not have: columns hold any
+// text, and what reads a row takes its format for one of the table. The opening of the database
+// calls it.
 
 import type { Kysely } from 'kysely'
 import { formatNames, isFormatName } from '../format-table.ts'

@@ -76,7 +76,9 @@ export interface LayerTable {
   fileSize: number
   /** False: only its block map is left, to tell what has changed. */
   hasData: boolean
-  /** Of a file that was there before; null: the name that diskport gives it (layer-file-name.ts). */
+  /**
+   * Of a file that was there before; null: the name that diskport gives it (layer-file-name.ts).
+   */
   fileName: string | null
   /** What the file looked like when it was found, for one that others may change; null: ours. */
   fileStamp: string | null

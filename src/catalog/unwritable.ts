@@ -1,5 +1,5 @@
-// Whether an error means that the catalog's file cannot be written, for now: its disk is full or fails. What is only
-// news then stays in memory. Knows no tables.
+// Whether an error means that the catalog's file cannot be written, for now: its disk is full or
+// fails. What is only news then stays in memory. Knows no tables.
 
 import { sqliteCodeOf } from '../errors.ts'
 

@@ -48,18 +48,19 @@ export interface NewVdi extends Partial<
 }
 
 /**
- * `taskRef` is the task that the deed ends, with it or not at all: what has one throws what TaskOutcomes.succeed throws,
- * and has changed nothing then.
+ * `taskRef` is the task that the deed ends, with it or not at all: what has one throws what
+ * TaskOutcomes.succeed throws, and has changed nothing then.
  */
 export interface Vdis {
   /**
-   * @throws AppError HANDLE_INVALID for an unknown SR, or a layer that is not there to stay; INVALID_VALUE for a field
-   *   that is too large
+   * @throws AppError HANDLE_INVALID for an unknown SR, or a layer that is not there to stay;
+   *   INVALID_VALUE for a field that is too large
    */
   create(vdi: NewVdi, taskRef?: string): Promise<VdiRow>
 
   /**
-   * Makes a VDI out of another as it is at this moment: with nothing in between reads the row and writes the new one.
+   * Makes a VDI out of another as it is at this moment: with nothing in between reads the row and
+   * writes the new one.
    * @throws AppError HANDLE_INVALID if the source has gone; what `rowOf` throws
    */
   derive(sourceUuid: string, rowOf: (source: VdiRow) => NewVdi, taskRef?: string): Promise<VdiRow>
@@ -77,7 +78,8 @@ export interface Vdis {
 
   /**
    * Reads the row, asks for the changes and writes them, with nothing in between.
-   * @throws AppError HANDLE_INVALID if the VDI has gone; INVALID_VALUE for a field that is too large; what `change` throws
+   * @throws AppError HANDLE_INVALID if the VDI has gone; INVALID_VALUE for a field that is too
+   *   large; what `change` throws
    */
   update(uuid: string, change: (vdi: VdiRow) => VdiChanges): Promise<void>
 
@@ -91,7 +93,8 @@ export interface Vdis {
   /**
    * All of the VDIs lie in another storage repository or format from now on, or none does.
    * @throws AppError HANDLE_INVALID for one that has gone, or a layer that is not there to stay;
-   *   OTHER_OPERATION_IN_PROGRESS if one is not what it was, or has a snapshot that is not among them
+   *   OTHER_OPERATION_IN_PROGRESS if one is not what it was, or has a snapshot that is not among
+   *   them
    */
   move(move: MoveVdis): Promise<void>
 

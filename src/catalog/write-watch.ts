@@ -1,12 +1,14 @@
-// Whether the catalog's file can be written: by what the last failed write left, tried again, and by the free space
-// beside it. database.ts tells it of failures; /health asks.
+// Whether the catalog's file can be written: by what the last failed write left, tried again, and
+// by the free space beside it. database.ts tells it of failures; /health asks.
 
 import { statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { MiB } from '../units.ts'
 import { isUnwritable } from './unwritable.ts'
 
-/** With less than this free, the file may still take a small write and not the next one, in bytes. */
+/**
+ * With less than this free, the file may still take a small write and not the next one, in bytes.
+ */
 const reserve = MiB
 
 interface WriteWatch {

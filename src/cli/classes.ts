@@ -1,5 +1,5 @@
-// The classes that xe shows, in the order and spelling of XenServer's. records.ts turns this table into lists, filters
-// and changes.
+// The classes that xe shows, in the order and spelling of XenServer's. records.ts turns this table
+// into lists, filters and changes.
 
 import type { CliClass } from './cli-class.ts'
 import {

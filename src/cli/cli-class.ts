@@ -1,5 +1,5 @@
-// What a class of XenAPI is to xe: its fields in xe's order and spelling, each with where it lies in the record; and the
-// words in which classes.ts writes them.
+// What a class of XenAPI is to xe: its fields in xe's order and spelling, each with where it lies
+// in the record; and the words in which classes.ts writes them.
 
 /** An object as XenAPI sends it. */
 export type ApiRecord = Readonly<Record<string, unknown>>

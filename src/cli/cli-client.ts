@@ -1,5 +1,5 @@
-// The xe at the other end of a session: takes messages, answers those that ask for it, sends heartbeats,
-// and may be gone at any moment.
+// The xe at the other end of a session: takes messages, answers those that ask for it, sends
+// heartbeats, and may be gone at any moment.
 
 import type { Duplex } from 'node:stream'
 import type { MessageStream } from './message-stream.ts'
@@ -13,9 +13,13 @@ export interface CliClient {
   send(message: Message): void
   /** Returns when all has been sent, or the client has gone. */
   sent(): Promise<void>
-  /** The client's answer to the message that asks for one; heartbeats in between are passed over. */
+  /**
+   * The client's answer to the message that asks for one; heartbeats in between are passed over.
+   */
   response(): Promise<'ok' | 'failed'>
-  /** Aborted when the connection has ended or the client has broken the protocol; the reason tells. */
+  /**
+   * Aborted when the connection has ended or the client has broken the protocol; the reason tells.
+   */
   readonly gone: AbortSignal
 }
 

@@ -32,7 +32,10 @@ const everywhere = new Set([
 /** Of a command. Each costs work, and filters cost it once for every record. */
 const maximumParameters = 1000
 
-/** @throws CliError for a line without a command, with too many parameters, or with a switch that xe should have taken itself */
+/**
+ * @throws CliError for a line without a command, with too many parameters, or with a switch that xe
+ *   should have taken itself
+ */
 export const parseCommandLine = (body: string): CommandLine => {
   const lines = body
     .split('\n')
@@ -76,7 +79,10 @@ export interface Params {
   flag(name: string): boolean
   /** In bytes, of a number with or without a unit. @throws CliError */
   size(name: string): number
-  /** `name:key=value`, or in the old form `name-key=value`, as a map. @throws CliError for a key that comes twice */
+  /**
+   * `name:key=value`, or in the old form `name-key=value`, as a map. @throws CliError for a key
+   * that comes twice
+   */
   map(name: string): Record<string, string>
   /** All but those that every command takes. */
   readonly all: readonly (readonly [name: string, value: string])[]
@@ -94,7 +100,9 @@ export const requireOnce = (names: readonly string[]): void => {
   }
 }
 
-/** The key in `sm-config:key` or, in the old form, `sm-config-key`; undefined for another parameter. */
+/**
+ * The key in `sm-config:key` or, in the old form, `sm-config-key`; undefined for another parameter.
+ */
 export const keyIn = (map: string, name: string): string | undefined => {
   const separator = name[map.length]
   if (!name.startsWith(map) || (separator !== ':' && separator !== '-')) return undefined

@@ -1,5 +1,5 @@
-// The thin CLI protocol on a socket: exact reads, whole messages, bounds. Used by the server's session and by
-// the client program.
+// The thin CLI protocol on a socket: exact reads, whole messages, bounds. Used by the server's
+// session and by the client program.
 
 import type { Duplex } from 'node:stream'
 import type { Message } from './protocol.ts'

@@ -1,5 +1,5 @@
-// What the server has to tell an xe: in order, and as fast as the client takes it. The socket never holds
-// more than one piece, and a client that takes nothing is disconnected.
+// What the server has to tell an xe: in order, and as fast as the client takes it. The socket never
+// holds more than one piece, and a client that takes nothing is disconnected.
 
 import type { Duplex } from 'node:stream'
 import { KiB } from '../units.ts'
@@ -23,7 +23,9 @@ interface Outbox {
 
 const defaultStallLimit = 30_000
 
-/** Bytes that the socket gets at once: whoever takes so many within the limit is no stalled client. */
+/**
+ * Bytes that the socket gets at once: whoever takes so many within the limit is no stalled client.
+ */
 const pieceSize = 16 * KiB
 
 export const createOutbox = (

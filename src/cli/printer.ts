@@ -1,4 +1,5 @@
-// How xe shows what a command found: records with aligned names, plain lines, or one line for scripts.
+// How xe shows what a command found: records with aligned names, plain lines, or one line for
+// scripts.
 
 /** One object, field by field; the labels carry the access, as in `uuid ( RO)`. */
 export type PrintedRecord = readonly (readonly [label: string, value: string])[]

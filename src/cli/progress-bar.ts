@@ -1,4 +1,5 @@
-// The bar of `--progress`, as xe draws it: 80 columns, a spinner, the percentage and the time that is left.
+// The bar of `--progress`, as xe draws it: 80 columns, a spinner, the percentage and the time that
+// is left.
 //
 //   [*] ####################>                                 45% ETA 00:00:12
 

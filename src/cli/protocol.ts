@@ -1,8 +1,11 @@
-// The thin CLI protocol of XenServer's xe, both directions: one table of messages, used to write and to
-// read. Knows no socket. All integers are 32 bits, little-endian; a string is its length and its bytes.
+// The thin CLI protocol of XenServer's xe, both directions: one table of messages, used to write
+// and to read. Knows no socket. All integers are 32 bits, little-endian; a string is its length and
+// its bytes.
 //
 //   preamble  "XenSource thin CLI protocol" ┬ major 0 ┬ minor 2
-//   message   payload length ┬ group ┬ tag ┬ fields…      a `chunk` is followed by its bytes, outside of it
+//   message   payload length ┬ group ┬ tag ┬ fields…
+//
+// A `chunk` is followed by its bytes, which are not part of the payload.
 
 /** A message or preamble that breaks the protocol. */
 export class ProtocolError extends Error {}

@@ -56,7 +56,8 @@ export const requireField = ({ fields }: CliClass, name: string): CliField => {
 }
 
 /**
- * The fields that `params=` names, in the order of the class; names that the class does not have are passed over.
+ * The fields that `params=` names, in the order of the class; names that the class does not have
+ * are passed over.
  * @param chosen `all`, names parted by commas, or nothing: those that lists show
  */
 export const chooseFields = (shown: CliClass, chosen: string | undefined): CliField[] => {
@@ -101,7 +102,10 @@ export const parseFilter = (
   return async (record) => membersOf(field, record).includes(wanted)
 }
 
-/** Records and filters that are looked at before others have their turn; one may go through a large map or set. */
+/**
+ * Records and filters that are looked at before others have their turn; one may go through a large
+ * map or set.
+ */
 const stepsPerPause = 128
 
 /**
@@ -134,7 +138,8 @@ const hasMembers = ({ kind }: CliField): boolean =>
   kind === 'map' || kind === 'set' || kind === 'refs'
 
 /**
- * `sm-config:image-format`, or in the old form `sm-config-image-format`, as the field and the key in it.
+ * `sm-config:image-format`, or in the old form `sm-config-image-format`, as the field and the key
+ * in it.
  * @throws CliError for a field that is not there, or that has a key and is neither a set nor a map
  */
 export const resolveName = (shown: CliClass, name: string): ResolvedName => {

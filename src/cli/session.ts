@@ -1,5 +1,5 @@
-// The server's side of xe: `POST /cli` on a bare socket, as a route of the socket front. Reads the command,
-// runs it with the calls of XenAPI as whoever asks, and always ends with an exit code.
+// The server's side of xe: `POST /cli` on a bare socket, as a route of the socket front. Reads the
+// command, runs it with the calls of XenAPI as whoever asks, and always ends with an exit code.
 
 import type { Socket } from 'node:net'
 import { AppError } from '../errors.ts'
@@ -56,7 +56,10 @@ export interface CliDependencies {
   readonly log: Logger
   /** How slowly a command may come; default: as for calls. */
   readonly pace?: BodyPace
-  /** How long a client may take nothing of what it is told, in milliseconds; default: that of outbox.ts. */
+  /**
+   * How long a client may take nothing of what it is told, in milliseconds; default: that of
+   * outbox.ts.
+   */
   readonly stallLimit?: number
 }
 
@@ -203,7 +206,10 @@ const run = async (
   print.flush()
 }
 
-/** Tells whoever has a valid session, and nobody else, what is ignored. @throws AppError SESSION_INVALID */
+/**
+ * Tells whoever has a valid session, and nobody else, what is ignored. @throws AppError
+ * SESSION_INVALID
+ */
 const warn = async (
   command: Command,
   { params, api, session, client }: Pick<CommandContext, 'params' | 'api' | 'session' | 'client'>,

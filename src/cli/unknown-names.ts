@@ -1,4 +1,5 @@
-// Parameters that a command ignores, as XenServer's does: the user is told of each, and of what may have been meant.
+// Parameters that a command ignores, as XenServer's does: the user is told of each, and of what may
+// have been meant.
 
 import { nearest } from '../near-names.ts'
 import type { Params } from './command-line.ts'
@@ -19,7 +20,10 @@ export const shownWarnings = (command: Command, params: Params): string[] => {
   return [...warnings.slice(0, maximumShown), `Warning: ${more} more parameters like these`]
 }
 
-/** A sentence for each parameter that the command does not know, and for each key that is nearly one. */
+/**
+ * A sentence for each parameter that the command does not know, and for each key that is nearly
+ * one.
+ */
 const warningsOf = (command: Command, params: Params): string[] => {
   if (command.checksNames === true) return []
   const known = [...command.required, ...command.optional]

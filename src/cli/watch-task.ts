@@ -6,13 +6,22 @@ import { TaskFailedError } from './cli-error.ts'
 import type { CommandContext } from './commands/command.ts'
 import { createProgressBar } from './progress-bar.ts'
 
-/** How long one call waits for the next change, in seconds; each call counts as a use of the session. */
+/**
+ * How long one call waits for the next change, in seconds; each call counts as a use of the
+ * session.
+ */
 const longestWait = 300
 
-/** How long a task may still learn why its client failed, or how it ended while the server stops, in milliseconds. */
+/**
+ * How long a task may still learn why its client failed, or how it ended while the server stops, in
+ * milliseconds.
+ */
 const lastWords = 1000
 
-/** How often a task is looked at while the server stops and tells no changes any more, in milliseconds. */
+/**
+ * How often a task is looked at while the server stops and tells no changes any more, in
+ * milliseconds.
+ */
 const lastLooks = 20
 
 interface TaskRecord {
@@ -71,7 +80,10 @@ async function* recordsOf(
   }
 }
 
-/** A stopping server lets transfers end, and then tells no changes: the last one is still worth a look. */
+/**
+ * A stopping server lets transfers end, and then tells no changes: the last one is still worth a
+ * look.
+ */
 async function* lastRecordsOf(
   watched: Watched,
   task: string,
@@ -82,7 +94,10 @@ async function* lastRecordsOf(
   }
 }
 
-/** @param stop ends the waiting with what the task is then; a client that has gone ends it with a throw */
+/**
+ * @param stop ends the waiting with what the task is then; a client that has gone ends it with a
+ *   throw
+ */
 const untilOver = async (
   watched: Watched,
   task: string,
@@ -122,7 +137,8 @@ export const runBehindTask = async (
 }
 
 /**
- * Lets the client transfer something over a connection of its own, and waits for the task and for the client.
+ * Lets the client transfer something over a connection of its own, and waits for the task and for
+ * the client.
  * @param ask sends the client what it shall do, given the reference of the task
  * @throws TaskFailedError with the reason that the task knows, or CLIENT_ERROR
  */

@@ -1,5 +1,5 @@
-// xe, the command line of XenServer, for diskport and for any XenServer: a thin client whose commands all
-// live in the server. Here: options, password, exit code.
+// xe, the command line of XenServer, for diskport and for any XenServer: a thin client whose
+// commands all live in the server. Here: options, password, exit code.
 
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'

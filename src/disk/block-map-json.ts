@@ -20,7 +20,10 @@ export const MAXIMUM_MAP_ENTRIES = 8 * 1024 * 1024
 /** The text of an entry costs more than a step through a map. */
 const stepsPerPause = 1024
 
-/** For an array of flat objects with short names and numbers; as many as there may be take about 0.75 GiB. */
+/**
+ * For an array of flat objects with short names and numbers; as many as there may be take about
+ * 0.75 GiB.
+ */
 const limits = { what, bytes: GiB, depth: 2, tokenLength: 4096 }
 
 /** One stretch, as `qemu-img map --output=json` shows it. */
@@ -54,8 +57,8 @@ export function* writeBlockMapJson(map: BlockMap): Generator<string, void, undef
 }
 
 /**
- * The same text of runs as they come, neighbours that are alike joined, in pieces of about `pieceLength`
- * characters. Where the runs fail, it ends without the bracket.
+ * The same text of runs as they come, neighbours that are alike joined, in pieces of about
+ * `pieceLength` characters. Where the runs fail, it ends without the bracket.
  */
 export async function* writeRunsJson(
   runs: AsyncIterable<MapRun> | Iterable<MapRun>,
@@ -91,7 +94,8 @@ export async function* writeRunsJson(
 /**
  * Reads a map back, ours or qemu-img's. Unknown members (`offset`, `compressed`) are passed over.
  * The text may be anybody's: its length, its nesting, its numbers and its entries are bounded.
- * @throws AppError IMPORT_ERROR_GENERIC unless the stretches are ascending, gap-free and cover `size` bytes exactly
+ * @throws AppError IMPORT_ERROR_GENERIC unless the stretches are ascending, gap-free and cover
+ *   `size` bytes exactly
  */
 export const readBlockMapJson = async (
   source: AsyncIterable<Uint8Array>,

@@ -1,13 +1,13 @@
-// Block maps put together: a chain as one map, union, intersection, difference, clip. Each walks its
-// maps side by side, every run once; many maps are joined in halves, so that k maps of n runs in all
-// cost n log k steps. Results take memory by runs.
+// Block maps put together: a chain as one map, union, intersection, difference, clip. Each walks
+// its maps side by side, every run once; many maps are joined in halves, so that k maps of n runs
+// in all cost n log k steps. Results take memory by runs.
 
 import type { BlockMap, BlockMapBuilder, RunCursor } from './block-map.ts'
 import { createBlockMapBuilder, emptyBlockMap } from './block-map.ts'
 
 /**
- * Walks two maps over `size` bytes, in stretches in which neither changes. A map that is shorter has
- * holes beyond its end.
+ * Walks two maps over `size` bytes, in stretches in which neither changes. A map that is shorter
+ * has holes beyond its end.
  * @param add puts what the stretch becomes into the builder: `length` bytes of one kind
  */
 const combine = (
@@ -48,8 +48,8 @@ export const overlayBlockMap = (upper: BlockMap, lower: BlockMap, layers = 1): B
   })
 
 /**
- * The maps of a chain, top first, as one of `size` bytes; a run's depth is the index of its map. Beyond
- * the end of a map nothing of those below it is seen.
+ * The maps of a chain, top first, as one of `size` bytes; a run's depth is the index of its map.
+ * Beyond the end of a map nothing of those below it is seen.
  */
 export const overlayChain = (maps: readonly BlockMap[], size: number): BlockMap => {
   let reach = size

@@ -1,6 +1,7 @@
-// The block-allocation map: which stretches of a disk hold data, zeros or nothing, and in which layer
-// of its chain. Built once for each immutable layer, and used by everything that skips holes;
-// block-map-sets.ts puts maps together. Runs in typed arrays: 9 bytes each, never one entry a block.
+// The block-allocation map: which stretches of a disk hold data, zeros or nothing, and in which
+// layer of its chain. Built once for each immutable layer, and used by everything that skips holes;
+// block-map-sets.ts puts maps together. Runs in typed arrays: 9 bytes each, never one entry a
+// block.
 
 import type { Disk } from './disk.ts'
 import { rangeWithin } from './disk.ts'
@@ -24,7 +25,10 @@ export interface BlockMap {
   countBytes(kind: ExtentKind): number
 }
 
-/** Stands on one run of a map; makes no object a run. Past the last run it stands on a hole without end. */
+/**
+ * Stands on one run of a map; makes no object a run. Past the last run it stands on a hole without
+ * end.
+ */
 export interface RunCursor {
   readonly kind: ExtentKind
   readonly depth: number

@@ -1,6 +1,7 @@
-// A chain of layers as one disk: each stretch is read from the top-most layer that holds it. Two ways to
-// know which one that is: an overlaid map of all layers, for whoever reads everything, or asking the
-// layers for one range after the other, for whoever needs little of a chain whose maps are not known.
+// A chain of layers as one disk: each stretch is read from the top-most layer that holds it. Two
+// ways to know which one that is: an overlaid map of all layers, for whoever reads everything, or
+// asking the layers for one range after the other, for whoever needs little of a chain whose maps
+// are not known.
 
 import type { BlockMap, MapRun } from './block-map.ts'
 import { overlayChain } from './block-map-sets.ts'
@@ -23,7 +24,10 @@ export interface LayerOnDemand {
 
 /** A disk that tells from which layer each stretch comes. */
 export interface ChainDisk extends Disk {
-  /** What lies in a range of the disk, as `extents`, with the depth of the layer that answers; neighbours may be alike. */
+  /**
+   * What lies in a range of the disk, as `extents`, with the depth of the layer that answers;
+   * neighbours may be alike.
+   */
   runs(range?: ByteRange): AsyncIterable<MapRun> | Iterable<MapRun>
 }
 
@@ -68,7 +72,9 @@ const chainDisk = (
   },
 })
 
-/** What the layers from `depth` down show in a range: what one does not hold, the next is asked for. */
+/**
+ * What the layers from `depth` down show in a range: what one does not hold, the next is asked for.
+ */
 async function* runsBelow(
   layers: readonly LayerOnDemand[],
   depth: number,

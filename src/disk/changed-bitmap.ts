@@ -1,5 +1,6 @@
-// A block map as XenAPI's list of changed blocks: base64 of one bit for 64 KiB. Made piece by piece while
-// it is read: of 16 TiB the text has 43 MB, and no more of it than one piece is ever held here.
+// A block map as XenAPI's list of changed blocks: base64 of one bit for 64 KiB. Made piece by piece
+// while it is read: of 16 TiB the text has 43 MB, and no more of it than one piece is ever held
+// here.
 
 import { alignUp, KiB, unitsFor } from '../units.ts'
 import type { BlockMap } from './block-map.ts'
@@ -8,15 +9,18 @@ import { LongText } from './long-text.ts'
 /** What one bit stands for. */
 const blockSize = 64 * KiB
 
-/** Bytes of the bitmap that are made at once; a multiple of 3, so that no padding stands between pieces. */
+/**
+ * Bytes of the bitmap that are made at once; a multiple of 3, so that no padding stands between
+ * pieces.
+ */
 const pieceSize = 48 * KiB
 
 /** Of a map in memory. */
 const bytesPerRun = 9
 
 /**
- * The blocks in which `map` holds anything. The first block is the most significant bit of the first
- * byte; zeros follow the last one, until the bitmap is a multiple of 4 bytes long.
+ * The blocks in which `map` holds anything. The first block is the most significant bit of the
+ * first byte; zeros follow the last one, until the bitmap is a multiple of 4 bytes long.
  */
 export const encodeChangedBlocks = (map: BlockMap): LongText => {
   const length = alignUp(unitsFor(unitsFor(map.size, blockSize), 8), 4)

@@ -1,5 +1,6 @@
-// The one loop that copies what a disk holds: data in pieces, zeros as zeros, holes not at all. Merges of
-// layers and copies of disks call it. It looks at no byte: skip-zeros.ts does that, where it is wanted.
+// The one loop that copies what a disk holds: data in pieces, zeros as zeros, holes not at all.
+// Merges of layers and copies of disks call it. It looks at no byte: skip-zeros.ts does that, where
+// it is wanted.
 
 import { alignDown } from '../units.ts'
 import type { Disk, DiskWriter } from './disk.ts'
@@ -12,7 +13,10 @@ export interface CopySource extends Pick<Disk, 'read'> {
   extents(): AsyncIterable<Extent>
 }
 
-/** Buffers that are lent and come back, as those of a pool; their number bounds the pieces under way. */
+/**
+ * Buffers that are lent and come back, as those of a pool; their number bounds the pieces under
+ * way.
+ */
 interface PieceBuffers {
   /** Bytes in each buffer, and so in a piece at most. */
   readonly bufferSize: number
@@ -31,7 +35,8 @@ interface CopyExtentsOptions {
 }
 
 /**
- * Throws the first failure after what is under way has ended, so that both may be closed either way.
+ * Throws the first failure after what is under way has ended, so that both may be closed either
+ * way.
  * @throws the reason of `signal`, and whatever reading or writing throws
  */
 export const copyExtents = async (

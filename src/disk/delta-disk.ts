@@ -37,9 +37,9 @@ interface Difference {
 }
 
 /**
- * What may differ between two disks, as `data`; the rest is hole. Metadata decides: a block counts if any
- * layer holds it that is on one path and not on the other. Where a layer, or the base, ends before one
- * that both have, it hides what that one holds: that counts too.
+ * What may differ between two disks, as `data`; the rest is hole. Metadata decides: a block counts
+ * if any layer holds it that is on one path and not on the other. Where a layer, or the base, ends
+ * before one that both have, it hides what that one holds: that counts too.
  * @param size of the disk that is sent
  */
 export const changedBlocks = (
@@ -55,8 +55,8 @@ export const changedBlocks = (
 }
 
 /**
- * What a delta sends: of what has changed `data` where the disk holds data, `zero` where it shows zeros,
- * because the base may hold something there.
+ * What a delta sends: of what has changed `data` where the disk holds data, `zero` where it shows
+ * zeros, because the base may hold something there.
  * @param disk asked only where the layers of `own` do not answer
  * @param own the maps of the layers that only the disk has, top first
  */

@@ -20,8 +20,8 @@ export interface Extent extends ByteRange {
 }
 
 /**
- * Joins neighbours of one kind and drops empty extents; the input must be ascending and gap-free. Others
- * have their turn now and then, also where no extent has to be waited for.
+ * Joins neighbours of one kind and drops empty extents; the input must be ascending and gap-free.
+ * Others have their turn now and then, also where no extent has to be waited for.
  */
 export async function* coalesce(
   extents: AsyncIterable<Extent> | Iterable<Extent>,
@@ -41,7 +41,10 @@ export async function* coalesce(
   if (join.last !== undefined) yield join.last
 }
 
-/** The same for extents that come many at once: waiting for what is there costs more than all the rest. */
+/**
+ * The same for extents that come many at once: waiting for what is there costs more than all the
+ * rest.
+ */
 export async function* coalesceBatches(
   batches: AsyncIterable<Iterable<Extent>> | Iterable<Iterable<Extent>>,
 ): AsyncGenerator<Extent, void, undefined> {

@@ -1,8 +1,10 @@
-// A text that is too long to be held: made piece by piece, each time it is read. A class, because it
-// stands among values of all kinds and must not be taken for a map of one of them.
+// A text that is too long to be held: made piece by piece, each time it is read. A class, because
+// it stands among values of all kinds and must not be taken for a map of one of them.
 
 export class LongText {
-  /** In characters, all of them ASCII that needs no escaping in JSON or XML: that many bytes, too. */
+  /**
+   * In characters, all of them ASCII that needs no escaping in JSON or XML: that many bytes, too.
+   */
   readonly length: number
   /** Bytes of memory that it is made from, for as long as somebody reads it. */
   readonly weight: number

@@ -1,5 +1,5 @@
-// Narrows what may differ between two disks to what does, by comparing their content. Reads each disk
-// once, only where one of the two holds data, a bounded window at a time.
+// Narrows what may differ between two disks to what does, by comparing their content. Reads each
+// disk once, only where one of the two holds data, a bounded window at a time.
 
 import { KiB, MiB } from '../units.ts'
 import type { BlockMap } from './block-map.ts'
@@ -18,7 +18,8 @@ const windowSize = MiB
 const windowCount = 3
 
 /**
- * Called before `bytes` are read: long work lets that of others have its turn there. Undefined: go on.
+ * Called before `bytes` are read: long work lets that of others have its turn there. Undefined: go
+ * on.
  * @throws the reason of the signal
  */
 export type Step = (bytes: number, signal?: AbortSignal) => Promise<void> | undefined
@@ -31,8 +32,9 @@ export interface NarrowOptions {
 }
 
 /**
- * The units of 64 KiB in which the disks differ, as `data`; the rest is hole. It depends on the content
- * alone, as long as `candidates` leaves out nothing that differs. Beyond its end, `base` shows zeros.
+ * The units of 64 KiB in which the disks differ, as `data`; the rest is hole. It depends on the
+ * content alone, as long as `candidates` leaves out nothing that differs. Beyond its end, `base`
+ * shows zeros.
  * @param candidates what may differ, as `data`; of the size of `disk`
  * @throws what a read throws, the reason of `signal`; no read is under way then
  */
@@ -61,7 +63,8 @@ export const narrowChanges = async (
     for (const part of heldParts(held, heldByBase)) {
       const others = step?.(part.length * unitSize, signal)
       if (others !== undefined) {
-        // Awaited below; a read that fails first must not leave it unhandled. Who waits holds no buffers.
+        // Awaited below; a read that fails first must not leave it unhandled. Who waits holds no
+        // buffers.
         others.catch(() => {})
         while (ahead.length > 0) await finish()
         free = []
@@ -131,7 +134,10 @@ const dataUnits = async (disk: Disk, units: UnitRuns): Promise<UnitRuns> => {
 
 const allOf = (units: UnitRuns): Iterable<UnitRun> => units.between(0, Number.MAX_SAFE_INTEGER)
 
-/** The units that either holds, ascending, cut where one of the two begins or ends, and into windows. */
+/**
+ * The units that either holds, ascending, cut where one of the two begins or ends, and into
+ * windows.
+ */
 function* heldParts(held: UnitRuns, heldByBase: UnitRuns): Generator<Part, void, undefined> {
   const [one, other] = [runWalk(held), runWalk(heldByBase)]
   for (let unit = 0; ;) {

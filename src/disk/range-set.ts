@@ -1,5 +1,5 @@
-// A set of byte ranges, kept as ascending runs that neither overlap nor touch. Memory and the cost of
-// a change in the middle grow with the runs; adding at the end is free.
+// A set of byte ranges, kept as ascending runs that neither overlap nor touch. Memory and the cost
+// of a change in the middle grow with the runs; adding at the end is free.
 
 import type { ByteRange } from './extents.ts'
 

@@ -1,5 +1,5 @@
-// A writer that stores no zeros: imports and copies put it before a layer. Aligned blocks of zeros are
-// zeroed instead of written, and so take no room.
+// A writer that stores no zeros: imports and copies put it before a layer. Aligned blocks of zeros
+// are zeroed instead of written, and so take no room.
 
 import { alignDown, KiB } from '../units.ts'
 import type { DiskWriter } from './disk.ts'
@@ -9,7 +9,10 @@ import { isZero } from './zero.ts'
 /** Zeros are found in aligned blocks of this size: the cluster of layers at rest. */
 const zeroBlockSize = 64 * KiB
 
-/** `writer`, but that a write zeroes the aligned blocks of zeros in it and stores what lies between them. */
+/**
+ * `writer`, but that a write zeroes the aligned blocks of zeros in it and stores what lies between
+ * them.
+ */
 export const skipZeros = (writer: DiskWriter): DiskWriter => ({
   size: writer.size,
   zero: (offset, length, signal) => writer.zero(offset, length, signal),

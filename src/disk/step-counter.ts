@@ -4,7 +4,10 @@
 /** Steps that a walk may make before others have their turn: a few milliseconds of them. */
 export const STEPS_PER_PAUSE = 8192
 
-/** Counts `steps` (default 1). Now and then the answer is a promise: to be awaited before the next step. */
+/**
+ * Counts `steps` (default 1). Now and then the answer is a promise: to be awaited before the next
+ * step.
+ */
 type StepCounter = (steps?: number) => Promise<void> | undefined
 
 /** @param stepsPerPause fewer where a step costs more */

@@ -19,14 +19,20 @@ export interface UnitRuns {
   readonly count: number
   /** How many present units come before `unit`, which need not be present itself. */
   rank(unit: number): number
-  /** The run from the present unit with this rank on, to the end of its run; RangeError past `count`. */
+  /**
+   * The run from the present unit with this rank on, to the end of its run; RangeError past
+   * `count`.
+   */
   runAt(rank: number): UnitRun
   /** The runs that meet the units `from` up to (not including) `to`, clipped to them, ascending. */
   between(from: number, to: number): Iterable<UnitRun>
 }
 
 interface RunBuilder {
-  /** Adds units `from` up to `to`, in ascending order of `from`; what overlaps or touches the last run joins it. */
+  /**
+   * Adds units `from` up to `to`, in ascending order of `from`; what overlaps or touches the last
+   * run joins it.
+   */
   add(from: number, to: number): void
   finish(): UnitRuns
 }
@@ -68,7 +74,9 @@ export const createRunBuilder = (): RunBuilder => {
 const unitRunsOf = (units: Float64Array, ranks: Float64Array): UnitRuns => {
   const runs = units.length
   const count = ranks[runs]!
-  /** Index of the last entry of `values` (the first `runs`) that is ≤ `wanted`; -1 where none is. */
+  /**
+   * Index of the last entry of `values` (the first `runs`) that is ≤ `wanted`; -1 where none is.
+   */
   const lastAtMost = (values: Float64Array, wanted: number): number => {
     let low = 0
     let high = runs

@@ -1,5 +1,5 @@
-// The contract of an image format: three verbs between guest bytes and file bytes, and others for layers
-// at rest. raw/ is the smallest implementation. A format knows no HTTP, no SQL and no path.
+// The contract of an image format: three verbs between guest bytes and file bytes, and others for
+// layers at rest. raw/ is the smallest implementation. A format knows no HTTP, no SQL and no path.
 
 import type { Disk, DiskWrite, DiskWriter } from '../disk/disk.ts'
 import type { FormatName } from '../format-table.ts'
@@ -17,56 +17,64 @@ export interface ImageFormat {
   /** Part of every ETag: raised when `plan` lays out its bytes differently than before. */
   readonly planVersion: number
 
-  /** Since when images are laid out so, raised with `planVersion`: the bytes of an export are no older. */
+  /**
+   * Since when images are laid out so, raised with `planVersion`: the bytes of an export are no
+   * older.
+   */
   readonly planDate: Date
 
   /**
    * Reads a whole image. The disk owns `image` and closes it; on a throw the caller still does.
    * `hole` extents are those that a parent would answer; without a parent they read as zeros.
-   * @throws AppError IMPORT_ERROR_GENERIC naming the field that is wrong, or the feature that is not supported
+   * @throws AppError IMPORT_ERROR_GENERIC naming the field that is wrong, or the feature that is
+   *   not supported
    */
   open(image: Image): Promise<Disk>
 
   /**
-   * Lays out an image of `disk`, without reading its data: a pure function of the disk and `identity`,
-   * with no clock and no random number, so that any range can be asked for again. Reads of the
-   * image read the disk. The image owns `disk` and closes it; on a throw the caller still does.
-   * Without `identity.base`: the whole disk, holes and zeros absent. With it: a delta, in which
-   * `data` and `zero` extents have changed, holes have not, and the disk reads right everywhere.
-   * @throws AppError VDI_TOO_LARGE above `maximumSize`; VALUE_NOT_SUPPORTED for an option or a delta
-   *   that the format does not have
+   * Lays out an image of `disk`, without reading its data: a pure function of the disk and
+   * `identity`, with no clock and no random number, so that any range can be asked for again. Reads
+   * of the image read the disk. The image owns `disk` and closes it; on a throw the caller still
+   * does. Without `identity.base`: the whole disk, holes and zeros absent. With it: a delta, in
+   * which `data` and `zero` extents have changed, holes have not, and the disk reads right
+   * everywhere.
+   * @throws AppError VDI_TOO_LARGE above `maximumSize`; VALUE_NOT_SUPPORTED for an option or a
+   *   delta that the format does not have
    */
   plan(disk: Disk, identity: ImageIdentity, options?: PlanOptions): Promise<Image>
 
   /**
-   * Reads an image from a stream that goes only forward. Returns when the virtual size is known
-   * and everything before it has been checked; `writes` does the rest.
-   * @throws AppError IMPORT_ERROR_GENERIC for what breaks the format, VDI_IO_ERROR for a stream that ends early
+   * Reads an image from a stream that goes only forward. Returns when the virtual size is known and
+   * everything before it has been checked; `writes` does the rest.
+   * @throws AppError IMPORT_ERROR_GENERIC for what breaks the format, VDI_IO_ERROR for a stream
+   *   that ends early
    */
   decode(stream: ForwardReader, context: DecodeContext): Promise<DecodedImage>
 
   /**
-   * Starts a layer at rest in an empty file. The layer owns neither `file` nor `parent`: the caller closes both.
-   * @throws AppError VALUE_NOT_SUPPORTED for a parent where the format has none (raw), VDI_TOO_LARGE
+   * Starts a layer at rest in an empty file. The layer owns neither `file` nor `parent`: the caller
+   * closes both.
+   * @throws AppError VALUE_NOT_SUPPORTED for a parent where the format has none (raw),
+   *   VDI_TOO_LARGE
    */
   createLayer(file: WritableImage, options: LayerOptions): Promise<LayerWriter>
 
   /**
-   * What an image at rest says of itself, for scans of folders where others wrote the images. Reads headers only;
-   * closes nothing.
+   * What an image at rest says of itself, for scans of folders where others wrote the images. Reads
+   * headers only; closes nothing.
    * @throws AppError IMPORT_ERROR_GENERIC where they are broken
    */
   describe(image: Image): Promise<ImageDescription>
 
   /**
-   * What an image that cannot be read calls its parent, as far as it can be made out. Throws where it cannot.
-   * Absent: what `describe` says is all.
+   * What an image that cannot be read calls its parent, as far as it can be made out. Throws where
+   * it cannot. Absent: what `describe` says is all.
    */
   parentNames?(image: Image): Promise<readonly string[]>
 
   /**
-   * Looks at what `open` does not read and an export meets later: tables, not data, and of large images a sample.
-   * Absent: there is nothing.
+   * Looks at what `open` does not read and an export meets later: tables, not data, and of large
+   * images a sample. Absent: there is nothing.
    * @throws AppError IMPORT_ERROR_GENERIC for what an export would refuse
    */
   checkTables?(image: Image): Promise<void>
@@ -102,7 +110,10 @@ export interface ImageIdentity {
 }
 
 export interface PlanOptions {
-  /** `compact`: single clusters, zero flags and a backing name (QCOW2 deltas only). Default `compatible`. */
+  /**
+   * `compact`: single clusters, zero flags and a backing name (QCOW2 deltas only). Default
+   * `compatible`.
+   */
   readonly delta?: 'compatible' | 'compact'
   /** VHD only. Default `dynamic`. */
   readonly subformat?: 'dynamic' | 'fixed'
@@ -111,11 +122,16 @@ export interface PlanOptions {
 export interface DecodeContext {
   /** Where the bytes of data writes come from. */
   readonly buffers: BufferPool
-  /** Opens a place for bytes that must wait; the decoder closes it, unless its writes are never asked for. Called at most once. */
+  /**
+   * Opens a place for bytes that must wait; the decoder closes it, unless its writes are never
+   * asked for. Called at most once.
+   */
   readonly openSpool: () => Promise<Spool>
   /** Length of the stream in bytes, where it is known. */
   readonly streamLength?: number
-  /** Virtual size of the VDI that the image goes to, where there is one. Raw takes its size from it. */
+  /**
+   * Virtual size of the VDI that the image goes to, where there is one. Raw takes its size from it.
+   */
   readonly diskSize?: number
   /** A raw stream of unknown length may end anywhere: whoever sends it says so. */
   readonly mayBeShort?: boolean
@@ -125,14 +141,20 @@ export interface DecodeContext {
 export interface DecodedImage {
   /** In bytes, as the image's header says it. */
   readonly virtualSize: number
-  /** True where unallocated blocks mean "as it was" by the image's own word: VHD differencing, QCOW2 with a backing name. */
+  /**
+   * True where unallocated blocks mean "as it was" by the image's own word: VHD differencing, QCOW2
+   * with a backing name.
+   */
   readonly isDelta: boolean
-  /** What a delta calls that on which it lies: a uuid, or any name. The image's word; opened by nobody. */
+  /**
+   * What a delta calls that on which it lies: a uuid, or any name. The image's word; opened by
+   * nobody.
+   */
   readonly baseName?: string
   /**
-   * What the image holds, in the order of its file, each guest byte at most once, all inside `virtualSize`.
-   * Ends after the last byte that belongs to the image; what follows in the stream is not read.
-   * To be iterated once. Throws like decode.
+   * What the image holds, in the order of its file, each guest byte at most once, all inside
+   * `virtualSize`. Ends after the last byte that belongs to the image; what follows in the stream
+   * is not read. To be iterated once. Throws like decode.
    */
   writes(): AsyncIterable<DiskWrite>
 }
@@ -146,7 +168,10 @@ export interface LayerOptions {
   readonly timestamp: Date
   /** The layer below, absent for a whole disk. */
   readonly parent?: LayerParent
-  /** Each zeroed stretch is told as `zero`, whether or not anything lies below it: for copies of layers. */
+  /**
+   * Each zeroed stretch is told as `zero`, whether or not anything lies below it: for copies of
+   * layers.
+   */
   readonly keepsZeros?: boolean
 }
 
@@ -160,7 +185,10 @@ export interface LayerParent {
   readonly disk: Disk
 }
 
-/** A layer being written, in any order, some blocks more than once. Memory is bounded whatever its size. */
+/**
+ * A layer being written, in any order, some blocks more than once. Memory is bounded whatever its
+ * size.
+ */
 export interface LayerWriter extends DiskWriter {
   /**
    * Writes the metadata that makes the file a valid image. Nothing may be written after it.

@@ -1,5 +1,5 @@
-// The table of what people send as disks: images of this server and of others, compressed files, archives,
-// error pages. Read by recognise.ts; each form is told by its first bytes alone.
+// The table of what people send as disks: images of this server and of others, compressed files,
+// archives, error pages. Read by recognise.ts; each form is told by its first bytes alone.
 
 import type { FormatName } from '../format-table.ts'
 import { formatNames, formatTable } from '../format-table.ts'

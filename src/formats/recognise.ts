@@ -1,5 +1,5 @@
-// Tells from its first bytes what an upload is, for the refusal of what is not what the sender says. Asked by
-// imports and decoders. Never decides how an image is read: `format` does.
+// Tells from its first bytes what an upload is, for the refusal of what is not what the sender
+// says. Asked by imports and decoders. Never decides how an image is read: `format` does.
 
 import type { FormatName } from '../format-table.ts'
 import type { KnownForm } from './known-forms.ts'
@@ -30,7 +30,10 @@ const fixedVhd: Form = { name: 'a fixed VHD image, by its footer', format: 'vhd'
 export const recogniseEnd = (last: Uint8Array, end: number): Form | undefined =>
   closesFixedDisk(last, end - last.length) ? fixedVhd : undefined
 
-/** What to do with a form when no `format` was given: `say format=qcow2, or format=raw to store it as it is`. */
+/**
+ * What to do with a form when no `format` was given: `say format=qcow2, or format=raw to store it
+ * as it is`.
+ */
 export const adviseChoice = ({ format, advice }: Form): string => {
   const asItIs = 'format=raw to store it as it is'
   if (format !== undefined) return `say format=${format}, or ${asItIs}`
@@ -38,8 +41,9 @@ export const adviseChoice = ({ format, advice }: Form): string => {
 }
 
 /**
- * What stands in the place of an image of `format`, and what to do: `this is a qcow2 image: say format=qcow2`.
- * Undefined where nothing can be said, or where it begins as an image of this format does.
+ * What stands in the place of an image of `format`, and what to do: `this is a qcow2 image: say
+ * format=qcow2`. Undefined where nothing can be said, or where it begins as an image of this format
+ * does.
  */
 export const describeMistake = (start: Uint8Array, format: FormatName): string | undefined => {
   const form = recogniseForm(start)

@@ -4,14 +4,14 @@ import { imageError } from '../errors.ts'
 import { formatBytes, MiB, SECTOR_SIZE } from '../units.ts'
 
 /**
- * How much larger than its VDI an image may be if nothing but zeros lies there: XenServer rounds VDIs to 2 MiB,
- * VHDs end at a cylinder.
+ * How much larger than its VDI an image may be if nothing but zeros lies there: XenServer rounds
+ * VDIs to 2 MiB, VHDs end at a cylinder.
  */
 export const MAXIMUM_ROUNDING = 2 * MiB
 
 /**
- * Whether a stream of `length` bytes may be a disk of `size` bytes that was rounded up. A disk is never rounded to
- * twice its size, so the end of a small one still counts.
+ * Whether a stream of `length` bytes may be a disk of `size` bytes that was rounded up. A disk is
+ * never rounded to twice its size, so the end of a small one still counts.
  */
 export const isRoundedUp = (length: number, size: number): boolean =>
   size - length <= MAXIMUM_ROUNDING && length * 2 > size

@@ -8,7 +8,8 @@ export const viewOf = (bytes: Uint8Array): DataView =>
 
 /**
  * An unsigned 64-bit field as a number.
- * @param what names the structure and field for the message, for example `qcow2 header: l1_table_offset`
+ * @param what names the structure and field for the message, for example `qcow2 header:
+ *   l1_table_offset`
  * @throws AppError IMPORT_ERROR_GENERIC where it is above 2^53 - 1
  */
 export const readUint64 = (
@@ -31,9 +32,9 @@ export const writeUint64 = (view: DataView, at: number, value: number): void => 
 }
 
 /**
- * The two halves of an unsigned 64-bit field as a number, for tables of millions of entries, where a
- * bigint for each costs too much. Above 2^53 - 1 the result is rounded, and still above it: compare
- * it with a limit before it is used.
+ * The two halves of an unsigned 64-bit field as a number, for tables of millions of entries, where
+ * a bigint for each costs too much. Above 2^53 - 1 the result is rounded, and still above it:
+ * compare it with a limit before it is used.
  */
 export const joinUint32 = (high: number, low: number): number => high * 2 ** 32 + low
 

@@ -1,6 +1,6 @@
-// Buffers that are used again and again: the bound on a transfer's memory. What one transfer is not using
-// is there for the others: as garbage it would pile up, for its bytes lie outside the heap that makes the
-// collector run.
+// Buffers that are used again and again: the bound on a transfer's memory. What one transfer is not
+// using is there for the others: as garbage it would pile up, for its bytes lie outside the heap
+// that makes the collector run.
 
 import { throwIfAborted } from '../disk/disk.ts'
 import { KiB, MiB } from '../units.ts'
@@ -53,7 +53,10 @@ interface Measure {
   readonly count: number
 }
 
-/** @param onLend called with the size of a buffer that is lent, and with the negative size when it comes back */
+/**
+ * @param onLend called with the size of a buffer that is lent, and with the negative size when it
+ *   comes back
+ */
 const createPool = (
   measure: () => Measure,
   onLend: (size: number) => void = () => {},
@@ -82,7 +85,9 @@ const createPool = (
     return lent.size < count ? lend(size) : undefined
   }
 
-  /** Waits for a buffer to come back, or for the abort; a waiter that has gone wakes nobody's turn. */
+  /**
+   * Waits for a buffer to come back, or for the abort; a waiter that has gone wakes nobody's turn.
+   */
   const turn = (signal: AbortSignal | undefined): Promise<void> =>
     new Promise((resolve) => {
       const wake = (): void => {
@@ -126,11 +131,17 @@ export const createBufferPool = (count: number, bufferSize: number): BufferPool 
 const slow: Measure = { size: 128 * KiB, count: 3 }
 const fast: Measure = { size: MiB, count: 4 }
 
-/** Bytes of large buffers that all fast clients may hold together; who comes after that is given small ones. */
+/**
+ * Bytes of large buffers that all fast clients may hold together; who comes after that is given
+ * small ones.
+ */
 const largeLimit = 64 * MiB
 let largeLent = 0
 
-/** A client is fast that takes this much, more than a socket holds, and is waited for no longer than that, in milliseconds. */
+/**
+ * A client is fast that takes this much, more than a socket holds, and is waited for no longer than
+ * that, in milliseconds.
+ */
 const trialSize = 8 * MiB
 const trialTime = 250
 

@@ -41,7 +41,10 @@ function* seekExtents(fd: number, { offset, length }: ByteRange): Generator<Exte
   }
 }
 
-/** Where data begins at or after `offset`; undefined past the last. A file system that cannot tell: here. */
+/**
+ * Where data begins at or after `offset`; undefined past the last. A file system that cannot tell:
+ * here.
+ */
 const nextData = (fd: number, offset: number): number | undefined => {
   if (seek === undefined) return offset
   const found = seek(fd, offset, SEEK_DATA)

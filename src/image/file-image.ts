@@ -15,8 +15,8 @@ const truncateFile = promisify(ftruncate)
 const syncFile = promisify(fsync)
 
 /**
- * Opens an existing file for reading, which others may have put there: follows no link, and waits for no pipe. Its
- * size is taken once: the file must not change.
+ * Opens an existing file for reading, which others may have put there: follows no link, and waits
+ * for no pipe. Its size is taken once: the file must not change.
  * @throws AppError VDI_IO_ERROR for anything but a plain file
  */
 export const openFileImage = async (path: string): Promise<Image> => {

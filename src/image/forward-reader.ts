@@ -11,11 +11,13 @@ export interface ForwardReader {
    * @throws AppError VDI_IO_ERROR where the stream ends or breaks before
    */
   read(target: Uint8Array, what: string): Promise<void>
-  /** Fills `target` as far as the stream goes; the number of bytes, less than asked only at its end. */
+  /**
+   * Fills `target` as far as the stream goes; the number of bytes, less than asked only at its end.
+   */
   readUpTo(target: Uint8Array): Promise<number>
   /**
-   * The next `length` bytes, which stay to be read; fewer only where the stream ends before. To be looked at at once:
-   * they are not the caller's.
+   * The next `length` bytes, which stay to be read; fewer only where the stream ends before. To be
+   * looked at at once: they are not the caller's.
    */
   peek(length: number): Promise<Uint8Array>
   /** Passes over `length` bytes; throws like read. */

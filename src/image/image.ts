@@ -24,7 +24,8 @@ export interface Image {
 
   /**
    * Which stretches of the file the storage holds as data and which as holes (`data` and `hole`
-   * only). Ascending, gap-free, coalesced, covering `range` exactly. Absent: the storage cannot tell.
+   * only). Ascending, gap-free, coalesced, covering `range` exactly. Absent: the storage cannot
+   * tell.
    */
   extents?(range?: ByteRange): AsyncIterable<Extent>
 
@@ -40,7 +41,9 @@ export interface WritableImage extends Image {
   /** Grows with writes past the end; a gap reads as zeros. */
   readonly size: number
 
-  /** Writes all of `source` at `offset`. The caller may reuse `source` when the promise has settled. */
+  /**
+   * Writes all of `source` at `offset`. The caller may reuse `source` when the promise has settled.
+   */
   write(offset: number, source: Uint8Array, signal?: AbortSignal): Promise<void>
 
   /** Cuts or extends to `size` bytes; what is added reads as zeros. */

@@ -4,7 +4,10 @@
 import { rangeWithin, throwIfAborted } from '../disk/disk.ts'
 import type { Image } from './image.ts'
 
-/** A stretch of a file. `fill` writes the bytes from `offset` (inside the region) on into all of `target`. */
+/**
+ * A stretch of a file. `fill` writes the bytes from `offset` (inside the region) on into all of
+ * `target`.
+ */
 export interface Region {
   readonly length: number
   fill(offset: number, target: Uint8Array, signal?: AbortSignal): Promise<void> | void

@@ -1,5 +1,5 @@
-// A file that ends within a sector, as whole sectors: what is not there reads as zeros, which is how
-// QEMU shows a raw file whose length is no multiple of 512.
+// A file that ends within a sector, as whole sectors: what is not there reads as zeros, which is
+// how QEMU shows a raw file whose length is no multiple of 512.
 
 import { rangeWithin } from '../disk/disk.ts'
 import type { ByteRange, Extent } from '../disk/extents.ts'

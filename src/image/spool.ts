@@ -7,7 +7,10 @@ import { createFileImage } from './file-image.ts'
 import type { WritableImage } from './image.ts'
 
 export interface Spool {
-  /** Keeps a copy of `source`; the offset to read it back from. Appends are made one after the other. */
+  /**
+   * Keeps a copy of `source`; the offset to read it back from. Appends are made one after the
+   * other.
+   */
   append(source: Uint8Array, signal?: AbortSignal): Promise<number>
   /** Keeps `length` zeros, which take no room; the offset to read them back from. */
   appendZeros(length: number): number
@@ -17,7 +20,10 @@ export interface Spool {
   close(): Promise<void>
 }
 
-/** A spool in a new file at `path`, whose name is removed at once, so that no crash leaves it behind. */
+/**
+ * A spool in a new file at `path`, whose name is removed at once, so that no crash leaves it
+ * behind.
+ */
 export const openFileSpool = async (path: string): Promise<Spool> => {
   const file = await createFileImage(path)
   await unlink(path)

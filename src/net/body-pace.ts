@@ -1,5 +1,5 @@
-// How slowly the body of a call may come: for bodies of a few kilobytes, whose sender nobody knows yet. Uploads have
-// a pace of their own.
+// How slowly the body of a call may come: for bodies of a few kilobytes, whose sender nobody knows
+// yet. Uploads have a pace of their own.
 
 import { KiB } from '../units.ts'
 

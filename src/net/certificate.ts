@@ -1,5 +1,5 @@
-// The server's certificate and its key, from files, checked before they are used: at start and again when
-// they have been renewed.
+// The server's certificate and its key, from files, checked before they are used: at start and
+// again when they have been renewed.
 
 import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
@@ -29,7 +29,10 @@ export interface Certificate {
   readonly fingerprint: string
 }
 
-/** @throws AppError INVALID_VALUE for a file that cannot be read, and for a key that is not that of the certificate */
+/**
+ * @throws AppError INVALID_VALUE for a file that cannot be read, and for a key that is not that of
+ *   the certificate
+ */
 export const readCertificate = async (files: CertificateFiles): Promise<Certificate> => {
   const cert = await readPem('tls-cert', files.cert)
   const key = await readPem('tls-key', files.key)

@@ -1,12 +1,15 @@
-// Connections of one kind, counted in groups and in all. connections.ts says what the groups are, and closes what is
-// too much.
+// Connections of one kind, counted in groups and in all. connections.ts says what the groups are,
+// and closes what is too much.
 
 interface ConnectionGroups<T> {
   /** Harmless for one that is there already. */
   add(group: string, connection: T): void
   delete(group: string, connection: T): void
   sizeOf(group: string): number
-  /** The oldest of the group if that has too many; otherwise, if there are too many in all, of the largest group. */
+  /**
+   * The oldest of the group if that has too many; otherwise, if there are too many in all, of the
+   * largest group.
+   */
   tooMany(group: string): T | undefined
 }
 

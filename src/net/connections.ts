@@ -1,5 +1,6 @@
-// How many connections there may be: of senders that have shown no credentials by network and in all, of others by
-// user; and which must go. listeners.ts tells of each connection, and whoever authenticates tells what its sender has shown.
+// How many connections there may be: of senders that have shown no credentials by network and in
+// all, of others by user; and which must go. listeners.ts tells of each connection, and whoever
+// authenticates tells what its sender has shown.
 
 import type { Server as NetServer, Socket } from 'node:net'
 import { Server as HttpsServer } from 'node:https'
@@ -14,17 +15,24 @@ export interface SocketOrigin {
   readonly network: string
   readonly connection: string
   readonly via: string
-  /** While a password is checked only the wider limit counts: the sender has shown something, and waits for us. */
+  /**
+   * While a password is checked only the wider limit counts: the sender has shown something, and
+   * waits for us.
+   */
   checking(): () => void
   /**
    * From now on the connection counts for the user whose credentials it showed first.
-   * @throws AppError TOO_BUSY where the user has too many: those that are open may be in the middle of a transfer
+   * @throws AppError TOO_BUSY where the user has too many: those that are open may be in the middle
+   *   of a transfer
    */
   known(user: string): void
 }
 
 export interface Connections {
-  /** Counts the connections of the server from now on. To be called after all other listeners are placed. */
+  /**
+   * Counts the connections of the server from now on. To be called after all other listeners are
+   * placed.
+   */
   watch(server: Server): void
   /** @param via how the sender speaks to us, for the log */
   originOf(socket: Socket, via: string): SocketOrigin
@@ -39,7 +47,9 @@ export interface ConnectionLimits {
   readonly byUser: number
 }
 
-/** With those that are new or whose password is being checked there may be so many times as many. */
+/**
+ * With those that are new or whose password is being checked there may be so many times as many.
+ */
 const CHECKED_TOO = 2
 
 /**
@@ -48,7 +58,10 @@ const CHECKED_TOO = 2
  */
 const GRACE = 2000
 
-/** Of strangers far below the 1024 descriptors that many systems give to a process; transfers need some, too. */
+/**
+ * Of strangers far below the 1024 descriptors that many systems give to a process; transfers need
+ * some, too.
+ */
 const defaultLimits: ConnectionLimits = { unknown: 512, unknownByNetwork: 256, byUser: 1024 }
 
 /** What is told of those that were closed, once in this many milliseconds. */

@@ -1,5 +1,6 @@
-// The socket front: looks at the first bytes of each connection, takes for itself those that node:http
-// cannot serve, and hands on all others untouched. server.ts places it before the HTTP server.
+// The socket front: looks at the first bytes of each connection, takes for itself those that
+// node:http cannot serve, and hands on all others untouched. server.ts places it before the HTTP
+// server.
 
 import { Server as HttpsServer } from 'node:https'
 import type { Socket } from 'node:net'
@@ -15,8 +16,8 @@ export interface RawRoute {
   /** False: node:http shall have the connection after all. */
   takes(head: RequestHead): boolean
   /**
-   * Answers and ends the connection. The bytes after the head are still to be read from `socket`, which is
-   * destroyed when the promise has settled and what was written has left.
+   * Answers and ends the connection. The bytes after the head are still to be read from `socket`,
+   * which is destroyed when the promise has settled and what was written has left.
    */
   handle(head: RequestHead, socket: Socket): Promise<void>
 }
@@ -119,7 +120,8 @@ const chooseRoute = (routes: readonly RawRoute[], bytes: Buffer): Choice => {
 }
 
 /**
- * Reads until `choose` knows; the bytes go back into the socket, without the head where it was taken.
+ * Reads until `choose` knows; the bytes go back into the socket, without the head where it was
+ * taken.
  * @param onChoice called once; `gone`: the socket has closed or was too slow, nothing is left to do
  */
 const readFirstBytes = (

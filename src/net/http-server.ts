@@ -1,4 +1,5 @@
-// Node's HTTP server with the settings that long transfers need. What answers is given from outside.
+// Node's HTTP server with the settings that long transfers need. What answers is given from
+// outside.
 
 import type { RequestListener, Server as HttpServer } from 'node:http'
 import { createServer } from 'node:http'
@@ -7,7 +8,10 @@ import type { TlsOptions } from './certificate.ts'
 
 export type Server = HttpServer | HttpsServer
 
-/** How long a client may take for the head of a request, and for the handshake of TLS, in milliseconds. */
+/**
+ * How long a client may take for the head of a request, and for the handshake of TLS, in
+ * milliseconds.
+ */
 export const headersTimeout = 10_000
 
 /** node:http looks for clients that are too slow so many times before one can be. */

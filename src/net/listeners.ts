@@ -1,5 +1,5 @@
-// Where the server listens: HTTP or HTTPS, and plain HTTP on loopback beside HTTPS where that is asked for. All answer
-// the same, and end together.
+// Where the server listens: HTTP or HTTPS, and plain HTTP on loopback beside HTTPS where that is
+// asked for. All answer the same, and end together.
 
 import type { RequestListener } from 'node:http'
 import { hostname } from 'node:os'
@@ -51,7 +51,10 @@ export interface Listeners {
   end(): Promise<void>
 }
 
-/** @throws AppError INVALID_VALUE for a certificate that cannot be used, or an error of the operating system; nothing is left open then */
+/**
+ * @throws AppError INVALID_VALUE for a certificate that cannot be used, or an error of the
+ *   operating system; nothing is left open then
+ */
 export const openListeners = async (
   options: ListenOptions,
   listener: RequestListener,

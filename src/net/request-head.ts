@@ -1,5 +1,5 @@
-// The head of an HTTP request, read by hand: just enough for the socket front to tell whose connection
-// it is. What is odd in any way is left to node:http, which refuses it in its own words.
+// The head of an HTTP request, read by hand: just enough for the socket front to tell whose
+// connection it is. What is odd in any way is left to node:http, which refuses it in its own words.
 
 export interface RequestHead {
   readonly method: string
@@ -15,13 +15,18 @@ export const maximumHead = 16 * 1024
 
 const endOfHead = Buffer.from('\r\n\r\n')
 
-/** The length of the head in bytes, with its last empty line; undefined until all of it is there. */
+/**
+ * The length of the head in bytes, with its last empty line; undefined until all of it is there.
+ */
 export const headLength = (bytes: Buffer): number | undefined => {
   const end = bytes.indexOf(endOfHead)
   return end < 0 ? undefined : end + endOfHead.length
 }
 
-/** Those that a request may have once, and that say what it is, who sends it, or under which condition. */
+/**
+ * Those that a request may have once, and that say what it is, who sends it, or under which
+ * condition.
+ */
 export const singleHeaders: ReadonlySet<string> = new Set([
   'authorization',
   'content-encoding',
@@ -42,7 +47,8 @@ const headerLine = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]
 
 /**
  * @param bytes the head, as headLength told it
- * @returns undefined for what is not a plain HTTP/1 head, and where a header comes twice that may come once
+ * @returns undefined for what is not a plain HTTP/1 head, and where a header comes twice that may
+ *   come once
  */
 export const parseHead = (bytes: Buffer): RequestHead | undefined => {
   const [first = '', ...lines] = bytes

@@ -1,5 +1,5 @@
-// A certificate of our own making, for servers without an authority: made once, kept beside its key in a folder, and
-// made again only when it would not do any more.
+// A certificate of our own making, for servers without an authority: made once, kept beside its key
+// in a folder, and made again only when it would not do any more.
 
 import type { KeyObject } from 'node:crypto'
 import { createPrivateKey, generateKeyPair, randomBytes, sign, X509Certificate } from 'node:crypto'
@@ -11,7 +11,10 @@ import type { CertificateFiles } from './certificate.ts'
 
 const DAY = 24 * 3_600_000
 
-/** Clients keep the certificate to compare with, so it lasts; a clock may be a day behind. In milliseconds. */
+/**
+ * Clients keep the certificate to compare with, so it lasts; a clock may be a day behind. In
+ * milliseconds.
+ */
 const lifetime = 3650 * DAY
 const clockError = DAY
 
@@ -86,8 +89,9 @@ const makeSelfSigned = async (
 }
 
 /**
- * RFC 5280, section 4. No authority (cA is false), so that whoever trusts it trusts this server only; and no keyUsage:
- * one that forbids to sign certificates would keep OpenSSL from taking the certificate as its own issuer.
+ * RFC 5280, section 4. No authority (cA is false), so that whoever trusts it trusts this server
+ * only; and no keyUsage: one that forbids to sign certificates would keep OpenSSL from taking the
+ * certificate as its own issuer.
  */
 const signCertificate = async (
   publicKey: KeyObject,

@@ -10,7 +10,8 @@ import { formatNotSupported, vdiTooLarge } from '../object-errors.ts'
 
 /**
  * @param name as the client wrote it
- * @throws AppError VDI_INCOMPATIBLE_TYPE [SR, sentence] for one that the storage repository does not hold
+ * @throws AppError VDI_INCOMPATIBLE_TYPE [SR, sentence] for one that the storage repository does
+ *   not hold
  */
 export const requireSupported = (name: string, sr: SrRow): FormatName => {
   const format = sr.supportedFormats.find((known) => known === name.toLowerCase())
@@ -18,7 +19,10 @@ export const requireSupported = (name: string, sr: SrRow): FormatName => {
   throw formatNotSupported(name, sr.uuid)
 }
 
-/** What a VDI that comes from elsewhere lies in: what it once asked for where that is held, else the default. */
+/**
+ * What a VDI that comes from elsewhere lies in: what it once asked for where that is held, else the
+ * default.
+ */
 export const formatFor = (
   { requestedFormat }: VdiRow,
   sr: SrRow,
@@ -40,8 +44,10 @@ export const requireSizeAllowed = (size: number, format: FormatName, uuid?: stri
 }
 
 /**
- * The same for a new VDI whose maker cannot say a format: an image that is uploaded says only its own.
- * @throws AppError VDI_TOO_LARGE that names the default format of the storage repository, and the way around it
+ * The same for a new VDI whose maker cannot say a format: an image that is uploaded says only its
+ * own.
+ * @throws AppError VDI_TOO_LARGE that names the default format of the storage repository, and the
+ *   way around it
  */
 export const requireDefaultAllows = (size: number, sr: SrRow): void => {
   const { uuid, defaultFormat, supportedFormats } = sr

@@ -1,5 +1,5 @@
-// What of an import can be refused before its first byte is read, and by how much an image may differ from its
-// VDI. import-vdi.ts asks; nothing here reads or writes.
+// What of an import can be refused before its first byte is read, and by how much an image may
+// differ from its VDI. import-vdi.ts asks; nothing here reads or writes.
 
 import type { SrRow } from '../catalog/srs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
@@ -32,8 +32,8 @@ export const nothingCame = (): AppError =>
   ])
 
 /**
- * @throws AppError INVALID_VALUE for a `short` or a `size` that does not fit the rest, VDI_TOO_SMALL for a raw image
- *   whose length is more than that of the VDI
+ * @throws AppError INVALID_VALUE for a `short` or a `size` that does not fit the rest,
+ *   VDI_TOO_SMALL for a raw image whose length is more than that of the VDI
  */
 export const checkImportInto = (announced: Announcement, vdi: VdiRow): void => {
   requireShortMeant(announced)
@@ -49,8 +49,8 @@ export const checkImportInto = (announced: Announcement, vdi: VdiRow): void => {
 }
 
 /**
- * @throws AppError INVALID_VALUE where nothing tells how large the VDI is to be, or `size` is less than the image;
- *   VDI_TOO_LARGE for a size that the storage repository cannot hold
+ * @throws AppError INVALID_VALUE where nothing tells how large the VDI is to be, or `size` is less
+ *   than the image; VDI_TOO_LARGE for a size that the storage repository cannot hold
  */
 export const checkImportNew = (announced: Announcement, sr: SrRow): void => {
   requireShortMeant(announced)

@@ -37,8 +37,8 @@ export const findSr = async ({ catalog }: TransferContext, name: string): Promis
 }
 
 /**
- * @throws AppError SR_OPERATION_NOT_SUPPORTED [sr] where nothing may be written, SR_NOT_ATTACHED where its folder is
- *   away, HANDLE_INVALID where there is no such storage repository
+ * @throws AppError SR_OPERATION_NOT_SUPPORTED [sr] where nothing may be written, SR_NOT_ATTACHED
+ *   where its folder is away, HANDLE_INVALID where there is no such storage repository
  */
 export const requireWritableSr = async (
   { catalog, storage }: Pick<TransferContext, 'catalog' | 'storage'>,

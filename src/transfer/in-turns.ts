@@ -1,11 +1,12 @@
-// Comparisons of content as work that takes turns with the transfers: they read as much, and may take as
-// long. Exports and lists of what differs hand this to the deltas.
+// Comparisons of content as work that takes turns with the transfers: they read as much, and may
+// take as long. Exports and lists of what differs hand this to the deltas.
 
 import type { InTurns } from '../store/reading/deltas.ts'
 import type { Transfers } from './transfers.ts'
 
 /**
- * Each comparison takes an open place and turns of its own: whoever waits for it needs none meanwhile.
+ * Each comparison takes an open place and turns of its own: whoever waits for it needs none
+ * meanwhile.
  * @param user who asked for it first
  */
 export const inTurnsOf =

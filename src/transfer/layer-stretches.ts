@@ -13,8 +13,8 @@ export interface Stretch {
 }
 
 /**
- * The stretches between tops and partings, each after the one below it. Layers in between, which only
- * one disk is seen through, are worth no layer of their own.
+ * The stretches between tops and partings, each after the one below it. Layers in between, which
+ * only one disk is seen through, are worth no layer of their own.
  * @param chains top first
  */
 export const stretchesOf = (chains: readonly (readonly LayerRow[])[]): Stretch[] => {

@@ -1,17 +1,23 @@
-// How many transfers may be open, in all and of one user, and which must go when there are too many.
-// transfers.ts asks it for each that begins.
+// How many transfers may be open, in all and of one user, and which must go when there are too
+// many. transfers.ts asks it for each that begins.
 
 import { AppError } from '../errors.ts'
 
 /** Of all that may be open, how much one user may have: the rest is for others. */
 const shareOfOneUser = 0.75
 
-/** How long a client must have taken or sent nothing before its transfer may be ended for a new one, in milliseconds. */
+/**
+ * How long a client must have taken or sent nothing before its transfer may be ended for a new one,
+ * in milliseconds.
+ */
 const stalledAfter = 60_000
 
 export interface Occupant {
   readonly user: string
-  /** Since when it has waited for its client, by the clock given to createOpenPlaces; undefined: it does not. */
+  /**
+   * Since when it has waited for its client, by the clock given to createOpenPlaces; undefined: it
+   * does not.
+   */
   readonly pausedSince: number | undefined
   /** Ends it. */
   evict(reason: AppError): void
@@ -21,9 +27,9 @@ interface OpenPlaces {
   readonly size: number
 
   /**
-   * Takes a place. Where there is none for this user, the transfer that has waited longest for its client is ended:
-   * one of the user's own, where the user has as many as one may; one of whoever has most, and more than this user,
-   * where all places are taken.
+   * Takes a place. Where there is none for this user, the transfer that has waited longest for its
+   * client is ended: one of the user's own, where the user has as many as one may; one of whoever
+   * has most, and more than this user, where all places are taken.
    * @throws AppError TOO_BUSY where none has waited for 60 s
    */
   take(occupant: Occupant): void
@@ -47,7 +53,10 @@ export const createOpenPlaces = (maximum: number, now: () => number): OpenPlaces
   const waited = ({ pausedSince }: Occupant): number =>
     pausedSince === undefined ? 0 : now() - pausedSince
 
-  /** Ends one of those that may go, of the user who has most; false where none has waited long enough. */
+  /**
+   * Ends one of those that may go, of the user who has most; false where none has waited long
+   * enough.
+   */
   const makeRoom = (mayGo: (occupant: Occupant) => boolean): boolean => {
     const [stalled] = [...taken]
       .filter((occupant) => waited(occupant) >= stalledAfter && mayGo(occupant))

@@ -1,5 +1,6 @@
-// A delta is content only on top of what it was taken from. Refuses one where nothing lies below it: alone it would
-// show its blocks and zeros between them. Asked by imports into a VDI; a new VDI never takes a delta.
+// A delta is content only on top of what it was taken from. Refuses one where nothing lies below
+// it: alone it would show its blocks and zeros between them. Asked by imports into a VDI; a new VDI
+// never takes a delta.
 
 import { refToUuid } from '../refs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
@@ -16,7 +17,8 @@ interface Delta {
 }
 
 /**
- * Allows a delta that was taken against a VDI which holds nothing: nothing is what must lie below it.
+ * Allows a delta that was taken against a VDI which holds nothing: nothing is what must lie below
+ * it.
  * @param vdi into which it goes, as it is while its lease is held
  * @throws AppError IMPORT_ERROR_GENERIC for any other delta, by the image's own mark, on nothing
  */

@@ -1,5 +1,6 @@
-// Refuses an upload whose bytes show that it is not what its sender says. Asked by imports before anything is
-// made of it. Never takes one format for another: what is said is done, or refused by name.
+// Refuses an upload whose bytes show that it is not what its sender says. Asked by imports before
+// anything is made of it. Never takes one format for another: what is said is done, or refused by
+// name.
 
 import type { DiskWrite } from '../disk/disk.ts'
 import { AppError, imageError, incompleteUpload, PastEndError } from '../errors.ts'
@@ -29,20 +30,21 @@ interface Claim {
 export interface FormCheck {
   /**
    * Looks at the first bytes, which stay to be read.
-   * @throws AppError IMPORT_ERROR_GENERIC that names the form and what to do: any known form where no format was
-   *   given; what cannot be of the one that was. `raw` takes everything.
+   * @throws AppError IMPORT_ERROR_GENERIC that names the form and what to do: any known form where
+   *   no format was given; what cannot be of the one that was. `raw` takes everything.
    */
   requireForm(stream: ForwardReader): Promise<void>
 
   /**
-   * The error, or one that says what the upload is or lacks: where what failed looked like another form from the
-   * start, and where its tables name what did not come.
+   * The error, or one that says what the upload is or lacks: where what failed looked like another
+   * form from the start, and where its tables name what did not come.
    */
   explain(error: unknown): unknown
 }
 
 export const createFormCheck = ({ format, chunked }: Claim): FormCheck => {
-  // In a fixed VHD the guest's bytes come first, whatever they look like: only a failure shows that it is none.
+  // In a fixed VHD the guest's bytes come first, whatever they look like: only a failure shows that
+  // it is none.
   let doubt: string | undefined
   return {
     async requireForm(stream) {
@@ -106,8 +108,8 @@ const requireChunks = async (
 }
 
 /**
- * The same raw writes, of an upload that came without a format, as long as they show no known form: the first
- * sector may come late in chunks, the footer of a fixed VHD comes last.
+ * The same raw writes, of an upload that came without a format, as long as they show no known form:
+ * the first sector may come late in chunks, the footer of a fixed VHD comes last.
  * @param virtualSize where the last write ends, if all of the image comes
  * @throws AppError as requireForm
  */

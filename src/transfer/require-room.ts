@@ -1,5 +1,5 @@
-// Refuses an upload that plainly does not fit into its storage repository, before its first byte. What may fit is let
-// in: zeros are not stored, so the length of a raw image says nothing.
+// Refuses an upload that plainly does not fit into its storage repository, before its first byte.
+// What may fit is let in: zeros are not stored, so the length of a raw image says nothing.
 
 import { AppError } from '../errors.ts'
 import { formatBytes, MiB } from '../units.ts'
@@ -41,7 +41,10 @@ export const requireRoom = async (
 const noRoom = (srUuid: string, found: string): AppError =>
   new AppError('SR_FULL', [], { message: `The storage repository ${srUuid} is full: ${found}` })
 
-/** What a sparse image of this length holds, at least. A fixed VHD is as raw: its length tells nothing. */
+/**
+ * What a sparse image of this length holds, at least. A fixed VHD is as raw: its length tells
+ * nothing.
+ */
 const leastStored = ({ formatName, length, diskSize }: AnnouncedImage): number => {
   if (length === undefined || formatName.toLowerCase() === 'raw') return 0
   const guest = length - VHD_FOOTER

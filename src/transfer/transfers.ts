@@ -1,5 +1,5 @@
-// The transfers that run: which may be open, when each may work, how each is cancelled, and how all end
-// when the server stops. Knows neither disks nor HTTP.
+// The transfers that run: which may be open, when each may work, how each is cancelled, and how all
+// end when the server stops. Knows neither disks nor HTTP.
 
 import { throwIfAborted } from '../disk/disk.ts'
 import { AppError } from '../errors.ts'
@@ -18,13 +18,15 @@ interface Worker {
 
 /** What the work of a transfer is given. */
 export interface Transfer {
-  /** Aborted when it is cancelled, when it has to make room for another, or when the server stops. */
+  /**
+   * Aborted when it is cancelled, when it has to make room for another, or when the server stops.
+   */
   readonly signal: AbortSignal
   /** Ends with the work. */
   readonly turn: Turn
   /**
-   * Takes one of the places for open transfers, and then a turn. To be called when nothing is left that could be
-   * refused, before the first byte.
+   * Takes one of the places for open transfers, and then a turn. To be called when nothing is left
+   * that could be refused, before the first byte.
    * @throws AppError TOO_BUSY, see OpenPlaces; the reason of `signal`
    */
   readonly open: () => Promise<void>
@@ -62,7 +64,10 @@ interface Running {
   readonly abort: AbortController
 }
 
-/** @param maximumBusy how many may work at once, while the others wait for their turn or for their clients */
+/**
+ * @param maximumBusy how many may work at once, while the others wait for their turn or for their
+ *   clients
+ */
 export const createTransfers = (
   maximumBusy: number,
   { maximumOpen = 1000, now = () => performance.now() }: TransferOptions = {},

@@ -1,5 +1,5 @@
-// Who may be busy now: a few places for work that is done a piece at a time, given out in turns, to one
-// user after the other. Made by transfers.ts; knows neither transfers nor clients.
+// Who may be busy now: a few places for work that is done a piece at a time, given out in turns, to
+// one user after the other. Made by transfers.ts; knows neither transfers nor clients.
 
 import { throwIfAborted } from '../disk/disk.ts'
 import { MiB } from '../units.ts'
@@ -15,10 +15,16 @@ export interface Turn {
    */
   take(signal?: AbortSignal): Promise<void> | undefined
 
-  /** Before the next `bytes` are moved: where others wait and enough was done, they come first. Throws like `take`. */
+  /**
+   * Before the next `bytes` are moved: where others wait and enough was done, they come first.
+   * Throws like `take`.
+   */
   step(bytes: number, signal?: AbortSignal): Promise<void> | undefined
 
-  /** Nothing can be done until the client takes or sends something: who needs the place may have it. `take` ends this. */
+  /**
+   * Nothing can be done until the client takes or sends something: who needs the place may have it.
+   * `take` ends this.
+   */
   pause(): void
 
   /** By the clock given to createTurns; undefined where it is not paused. */
@@ -91,7 +97,10 @@ export const createTurns = (places: number, now: () => number = () => performanc
   }
 }
 
-/** What all turns share. Where somebody stands in the line, all places are held and nobody is paused. */
+/**
+ * What all turns share. Where somebody stands in the line, all places are held and nobody is
+ * paused.
+ */
 interface Desk {
   /** Takes a place that is free or whose holder is paused. */
   tryTake(): boolean

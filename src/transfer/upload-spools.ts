@@ -1,5 +1,5 @@
-// The spools of one import: where bytes of the upload wait. They take no more than the storage can spare, and
-// go with the import, also where it fails before anybody reads them back.
+// The spools of one import: where bytes of the upload wait. They take no more than the storage can
+// spare, and go with the import, also where it fails before anybody reads them back.
 
 import { AppError } from '../errors.ts'
 import type { Spool } from '../image/spool.ts'

@@ -1,5 +1,6 @@
-// The task around a transfer: whatever happens, it ends with the transfer and says the truth. It is the
-// client's, or, where the client named none, one that the server makes once there is something to watch.
+// The task around a transfer: whatever happens, it ends with the transfer and says the truth. It is
+// the client's, or, where the client named none, one that the server makes once there is something
+// to watch.
 
 import type { Catalog } from '../catalog/catalog.ts'
 import type { TaskCheck } from '../catalog/tasks/tasks.ts'
@@ -11,7 +12,10 @@ export interface TaskHandle {
   readonly ref?: string | undefined
   /** The name of the user whose work it is. */
   readonly user?: string | undefined
-  /** From now on there is something to watch, called `nameLabel`. A client's task keeps its own name. */
+  /**
+   * From now on there is something to watch, called `nameLabel`. A client's task keeps its own
+   * name.
+   */
   begin(nameLabel: string): void
   /** @param fraction of the work, 0 to 1 */
   report(fraction: number): void
@@ -30,8 +34,8 @@ export interface NamedTask {
 
 /**
  * Runs `work` on behalf of the task, which then ends: `success` with what `work` returns as result,
- * `cancelled` or `failure` with the error that it throws, which is passed on. What commits in `work` may end it
- * before, in its transaction.
+ * `cancelled` or `failure` with the error that it throws, which is passed on. What commits in
+ * `work` may end it before, in its transaction.
  * @throws AppError what Tasks.take throws: `work` has not run then, and the task is untouched
  */
 export const withTask = async <T>(

@@ -1,5 +1,6 @@
-// Turns writes into a sealed layer and the layer into the VDI's content: the one place
-// where content changes. A crash at any point leaves the old content, and a row that names what to remove.
+// Turns writes into a sealed layer and the layer into the VDI's content: the one place where
+// content changes. A crash at any point leaves the old content, and a row that names what to
+// remove.
 
 import { randomUUID } from 'node:crypto'
 import type { SealedLayer } from '../catalog/layers/layers.ts'
@@ -16,7 +17,10 @@ import type { TransferContext } from './context.ts'
 import type { Work } from './copy-disk.ts'
 import { copyUnwritten, createWriteRecorder } from './copy-unwritten.ts'
 
-/** The longest chain of layers: a longer one would cost every reader. The next layer is then made whole. */
+/**
+ * The longest chain of layers: a longer one would cost every reader. The next layer is then made
+ * whole.
+ */
 const maximumChain = 64
 
 /** The content that a layer lies on. */
@@ -39,7 +43,8 @@ interface NewLayer {
 }
 
 /**
- * Writes, seals and commits one layer. On a throw nothing of it is left; what goes wrong after the commit is logged.
+ * Writes, seals and commits one layer. On a throw nothing of it is left; what goes wrong after the
+ * commit is logged.
  * @param write puts the content in; called once
  */
 export const writeLayer = async (
@@ -81,7 +86,8 @@ export const writeLayer = async (
     await below?.verify()
     await layer.commit({ uuid: row.uuid, parentUuid: row.parentUuid, fileSize })
   } catch (error) {
-    // Where that fails too, the row stays, and the next start removes what it names. Told is the first failure.
+    // Where that fails too, the row stays, and the next start removes what it names. Told is the
+    // first failure.
     const isContent = await discardLayer(context, store, row, draft).catch((reason: unknown) => {
       log.error({ error: reason, sr: srUuid, layer: row.uuid }, 'removing a layer that has failed')
       return false

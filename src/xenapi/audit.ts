@@ -1,5 +1,5 @@
-// One log line for each transfer, and for each call that changes something or was refused to: who, what, on which object,
-// and what came of it. Arguments are never shown, they may be secrets.
+// One log line for each transfer, and for each call that changes something or was refused to: who,
+// what, on which object, and what came of it. Arguments are never shown, they may be secrets.
 
 import type { Catalog } from '../catalog/catalog.ts'
 import { refToUuid, toRef } from '../refs.ts'

@@ -1,5 +1,6 @@
-// Who is asking: a session reference first, then a name and a password. Called for each call, each login and
-// each transfer. A session, and a password that is remembered, never wait for others' passwords.
+// Who is asking: a session reference first, then a name and a password. Called for each call, each
+// login and each transfer. A session, and a password that is remembered, never wait for others'
+// passwords.
 
 import type { Catalog } from '../catalog/catalog.ts'
 import type { UserRow } from '../catalog/users/users.ts'
@@ -22,9 +23,11 @@ export interface Credentials {
 }
 
 /**
- * A session that is shown must be good, even beside a good password. A login that fails is in the log.
+ * A session that is shown must be good, even beside a good password. A login that fails is in the
+ * log.
  * @param origin told when its sender is known; default: the server itself
- * @throws AppError SESSION_INVALID; SESSION_AUTHENTICATION_FAILED, also where nothing was shown; TOO_BUSY
+ * @throws AppError SESSION_INVALID; SESSION_AUTHENTICATION_FAILED, also where nothing was shown;
+ *   TOO_BUSY
  */
 export type Authenticate = (credentials: Credentials, origin?: Origin) => Promise<Identity>
 

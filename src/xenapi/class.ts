@@ -1,5 +1,5 @@
-// What a class of XenAPI objects is here: a list of fields, each with its type, how it is read from a
-// catalog row and, where clients may, how it is changed. Records, getters and setters all follow
+// What a class of XenAPI objects is here: a list of fields, each with its type, how it is read from
+// a catalog row and, where clients may, how it is changed. Records, getters and setters all follow
 // from it (generic-methods.ts). classes.ts lists them all.
 
 import { createStepCounter } from '../disk/step-counter.ts'

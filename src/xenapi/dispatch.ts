@@ -1,5 +1,5 @@
-// Makes a call: finds the method, checks the session, the number of parameters and the role, and runs
-// it, at once or, for `Async.…`, behind a task. Both wire protocols end here.
+// Makes a call: finds the method, checks the session, the number of parameters and the role, and
+// runs it, at once or, for `Async.…`, behind a task. Both wire protocols end here.
 
 import { AppError, toAppError } from '../errors.ts'
 import { noTask, withTask } from '../transfer/with-task.ts'

@@ -20,7 +20,9 @@ export const fieldsFor = <Row extends Stored, Stored, Changes>() => ({
     ...(change && { writer: valueWriter(type, change) }),
   }),
 
-  /** A field that is the same for all objects: a feature of XenServer that diskport does not have. */
+  /**
+   * A field that is the same for all objects: a feature of XenServer that diskport does not have.
+   */
   constant: <T>(name: string, type: ValueType<T>, value: T): ApiField<Row, Stored, Changes> => ({
     name,
     type,

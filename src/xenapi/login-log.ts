@@ -1,4 +1,5 @@
-// Lines of the log about logins that failed. Never shows a password; a name is shown as far as it can do no harm.
+// Lines of the log about logins that failed. Never shows a password; a name is shown as far as it
+// can do no harm.
 
 /** What the lines are written to. A pino logger fits. */
 export interface LoginLog {
@@ -13,7 +14,10 @@ interface Sender {
 interface FailedLogin extends Sender {
   /** As it was sent. */
   readonly user: string
-  /** How many showed the same password while it was worked out; address and way are those of the first. */
+  /**
+   * How many showed the same password while it was worked out; address and way are those of the
+   * first.
+   */
   readonly attempts: number
 }
 

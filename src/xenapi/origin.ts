@@ -1,5 +1,5 @@
-// Where a request comes from, for those who ask who is asking. src/net makes one of each socket, and is told here
-// what its sender has shown.
+// Where a request comes from, for those who ask who is asking. src/net makes one of each socket,
+// and is told here what its sender has shown.
 
 import type { Asker } from '../catalog/users/password-queue.ts'
 import { knownAsker } from '../catalog/users/password-queue.ts'
@@ -9,7 +9,9 @@ export interface Origin extends Asker {
   readonly address: string
   /** How it speaks to us, for the log: `JSON-RPC`, `HTTP Basic`. */
   readonly via: string
-  /** The sender is waiting for its password to be checked, until the returned function is called. */
+  /**
+   * The sender is waiting for its password to be checked, until the returned function is called.
+   */
   checking(): () => void
   /**
    * The sender has shown a good session or password.

@@ -11,7 +11,9 @@ type Condition = (record: XenRecord) => boolean
 const MAXIMUM_LENGTH = 4096
 const MAXIMUM_DEPTH = 32
 
-/** @throws AppError INVALID_VALUE naming the place that cannot be read, or a field that is unknown */
+/**
+ * @throws AppError INVALID_VALUE naming the place that cannot be read, or a field that is unknown
+ */
 export const parseCondition = (text: string, fieldNames: ReadonlySet<string>): Condition => {
   const tokens = tokenize(text)
   let index = 0

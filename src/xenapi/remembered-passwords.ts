@@ -1,5 +1,6 @@
-// Passwords that were right a short time ago, so that they need not be worked out again; as long as they are in use
-// they stay. authenticate.ts asks it, and checks that the password is still the user's.
+// Passwords that were right a short time ago, so that they need not be worked out again; as long as
+// they are in use they stay. authenticate.ts asks it, and checks that the password is still the
+// user's.
 
 import { createHmac, randomBytes } from 'node:crypto'
 

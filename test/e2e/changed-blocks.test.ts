@@ -1,5 +1,5 @@
-// What is allocated and what differs, asked of the real server with curl: against `qemu-img map`, as
-// narrowed deltas, and as the bitmap of XenAPI.
+// What is allocated and what differs, asked of the real server with curl: against `qemu-img map`,
+// as narrowed deltas, and as the bitmap of XenAPI.
 
 import { open, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,4 +1,5 @@
-// Chains that grow by imports are merged in the background: nobody notices, whatever happens meanwhile.
+// Chains that grow by imports are merged in the background: nobody notices, whatever happens
+// meanwhile.
 
 import { createHash } from 'node:crypto'
 import { mkdtemp, open, readFile, writeFile } from 'node:fs/promises'
@@ -61,7 +62,10 @@ const untilLayers = (server: TestServer, count: number): Promise<string[]> =>
     return layers.length === count ? layers : undefined
   })
 
-/** All that lies in the storage repository is a layer, whole, and part of one chain that qemu-img follows. */
+/**
+ * All that lies in the storage repository is a layer, whole, and part of one chain that qemu-img
+ * follows.
+ */
 const expectTidyChain = async (server: TestServer, depth: number): Promise<void> => {
   expect(await listStaging(server.dataFolder)).toEqual([])
   const layers = (await listLayers(server.dataFolder)).map((path) => join(server.dataFolder, path))

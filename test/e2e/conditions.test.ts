@@ -1,4 +1,5 @@
-// Conditions and digests of requests, as curl and wget send them: what does not hold is not done, and costs no body.
+// Conditions and digests of requests, as curl and wget send them: what does not hold is not done,
+// and costs no body.
 
 import { createHash } from 'node:crypto'
 import { readdir, readFile, stat } from 'node:fs/promises'

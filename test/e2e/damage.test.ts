@@ -1,4 +1,5 @@
-// Layers at rest whose bytes have flipped: the storage is to blame, and says which file, whoever asks.
+// Layers at rest whose bytes have flipped: the storage is to blame, and says which file, whoever
+// asks.
 
 import { open, readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'

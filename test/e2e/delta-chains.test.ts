@@ -1,5 +1,5 @@
-// Base plus delta is the disk, as tools of others see it that follow chains: qemu-img for QCOW2, 7-Zip for
-// VHD. Neither asks the server anything: the files lie on each other as they came.
+// Base plus delta is the disk, as tools of others see it that follow chains: qemu-img for QCOW2,
+// 7-Zip for VHD. Neither asks the server anything: the files lie on each other as they came.
 
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -49,8 +49,9 @@ const changes: readonly Parts[] = [
 ]
 
 /**
- * Disks that are related as disks are: one that was written in many steps since its snapshot, merged
- * meanwhile, and grown; a clone of the snapshot that went another way; one that has nothing to do with them.
+ * Disks that are related as disks are: one that was written in many steps since its snapshot,
+ * merged meanwhile, and grown; a clone of the snapshot that went another way; one that has nothing
+ * to do with them.
  */
 const createDisks = async (server: TestServer, rpc: Rpc, atRest: FormatName) => {
   const create = async (parts: Parts, seed: number) => {

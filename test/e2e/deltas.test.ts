@@ -1,4 +1,5 @@
-// Exports with base=: what two VDIs of the server differ in, restored onto the one, gives the other.
+// Exports with base=: what two VDIs of the server differ in, restored onto the one, gives the
+// other.
 
 import { describe, expect, test } from 'vitest'
 import { curl } from '../support/curl.ts'

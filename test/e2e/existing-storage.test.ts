@@ -1,5 +1,5 @@
-// Disks that are there already: a folder as XenServer leaves it, read by the real server, compared by
-// qemu-img with the chains in it; and what happens when others write there meanwhile.
+// Disks that are there already: a folder as XenServer leaves it, read by the real server, compared
+// by qemu-img with the chains in it; and what happens when others write there meanwhile.
 
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
@@ -58,7 +58,9 @@ const writeGuest = async (path: string, seed: number): Promise<void> => {
   await qemuImg('convert', '-n', '-O', 'qcow2', changed, path)
 }
 
-/** A hidden VHD under two leaves, a chain of QCOW2 on raw, an .img, and things that are no images. */
+/**
+ * A hidden VHD under two leaves, a chain of QCOW2 on raw, an .img, and things that are no images.
+ */
 const createFolder = async () => {
   const folder = await createTestFolder()
   const parent = await writeVhd(folder)

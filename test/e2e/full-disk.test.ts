@@ -1,5 +1,5 @@
-// The real server on a data folder that is full: reading, exports and logins go on, the rest is refused as full, and
-// /health tells. With the space the server is whole again.
+// The real server on a data folder that is full: reading, exports and logins go on, the rest is
+// refused as full, and /health tells. With the space the server is whole again.
 
 import { randomBytes } from 'node:crypto'
 import { mkdir, statfs, writeFile } from 'node:fs/promises'

@@ -54,12 +54,15 @@ const expectTidy = async (server: TestServer, layers: readonly string[]): Promis
   for (const path of layers) await expectCleanImage(join(server.dataFolder, path), 'qcow2')
 }
 
-/** How far an import is when the server dies: its last byte sent, its layer in place, its answer there. */
+/**
+ * How far an import is when the server dies: its last byte sent, its layer in place, its answer
+ * there.
+ */
 const moments = ['sent', 'sealed', 'sent', 'answered'] as const
 
 /**
- * A layer that is not one of `layers` lies in its place. The folder tells it at once: the old layer may be gone soon, so
- * their number may never be seen to grow.
+ * A layer that is not one of `layers` lies in its place. The folder tells it at once: the old layer
+ * may be gone soon, so their number may never be seen to grow.
  */
 const untilNewLayer = async (server: TestServer, layers: readonly string[]): Promise<void> => {
   const folder = join(server.dataFolder, dirname(layers[0]!))

@@ -1,4 +1,5 @@
-// What a client shows as its session never stands in the log, whatever place it is put in by mistake.
+// What a client shows as its session never stands in the log, whatever place it is put in by
+// mistake.
 
 import { expect, test } from 'vitest'
 import { curl } from '../support/curl.ts'

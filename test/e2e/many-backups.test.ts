@@ -1,5 +1,6 @@
-// A disk that is backed up again and again, and a second one that follows by the deltas: what lies in the
-// storage repository stays as small as at the beginning, whole, and in chains that qemu-img follows.
+// A disk that is backed up again and again, and a second one that follows by the deltas: what lies
+// in the storage repository stays as small as at the beginning, whole, and in chains that qemu-img
+// follows.
 
 import { mkdtemp, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -47,7 +48,10 @@ const isLayer = (name: string): boolean => /\.(qcow2|vhd|raw)$/.test(name)
 /** Without what stands after the uuid: a layer and the map beside it share it. */
 const stemOf = (name: string): string => name.replace(/\..*$/, '')
 
-/** Returns when merging has brought the disks down to `count` layers and no file is left of the others; all files. */
+/**
+ * Returns when merging has brought the disks down to `count` layers and no file is left of the
+ * others; all files.
+ */
 const untilLayers = (server: TestServer, count: number): Promise<Map<string, number>> =>
   eventually(`${count} layers and nothing beside`, async () => {
     const files = await listFiles(server.dataFolder)
@@ -129,7 +133,8 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('backups without end',
         last = await backUp(server, rpc, { vdi: vdi.uuid, copy: copy.uuid, last, format }, round)
         if (round % 5 === 0) settled.push(await untilLayers(server, 2 * depth))
       }
-      // A layer has at most a map beside it. None is larger than the disk: so many bytes and no more.
+      // A layer has at most a map beside it. None is larger than the disk: so many bytes and no
+      // more.
       for (const files of settled) {
         expect(files.size).toBeLessThanOrEqual(4 * depth)
         expect(Math.max(...files.values())).toBeLessThan(size + metadataSize)

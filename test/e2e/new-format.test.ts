@@ -1,5 +1,5 @@
-// CONTRIBUTING.md, "To add a format", followed step by step on a copy of the server: what the steps add
-// travels, lies at rest, is scanned and is cleared like the formats that are there.
+// CONTRIBUTING.md, "To add a format", followed step by step on a copy of the server: what the steps
+// add travels, lies at rest, is scanned and is cleared like the formats that are there.
 
 import { randomUUID } from 'node:crypto'
 import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'

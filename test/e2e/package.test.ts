@@ -10,7 +10,8 @@ import { run } from '../support/tools.ts'
 const repository = resolve(import.meta.dirname, '../..')
 
 test('the program that tsc makes starts without its TypeScript', async () => {
-  // Beside node_modules, where the program finds its packages, and no other file of this repository.
+  // Beside node_modules, where the program finds its packages, and no other file of this
+  // repository.
   const folder = await mkdtemp('/tmp/diskport-package-')
   onTestFinished(() => rm(folder, { recursive: true, force: true }))
   await symlink(join(repository, 'node_modules'), join(folder, 'node_modules'))

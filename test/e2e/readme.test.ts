@@ -1,5 +1,6 @@
-// The commands of README.md, run as they stand: every ```sh block that calls the server, in order, in
-// one shell and one folder, where disk.vhd lies, and the one of xe in another. Host, port and password are put in.
+// The commands of README.md, run as they stand: every ```sh block that calls the server, in order,
+// in one shell and one folder, where disk.vhd lies, and the one of xe in another. Host, port and
+// password are put in.
 
 import { readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'

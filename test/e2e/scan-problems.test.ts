@@ -1,4 +1,5 @@
-// What a scan found wrong, as the people who look after a folder read it: xe, other clients, a file.
+// What a scan found wrong, as the people who look after a folder read it: xe, other clients, a
+// file.
 
 import { randomUUID } from 'node:crypto'
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'

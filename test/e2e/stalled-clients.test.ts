@@ -1,5 +1,5 @@
-// Clients that take or send nothing: they hold no place against others, they are told when their time is
-// over, and every transfer shows as a task that can be cancelled.
+// Clients that take or send nothing: they hold no place against others, they are told when their
+// time is over, and every transfer shows as a task that can be cancelled.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,5 +1,5 @@
-// Whoever is not known costs little: the real server beside thousands of connections and guesses from this machine,
-// which is one address.
+// Whoever is not known costs little: the real server beside thousands of connections and guesses
+// from this machine, which is one address.
 
 import { readdir } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
@@ -101,7 +101,8 @@ describe('24 connections that guess the password of root', () => {
       await within('whoever may to be let in', work(), 120_000)
       return guesses.answered() - before
     }
-    // A session and a remembered password wait for no guess, but for what runs on the same processors.
+    // A session and a remembered password wait for no guess, but for what runs on the same
+    // processors.
     expect(await during(() => rpc('pool.get_all'))).toBeLessThan(guessers / 2)
     expect(await during(() => login(server))).toBeLessThan(guessers / 2)
     const known = await during(async () => {

@@ -1,5 +1,5 @@
-// Whose task a transfer may use: its user's own, pending, and that of no other request. Whoever is refused leaves the
-// task, and the transfer that runs with it, as they are.
+// Whose task a transfer may use: its user's own, pending, and that of no other request. Whoever is
+// refused leaves the task, and the transfer that runs with it, as they are.
 
 import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'

@@ -1,4 +1,5 @@
-// The real server over TLS, with certificates that openssl makes and its own: curl, our xe, bare sockets, and a renewal.
+// The real server over TLS, with certificates that openssl makes and its own: curl, our xe, bare
+// sockets, and a renewal.
 
 import { execFile } from 'node:child_process'
 import { copyFile } from 'node:fs/promises'

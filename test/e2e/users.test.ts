@@ -37,7 +37,10 @@ const user = ({ dataFolder }: TestServer, line: string, input = ''): Promise<Out
   return runProgram(process.execPath, args, input)
 }
 
-/** What the server answers to a name and a password: 404 where they are right, for the VDI is not there. */
+/**
+ * What the server answers to a name and a password: 404 where they are right, for the VDI is not
+ * there.
+ */
 const statusFor = async ({ url }: TestServer, name: string, password: string): Promise<number> => {
   const authorization = `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`
   const answer = await fetch(`${url}/export_raw_vdi?vdi=none`, { headers: { authorization } })

@@ -1,5 +1,5 @@
-// Snapshots, copies and moves as a person does them with xe: what comes out reads as what went in, and
-// what lies in the storage repositories opens with qemu-img.
+// Snapshots, copies and moves as a person does them with xe: what comes out reads as what went in,
+// and what lies in the storage repositories opens with qemu-img.
 
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -59,7 +59,10 @@ const startWithTwo = async (): Promise<{ server: TestServer; other: string }> =>
   return { server: await startServer({ dataFolder }), other }
 }
 
-/** Returns when the first layer is being written there, or lies there: one that is quick may not be seen before. */
+/**
+ * Returns when the first layer is being written there, or lies there: one that is quick may not be
+ * seen before.
+ */
 const untilCopied = (
   dataFolder: string,
   srUuid: string,

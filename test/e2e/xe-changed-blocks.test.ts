@@ -1,5 +1,5 @@
-// Changed blocks as a person asks for them with xe: what they are, that they outlive the data of a snapshot,
-// and that a delta of a huge disk is as small as they are.
+// Changed blocks as a person asks for them with xe: what they are, that they outlive the data of a
+// snapshot, and that a delta of a huge disk is as small as they are.
 
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -99,10 +99,11 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('xe', async () => {
     await change(vdi, size, parts)
     const whole = (await download(server, vdi, 'qcow2')).bodyFile
 
-    // Head, table and bitmap of 2^19 blocks, three names of the base; each block with its bitmap; the footer.
+    // Head, table and bitmap of 2^19 blocks, three names of the base; each block with its bitmap;
+    // the footer.
     const vhd = 2048 + 4 * 2 ** 19 + 512 + 2 ** 16 + 1024 + 10 * (2 * MiB + 512) + 512
-    // Clusters: the header, counts and their table, the table of tables; ten tables; the data. A compatible
-    // one goes by 2 MiB too.
+    // Clusters: the header, counts and their table, the table of tables; ten tables; the data. A
+    // compatible one goes by 2 MiB too.
     const [compact, compatible] = [160, 320].map((data) => (1 + 2 + 1 + 10 + data) * 64 * KiB)
     const forms = [
       ['vhd', {}, vhd],

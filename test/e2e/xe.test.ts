@@ -1,5 +1,5 @@
-// Our xe as a process against the real server, the way a stranger would use it; and an upload by Python that
-// speaks HTTP/1.0 and tells no length.
+// Our xe as a process against the real server, the way a stranger would use it; and an upload by
+// Python that speaks HTTP/1.0 and tells no length.
 
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'

@@ -1,5 +1,6 @@
-// Backups as Xen Orchestra makes them, with its own library: a snapshot, its full, then deltas against the
-// snapshot before, whose data goes as soon as there is a newer one; and each point in time restored.
+// Backups as Xen Orchestra makes them, with its own library: a snapshot, its full, then deltas
+// against the snapshot before, whose data goes as soon as there is a newer one; and each point in
+// time restored.
 
 import { copyFile } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,5 +1,5 @@
-// The library with which Xen Orchestra speaks to a pool, as it is published: events, tasks, and disks both
-// ways, over each of its transports.
+// The library with which Xen Orchestra speaks to a pool, as it is published: events, tasks, and
+// disks both ways, over each of its transports.
 
 import { randomBytes, randomUUID } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
@@ -38,8 +38,9 @@ const createVdi = (xapi: XenApi, virtualSize = size): Promise<CachedRecord> =>
   createXenApiVdi(xapi, virtualSize)
 
 /**
- * Most of it is data, more than the buffers of a connection hold: where xen-api tells no length and has written its last
- * byte before it sees the head of the answer, it cuts off what has not left its process yet.
+ * Most of it is data, more than the buffers of a connection hold: where xen-api tells no length and
+ * has written its last byte before it sees the head of the answer, it cuts off what has not left
+ * its process yet.
  */
 const createSource = async (folder: string, name = 'source.raw', seed = 0): Promise<string> =>
   createRawSource(folder, name, { size, seed, parts: [[1 << 20, 20 << 20]] })
@@ -181,7 +182,8 @@ describe.skipIf(!hasTool('qemu-img')).each(['json-rpc', 'xml-rpc'] as const)(
         const source = await createSource(folder)
         await importFile(xapi, vdi, source, 'raw')
         const garbage = join(folder, 'garbage')
-        // Of unknown length: so short that it has been sent when the task fails. Else xen-api leaves a rejection unhandled.
+        // Of unknown length: so short that it has been sent when the task fails. Else xen-api
+        // leaves a rejection unhandled.
         await writeFile(garbage, randomBytes(length === 'known' ? 8 << 20 : 64 << 10))
         for (const format of ['vhd', 'qcow2'] as const) {
           const refused = importFile(xapi, vdi, garbage, format, length)
@@ -195,7 +197,8 @@ describe.skipIf(!hasTool('qemu-img')).each(['json-rpc', 'xml-rpc'] as const)(
           code: 'VDI_TOO_SMALL',
           params: [`OpaqueRef:${vdi.uuid}`, expect.anything()],
         }
-        // Of raw that tells no length, nobody knows how large it is: xen-api takes the cut for its end.
+        // Of raw that tells no length, nobody knows how large it is: xen-api takes the cut for its
+        // end.
         for (const format of length === 'known' ? formatNames : (['qcow2'] as const)) {
           const refused = importFile(xapi, vdi, await convertSource(large, format), format, length)
           await expect(within(`the refusal of ${format}`, refused)).rejects.toMatchObject(tooLarge)

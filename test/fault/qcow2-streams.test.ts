@@ -61,7 +61,8 @@ describe('qcow2 streams that end early', () => {
   for (const [order, base] of Object.entries(orders)) {
     test(`cut at and around each structure, ${order}`, async () => {
       const { bytes, offsets } = buildImage(base)
-      // The last thing that is needed; what comes after it may be missing, if the length is not known.
+      // The last thing that is needed; what comes after it may be missing, if the length is not
+      // known.
       const needed = ['l1', 'l2:0', 'l2:1', 'data:0', 'data:1', 'data:70', 'data:99']
       const last = Math.max(...needed.map((name) => offsets.get(name)!))
       const isTableLast = offsets.get('l1') === last
@@ -69,7 +70,8 @@ describe('qcow2 streams that end early', () => {
         for (const cut of [offset - 1, offset, offset + 1, offset + 15]) {
           if (cut < 0 || cut >= last + 16) continue
           for (const length of [bytes.length, undefined]) {
-            // From a pipe that looks like a last cluster of data whose rest is zeros: see qcow2-odd.
+            // From a pipe that looks like a last cluster of data whose rest is zeros: see
+            // qcow2-odd.
             if (length === undefined && cut > last && !isTableLast) continue
             const failure = await failureOf(decodeWatched(bytes.subarray(0, cut), length))
             expect(failure.code).toBe('VDI_IO_ERROR')

@@ -1,5 +1,6 @@
-// QCOW2 images with a field that is wrong, beyond a limit, or of a kind that is not read: each is refused
-// with a message that says what was found, by both ways in, and nothing is allocated by what it claims.
+// QCOW2 images with a field that is wrong, beyond a limit, or of a kind that is not read: each is
+// refused with a message that says what was found, by both ways in, and nothing is allocated by
+// what it claims.
 
 import { createReadStream } from 'node:fs'
 import { stat, writeFile } from 'node:fs/promises'

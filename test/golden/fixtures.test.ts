@@ -1,5 +1,5 @@
-// Every fixture through its format's decoder, as an upload takes it, and, where it is a whole image,
-// through open, as a layer at rest is read.
+// Every fixture through its format's decoder, as an upload takes it, and, where it is a whole
+// image, through open, as a layer at rest is read.
 
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -66,7 +66,10 @@ describe.each(manifest.filter(({ refused }) => refused === undefined))('$file', 
   )
 })
 
-/** Whole disks as they lie in a storage: a delta is no disk by itself, and a file of a raw layer is whole sectors. */
+/**
+ * Whole disks as they lie in a storage: a delta is no disk by itself, and a file of a raw layer is
+ * whole sectors.
+ */
 const atRest = manifest.filter(
   ({ refused, delta, file }) =>
     refused === undefined && delta !== true && file !== 'raw-not-whole-sectors.raw.gz',

@@ -1,4 +1,5 @@
-// QCOW2 that diskport made: clean for `qemu-img check`, and of the same content for `qemu-img compare`.
+// QCOW2 that diskport made: clean for `qemu-img check`, and of the same content for `qemu-img
+// compare`.
 
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

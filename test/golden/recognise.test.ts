@@ -1,4 +1,5 @@
-// What real tools write is told from its first bytes: images of qemu-img, archives of tar, files of compressors.
+// What real tools write is told from its first bytes: images of qemu-img, archives of tar, files of
+// compressors.
 
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,5 +1,6 @@
-// Both ways against qemu-img, on content. Its vpc driver knows no backing files and reads each block
-// as complete, so it says nothing about deltas: those are checked by test/unit and test/property.
+// Both ways against qemu-img, on content. Its vpc driver knows no backing files and reads each
+// block as complete, so it says nothing about deltas: those are checked by test/unit and
+// test/property.
 
 import { createReadStream } from 'node:fs'
 import { open, readFile, stat, writeFile } from 'node:fs/promises'

@@ -73,7 +73,10 @@ export const rebuild = async (decoded: DecodedImage): Promise<Disk> => {
   return disk
 }
 
-/** Writes `disk`'s data and zeros through `writer` in pieces of `step` bytes, in the order given by `arrange`. */
+/**
+ * Writes `disk`'s data and zeros through `writer` in pieces of `step` bytes, in the order given by
+ * `arrange`.
+ */
 export const writeDisk = async (
   disk: Disk,
   writer: DiskWriter,

@@ -1,5 +1,6 @@
-// Merging layers changes nothing that a client can see: random trees of layers, in random formats and
-// their mixtures, with all their exports before and after; and the guest's bytes against a plain array.
+// Merging layers changes nothing that a client can see: random trees of layers, in random formats
+// and their mixtures, with all their exports before and after; and the guest's bytes against a
+// plain array.
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'

@@ -1,5 +1,6 @@
 // What an export with base= promises: imported onto the base, it gives the VDI; narrowed, it holds
-// nothing that is equal in both. For each form of delta, for disks that share layers and that do not.
+// nothing that is equal in both. For each form of delta, for disks that share layers and that do
+// not.
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'

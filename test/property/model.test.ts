@@ -1,5 +1,6 @@
-// Any sequence of what changes content, on real files and a real catalog, with merging in the background and
-// deaths at any call: each VDI shows what a plain array of bytes says, and nothing is left over.
+// Any sequence of what changes content, on real files and a real catalog, with merging in the
+// background and deaths at any call: each VDI shows what a plain array of bytes says, and nothing
+// is left over.
 //
 // DISKPORT_MODEL_RUNS says how many sequences; a failure prints the values of DISKPORT_MODEL_SEED,
 // DISKPORT_MODEL_PATH and DISKPORT_MODEL_REPLAY that run it again.

@@ -1,5 +1,5 @@
-// What diskport writes as QCOW2: exports, deltas and layers of any disk are exact to the cluster, and
-// read back as what they were made of.
+// What diskport writes as QCOW2: exports, deltas and layers of any disk are exact to the cluster,
+// and read back as what they were made of.
 
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -63,7 +63,9 @@ const flatWriter = (bytes: Uint8Array) => ({
 const longest = 12 * MiB
 const patterns = new Map<number, Uint8Array>()
 
-/** Writes the pattern for `offset`, which is made once for all runs: its numbers take their time. */
+/**
+ * Writes the pattern for `offset`, which is made once for all runs: its numbers take their time.
+ */
 const setPattern = (offset: number, target: Uint8Array, seed: number): void => {
   let pattern = patterns.get(seed)
   if (pattern === undefined) {

@@ -46,7 +46,10 @@ const diskParts: fc.Arbitrary<PatternPart[]> = fc.array(
   { minLength: 1, maxLength: 12 },
 )
 
-/** Images of either version, any placement of their parts, and a last cluster that may be short on the disk. */
+/**
+ * Images of either version, any placement of their parts, and a last cluster that may be short on
+ * the disk.
+ */
 const imageSpecs: fc.Arbitrary<ImageSpec> = fc
   .record({
     version: fc.constantFrom(2 as const, 3 as const),

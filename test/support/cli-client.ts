@@ -1,4 +1,5 @@
-// A client of the thin CLI protocol, message by message, and a server for it whose XenAPI is a table of functions.
+// A client of the thin CLI protocol, message by message, and a server for it whose XenAPI is a
+// table of functions.
 
 import type { AddressInfo } from 'node:net'
 import { connect } from 'node:net'
@@ -17,7 +18,10 @@ export type FakeApi = Readonly<Record<string, (...params: never[]) => unknown>>
 
 export type CliOptions = Partial<Pick<CliDependencies, 'beginCalls' | 'pace' | 'stallLimit'>>
 
-/** A method gets its parameters and then the signal that ends its waiting; one that the table lacks is unknown. Logins succeed with the password `pw`. */
+/**
+ * A method gets its parameters and then the signal that ends its waiting; one that the table lacks
+ * is unknown. Logins succeed with the password `pw`.
+ */
 export const startCliServer = async (methods: FakeApi = {}, options: CliOptions = {}) => {
   const calls: (readonly [method: string, ...params: unknown[]])[] = []
   const call = async (

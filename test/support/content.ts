@@ -1,4 +1,5 @@
-// VDIs with content in memory: two storage repositories, and the ways to write into a disk and to look at it.
+// VDIs with content in memory: two storage repositories, and the ways to write into a disk and to
+// look at it.
 
 import type { FormatName } from '../../src/format-table.ts'
 import type { VdiRow } from '../../src/catalog/vdis.ts'

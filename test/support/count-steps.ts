@@ -1,5 +1,6 @@
-// Counts what a piece of code does to strings: each character that is looked at, and each that is handed to
-// something that may look at all of them. So work that grows with the square of a text shows without a clock.
+// Counts what a piece of code does to strings: each character that is looked at, and each that is
+// handed to something that may look at all of them. So work that grows with the square of a text
+// shows without a clock.
 
 const searching = [
   'trim',

@@ -18,7 +18,10 @@ export interface CurlResult {
   text(): Promise<string>
   readonly uploaded: number
   readonly downloaded: number
-  /** curl's own: 0, or why it gave up (18 a partial file, 22 an error status with -f, 55 and 56 a broken connection). */
+  /**
+   * curl's own: 0, or why it gave up (18 a partial file, 22 an error status with -f, 55 and 56 a
+   * broken connection).
+   */
   readonly exitCode: number
   readonly stderr: string
 }

@@ -7,7 +7,10 @@ import type { ByteRange, Extent, ExtentKind } from '../../src/disk/extents.ts'
 import { clip, coalesce } from '../../src/disk/extents.ts'
 import type { Image } from '../../src/image/image.ts'
 
-/** Fills `target` with the pattern: each aligned 8 bytes hold their own offset (plus 1, so that none is zero). */
+/**
+ * Fills `target` with the pattern: each aligned 8 bytes hold their own offset (plus 1, so that none
+ * is zero).
+ */
 export const fillPattern = (offset: number, target: Uint8Array, seed = 0): void => {
   const first = offset - (offset % 8)
   const last = offset + target.length
@@ -52,7 +55,9 @@ export const createPatternDisk = (parts: readonly PatternPart[], seed = 0): Disk
   }
 }
 
-/** Passes everything on to `disk` and keeps the ranges that were read and how often it was closed. */
+/**
+ * Passes everything on to `disk` and keeps the ranges that were read and how often it was closed.
+ */
 export const createRecordingDisk = (disk: Disk) => {
   const reads: ByteRange[] = []
   let closes = 0
@@ -109,7 +114,10 @@ export async function* cutInChunks(
   }
 }
 
-/** Throws with the first offset where the two differ: a failed comparison of megabytes that a person can read. */
+/**
+ * Throws with the first offset where the two differ: a failed comparison of megabytes that a person
+ * can read.
+ */
 export const expectSameBytes = (found: Uint8Array, expected: Uint8Array, label = 'bytes'): void => {
   if (found.length !== expected.length) {
     throw new Error(`${label}: ${found.length} bytes, expected ${expected.length}`)

@@ -1,5 +1,5 @@
-// Imports over real sockets, in the process of the test: the routes, the socket front, a catalog and a
-// storage in memory. Whoever asks may do everything.
+// Imports over real sockets, in the process of the test: the routes, the socket front, a catalog
+// and a storage in memory. Whoever asks may do everything.
 
 import type { AddressInfo } from 'node:net'
 import pino from 'pino'

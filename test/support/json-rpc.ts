@@ -33,7 +33,10 @@ export type Rpc = (<T = unknown>(method: string, ...params: unknown[]) => Promis
   readonly session: string
 }
 
-/** Logs in, unless told otherwise as root; the function it gives calls a method with the session put first. */
+/**
+ * Logs in, unless told otherwise as root; the function it gives calls a method with the session put
+ * first.
+ */
 export const login = async (
   server: TestServer,
   name = 'root',

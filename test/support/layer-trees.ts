@@ -1,5 +1,5 @@
-// Trees of layers as imports and snapshots make them, on a catalog and a storage of the test's own: for
-// tests of what merging layers and destroying data leave as it was.
+// Trees of layers as imports and snapshots make them, on a catalog and a storage of the test's own:
+// for tests of what merging layers and destroying data leave as it was.
 
 import { createHash, randomUUID } from 'node:crypto'
 import pino from 'pino'

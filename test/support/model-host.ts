@@ -257,7 +257,8 @@ export const createModelHost = async (options: ModelHostOptions) => {
 
     /**
      * The process dies now, if it has not yet, and starts again.
-     * @param callsToLive given: that start dies too after so many calls, unless it is done, and there is one more
+     * @param callsToLive given: that start dies too after so many calls, unless it is done, and
+     *   there is one more
      */
     async restart(callsToLive?: number): Promise<void> {
       await die()
@@ -279,7 +280,10 @@ export const createModelHost = async (options: ModelHostOptions) => {
 
 export type ModelHost = Awaited<ReturnType<typeof createModelHost>>
 
-/** A file for each row and a row for each file; a map where there is no data, or no other place for it. */
+/**
+ * A file for each row and a row for each file; a map where there is no data, or no other place for
+ * it.
+ */
 const expectFiles = async (folder: string, layers: readonly LayerRow[]): Promise<void> => {
   const files = (await readdir(folder)).filter((name) => name !== 'staging')
   const isMap = (name: string): boolean => name.endsWith('.map.json')

@@ -1,5 +1,6 @@
 // The steps of the model-based test: what may be done, what it does to the real thing, and what the
-// model shows afterwards. A step chooses by index modulo, so that any part of a list of steps can run.
+// model shows afterwards. A step chooses by index modulo, so that any part of a list of steps can
+// run.
 
 import fc from 'fast-check'
 import type { Disk } from '../../src/disk/disk.ts'

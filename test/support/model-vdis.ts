@@ -1,5 +1,5 @@
-// What the server must show, in memory: VDIs as plain arrays of bytes. Values never change: a step gives a
-// new list.
+// What the server must show, in memory: VDIs as plain arrays of bytes. Values never change: a step
+// gives a new list.
 
 import type { FormatName } from '../../src/format-table.ts'
 import { formats } from '../../src/formats/registry.ts'

@@ -1,9 +1,12 @@
-// A process that dies, played inside of one that lives: after so many calls nothing that is called any
-// more has an effect, not even the cleaning up. Only files are closed, as the system does it.
+// A process that dies, played inside of one that lives: after so many calls nothing that is called
+// any more has an effect, not even the cleaning up. Only files are closed, as the system does it.
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
 
-/** Members that need no life: the system closes files, and the rest changes nothing outside the process. */
+/**
+ * Members that need no life: the system closes files, and the rest changes nothing outside the
+ * process.
+ */
 const passedOn = new Set<string | symbol>(['close', 'extents', 'on', 'emit', 'setProgress'])
 
 export interface Life {

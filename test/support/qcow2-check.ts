@@ -1,5 +1,5 @@
-// What `qemu-img check` looks at, for the images that diskport writes: every cluster of the file is used
-// exactly once and has the refcount 1. Reads bits by itself, as the specification has them.
+// What `qemu-img check` looks at, for the images that diskport writes: every cluster of the file is
+// used exactly once and has the refcount 1. Reads bits by itself, as the specification has them.
 
 const clusterSize = 65_536
 const offsetMask = 0x00ff_ffff_ffff_fe00n

@@ -1,5 +1,5 @@
-// Decodes a QCOW2 image and watches how: every write, what went through the spool, and whether all that
-// was lent came back.
+// Decodes a QCOW2 image and watches how: every write, what went through the spool, and whether all
+// that was lent came back.
 
 import type { DiskWrite } from '../../src/disk/disk.ts'
 import { copyWrites } from '../../src/disk/copy-writes.ts'

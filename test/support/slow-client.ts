@@ -25,8 +25,8 @@ export interface SlowUpload {
 }
 
 /**
- * Starts a PUT and waits until the server takes it, with 100 Continue. Chunked, unless told the length.
- * An answer in place of 100 Continue is an error that shows its status.
+ * Starts a PUT and waits until the server takes it, with 100 Continue. Chunked, unless told the
+ * length. An answer in place of 100 Continue is an error that shows its status.
  */
 export const openUpload = async (url: string, length?: number): Promise<SlowUpload> => {
   const headers: Record<string, string> = { authorization, expect: '100-continue' }

@@ -30,7 +30,10 @@ const isAllowed = (): boolean => {
   }
 }
 
-/** Whether tests may mount, which needs root. In CI it is an error if not, elsewhere it is said aloud and the caller skips. */
+/**
+ * Whether tests may mount, which needs root. In CI it is an error if not, elsewhere it is said
+ * aloud and the caller skips.
+ */
 export const canMount = (): boolean => {
   if (isAllowed()) return true
   if (process.env['CI'] !== undefined) throw new Error('Tests on a full disk need root, to mount')

@@ -52,7 +52,9 @@ export const convertSource = async (
   return target
 }
 
-/** Throws unless both images show a guest the same bytes; of unlike sizes, the rest must be zeros. */
+/**
+ * Throws unless both images show a guest the same bytes; of unlike sizes, the rest must be zeros.
+ */
 export const expectSameGuest = async (
   [path, format]: readonly [path: string, format: FormatName],
   [otherPath, otherFormat]: readonly [path: string, format: FormatName],

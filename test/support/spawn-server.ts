@@ -22,7 +22,9 @@ export interface TestServer {
   readonly output: () => string
   /** What it has printed on standard output. */
   readonly standardOutput: () => string
-  /** Closes the reading end of standard error: whatever the process writes there fails from now on. */
+  /**
+   * Closes the reading end of standard error: whatever the process writes there fails from now on.
+   */
   closeStandardError(): void
   /** Sends SIGTERM and returns at once; `exited` tells the rest. */
   terminate(): void

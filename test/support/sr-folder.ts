@@ -85,8 +85,8 @@ export const hideVhd = async ({ path }: WrittenVhd): Promise<void> => {
 }
 
 /**
- * The mark of XCP-ng's driver for QCOW2, as it puts it in: where the extensions end, with the backing name moved
- * out of the way.
+ * The mark of XCP-ng's driver for QCOW2, as it puts it in: where the extensions end, with the
+ * backing name moved out of the way.
  */
 export const hideQcow2 = async (path: string, mark = 1): Promise<void> => {
   await using file = await open(path, 'r+')

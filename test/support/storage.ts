@@ -1,5 +1,5 @@
-// VDIs on a catalog and a storage in memory, written, cloned, exported and imported as the server does,
-// with a record of the layers that were opened for it.
+// VDIs on a catalog and a storage in memory, written, cloned, exported and imported as the server
+// does, with a record of the layers that were opened for it.
 
 import type { VdiRow } from '../../src/catalog/vdis.ts'
 import type { DiskWriter } from '../../src/disk/disk.ts'
@@ -19,7 +19,10 @@ import { createStartedCatalog } from './catalogs.ts'
 import { cutInChunks, fillPattern, readAll } from './disks.ts'
 import { undisturbed } from './work.ts'
 
-/** A stretch that is written: with the pattern of `seed`; without one, zeros that are marked as such. */
+/**
+ * A stretch that is written: with the pattern of `seed`; without one, zeros that are marked as
+ * such.
+ */
 export interface TestWrite {
   readonly offset: number
   readonly length: number

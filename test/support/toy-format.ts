@@ -1,5 +1,6 @@
-// A format as small as one can be, which test/e2e/new-format.test.ts adds to a copy of the server: a header
-// of one sector with a signature and the virtual size, then the guest's bytes. It has no deltas.
+// A format as small as one can be, which test/e2e/new-format.test.ts adds to a copy of the server:
+// a header of one sector with a signature and the virtual size, then the guest's bytes. It has no
+// deltas.
 
 import type { DiskWrite } from '../../src/disk/disk.ts'
 import { rangeWithin } from '../../src/disk/disk.ts'

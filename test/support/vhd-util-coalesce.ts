@@ -13,7 +13,8 @@ export class CoalesceError extends Error {
 
 /**
  * Merges a differencing (or dynamic) file into its parent.
- * @param parent what the guest sees of the parent, as long as the disk; changed in place, up to the failure
+ * @param parent what the guest sees of the parent, as long as the disk; changed in place, up to the
+ *   failure
  * @returns how many sectors were copied
  * @throws CoalesceError
  */
@@ -49,7 +50,10 @@ interface MarkedRun {
   readonly count: number
 }
 
-/** A bit in the batmap stands for the whole block; only where it is clear, the block's bitmap is read. */
+/**
+ * A bit in the batmap stands for the whole block; only where it is clear, the block's bitmap is
+ * read.
+ */
 function* markedRuns(bytes: Buffer): Generator<MarkedRun> {
   const isInBatmap = batmapOf(bytes)
   const count = bytes.readUInt32BE(512 + 28)

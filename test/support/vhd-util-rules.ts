@@ -1,6 +1,6 @@
-// The rules by which XenServer's vhd-util accepts a VHD, checked on the bytes: what `vhd-util check`
-// and `check -b` complain of, and where `coalesce` would fail, for files that we write. The tool
-// itself is not in Debian.
+// The rules by which XenServer's vhd-util accepts a VHD, checked on the bytes: what `vhd-util
+// check` and `check -b` complain of, and where `coalesce` would fail, for files that we write. The
+// tool itself is not in Debian.
 
 import { isZero } from '../../src/disk/zero.ts'
 import { onesComplement } from './vhd-images.ts'

@@ -18,7 +18,9 @@ export const within = async <T>(
   }
 }
 
-/** Asks again and again until `look` gives something other than undefined: for what tells nobody. */
+/**
+ * Asks again and again until `look` gives something other than undefined: for what tells nobody.
+ */
 export const eventually = <T>(
   label: string,
   look: () => Promise<T | undefined>,

@@ -1,4 +1,5 @@
-// Disks through the client library of Xen Orchestra: made, uploaded and downloaded, each with its task.
+// Disks through the client library of Xen Orchestra: made, uploaded and downloaded, each with its
+// task.
 
 import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'

@@ -1,5 +1,5 @@
-// The client library of Xen Orchestra as it is published, and what tests see through it. It comes without
-// types: those below name what is used here.
+// The client library of Xen Orchestra as it is published, and what tests see through it. It comes
+// without types: those below name what is used here.
 
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'

@@ -1,11 +1,11 @@
 // Which layers of a storage repository are merged next, so that no chain is longer than it may be:
 // pure reckoning over its rows.
 //
-// A run is a stretch of a chain, in which every layer but the top one is named by no VDI and has one
-// child, the next of the run. So a path (the layers of one VDI) that has one of the run has all of it,
-// and which layers two paths do not share is the same before and after the run has become one layer.
-// What those layers hold between them is the same too, if the merged one holds what the run held,
-// zeros included. That is all that a delta goes by: merging changes no byte of an export.
+// A run is a stretch of a chain, in which every layer but the top one is named by no VDI and has
+// one child, the next of the run. So a path (the layers of one VDI) that has one of the run has all
+// of it, and which layers two paths do not share is the same before and after the run has become
+// one layer. What those layers hold between them is the same too, if the merged one holds what the
+// run held, zeros included. That is all that a delta goes by: merging changes no byte of an export.
 
 import type { LayerRow } from './layer-row.ts'
 

@@ -1,5 +1,6 @@
-// What becomes of layers that nothing needs any more. Our own files go. Those of others go only if VDI.destroy
-// asked for it: after a move, or an import that replaced all, they are forgotten and stay where they are.
+// What becomes of layers that nothing needs any more. Our own files go. Those of others go only if
+// VDI.destroy asked for it: after a move, or an import that replaced all, they are forgotten and
+// stay where they are.
 
 import type { Queries } from '../database.ts'
 import type { LayerRow } from './layer-row.ts'
@@ -32,7 +33,9 @@ export const claimUnreachable = async (
   return claimed.map((layer) => ({ ...layer, state: 'deleting' as const }))
 }
 
-/** The files of others that only the VDI needs may go; the VDI has been deleted from the catalog. */
+/**
+ * The files of others that only the VDI needs may go; the VDI has been deleted from the catalog.
+ */
 export const markDestroyed = async (
   db: Queries,
   srUuid: string,

@@ -1,5 +1,5 @@
-// What coalescing asks of the catalog and tells it. A merged layer takes the place of the top one of
-// its run: it keeps that layer's uuid, so no VDI and no child has to be told.
+// What coalescing asks of the catalog and tells it. A merged layer takes the place of the top one
+// of its run: it keeps that layer's uuid, so no VDI and no child has to be told.
 
 import { chooseRun, isMergeable } from './choose-run.ts'
 import type { ChainLimits } from './choose-run.ts'
@@ -8,16 +8,19 @@ import type { LayerRow } from './layer-row.ts'
 import type { TaskOutcomes } from '../tasks/task-outcome.ts'
 
 export interface Coalescing {
-  /** The layers to be merged next, top first; undefined where no chain can and must become shorter. See chooseRun. */
+  /**
+   * The layers to be merged next, top first; undefined where no chain can and must become shorter.
+   * See chooseRun.
+   */
   nextRun(srUuid: string, limits: ChainLimits): Promise<LayerRow[] | undefined>
 
   /** Whether these layers still are a run, and are still needed. */
   isRun(run: readonly LayerRow[]): Promise<boolean>
 
   /**
-   * The top layer of the run, whose file holds by now what all of the run held, lies on what the run
-   * lay on; nothing reaches the others any more. Nothing happens where they are no longer a run.
-   * With it the task is a success, even if it was told to stop: the file is in place.
+   * The top layer of the run, whose file holds by now what all of the run held, lies on what the
+   * run lay on; nothing reaches the others any more. Nothing happens where they are no longer a
+   * run. With it the task is a success, even if it was told to stop: the file is in place.
    * @returns whether it happened
    */
   rebase(rebase: Rebase): Promise<boolean>
@@ -66,7 +69,10 @@ const namedLayers = async (db: Queries, srUuid: string): Promise<Set<string>> =>
   return new Set(vdis.map(({ layerUuid }) => layerUuid!))
 }
 
-/** Whether each layer still lies on the next one, something on the top one, and only the run on the others. */
+/**
+ * Whether each layer still lies on the next one, something on the top one, and only the run on the
+ * others.
+ */
 const isRun = async (db: Queries, run: readonly LayerRow[]): Promise<boolean> => {
   const named = await namedLayers(db, run[0]!.srUuid)
   for (const [index, { uuid, parentUuid }] of run.entries()) {

@@ -1,5 +1,6 @@
 // Layers of which only the block map is left: VDI.data_destroy turns a snapshot into one that tells
-// what has changed since, but shows nothing. Its layers lose their data as soon as nobody else needs it.
+// what has changed since, but shows nothing. Its layers lose their data as soon as nobody else
+// needs it.
 
 import { AppError } from '../../errors.ts'
 import type { Database, Queries } from '../database.ts'
@@ -12,8 +13,8 @@ import { unreachableLayers } from './unreachable-layers.ts'
 export interface KeptMaps {
   /**
    * The snapshot shows nothing from now on. Harmless for one that shows nothing already.
-   * @throws AppError HANDLE_INVALID; OPERATION_NOT_ALLOWED unless it is a snapshot; VDI_NO_CBT_METADATA
-   *   unless changed blocks are tracked
+   * @throws AppError HANDLE_INVALID; OPERATION_NOT_ALLOWED unless it is a snapshot;
+   *   VDI_NO_CBT_METADATA unless changed blocks are tracked
    */
   destroyData(vdiUuid: string): Promise<void>
 
@@ -23,7 +24,10 @@ export interface KeptMaps {
    */
   superfluousData(srUuid: string, pinned: ReadonlySet<string>): Promise<LayerRow[]>
 
-  /** Those of `uuids` of which this is still so have lost their data: the rows, as they were. Their maps must be kept by now. */
+  /**
+   * Those of `uuids` of which this is still so have lost their data: the rows, as they were. Their
+   * maps must be kept by now.
+   */
   dropData(
     srUuid: string,
     pinned: ReadonlySet<string>,

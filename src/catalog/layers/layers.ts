@@ -17,14 +17,16 @@ import { otherOperation } from '../../object-errors.ts'
 const MAXIMUM_CHAIN = 4096
 
 export interface Layers {
-  /** A new row in the state `writing`, before the file is made. The parent, if any, must be sealed. */
+  /**
+   * A new row in the state `writing`, before the file is made. The parent, if any, must be sealed.
+   */
   begin(layer: NewLayer): Promise<void>
 
   /**
-   * The layer becomes sealed and the VDI's top one, and the task a success: all or nothing. Its file must be complete
-   * and synced.
-   * @throws AppError HANDLE_INVALID if the VDI has gone; OTHER_OPERATION_IN_PROGRESS if its top layer
-   *   is no longer the expected one; what TaskOutcomes.succeed throws
+   * The layer becomes sealed and the VDI's top one, and the task a success: all or nothing. Its
+   * file must be complete and synced.
+   * @throws AppError HANDLE_INVALID if the VDI has gone; OTHER_OPERATION_IN_PROGRESS if its top
+   *   layer is no longer the expected one; what TaskOutcomes.succeed throws
    */
   commit(commit: LayerCommit): Promise<void>
 
@@ -42,7 +44,8 @@ export interface Layers {
 
   /**
    * The layer and all below it, top first.
-   * @throws AppError HANDLE_INVALID for an unknown layer; INTERNAL_ERROR for a cycle or more than 4096
+   * @throws AppError HANDLE_INVALID for an unknown layer; INTERNAL_ERROR for a cycle or more than
+   *   4096
    */
   chain(uuid: string): Promise<LayerRow[]>
 
@@ -57,13 +60,14 @@ export interface Layers {
   /**
    * Marks the sealed layers that nothing needs as `deleting`, all at once, and returns them, each
    * before its parent. Needed are the layers of VDIs, those in `pinned`, the parents of layers
-   * being written, and all below any of these. A file of others that no VDI.destroy asked for is not among them:
-   * its row is forgotten, with those that it needs, and the files stay.
+   * being written, and all below any of these. A file of others that no VDI.destroy asked for is
+   * not among them: its row is forgotten, with those that it needs, and the files stay.
    */
   claimUnreachable(srUuid: string, pinned: ReadonlySet<string>): Promise<LayerRow[]>
 
   /**
-   * Forgets a layer whose file has gone: a `deleting` or an abandoned `writing` one. Harmless for an unknown one.
+   * Forgets a layer whose file has gone: a `deleting` or an abandoned `writing` one. Harmless for
+   * an unknown one.
    * @throws AppError INTERNAL_ERROR for one that a VDI or a sealed layer lies on
    */
   remove(uuid: string): Promise<void>

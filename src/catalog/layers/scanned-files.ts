@@ -1,6 +1,6 @@
-// What a scan of a folder found, brought into the catalog in one transaction: files that others wrote
-// become layers and VDIs, those that they changed get new content, those that are gone are missed.
-// What diskport wrote itself is never touched here, and no file is.
+// What a scan of a folder found, brought into the catalog in one transaction: files that others
+// wrote become layers and VDIs, those that they changed get new content, those that are gone are
+// missed. What diskport wrote itself is never touched here, and no file is.
 
 import { randomUUID } from 'node:crypto'
 import { removeLayerRows } from './claim-unreachable.ts'
@@ -106,7 +106,10 @@ const readSr = async (db: Queries, srUuid: string) => ({
   vdis: await db.selectFrom('vdis').selectAll().where('srUuid', '=', srUuid).execute(),
 })
 
-/** The layers that VDIs and layers of ours lie on; those that nobody needs are not forgotten here but collected. */
+/**
+ * The layers that VDIs and layers of ours lie on; those that nobody needs are not forgotten here
+ * but collected.
+ */
 const reachable = ({ layers, vdis }: SrContents): Set<string> => {
   const byUuid = new Map(layers.map((layer) => [layer.uuid, layer]))
   const roots = [
@@ -208,7 +211,9 @@ const refusal = async (
   return other && `the storage repository ${other.srUuid} has a VDI of the uuid ${uuid}`
 }
 
-/** New content for those that lie on what was renewed, and who misses a file. @returns their uuids */
+/**
+ * New content for those that lie on what was renewed, and who misses a file. @returns their uuids
+ */
 const updateVdis = async (
   db: Queries,
   contents: FolderContents,
@@ -252,7 +257,10 @@ const updateVdis = async (
   return changed
 }
 
-/** Files of others that were needed before, and are no longer: they are left to those who wrote them. */
+/**
+ * Files of others that were needed before, and are no longer: they are left to those who wrote
+ * them.
+ */
 const forgetUnneeded = async (
   db: Queries,
   srUuid: string,

@@ -8,8 +8,8 @@ import type { VdiRow } from '../vdis.ts'
 
 export interface Utilisation {
   /**
-   * Bytes of the layers that only this VDI needs: what destroying it would free. What it shares with
-   * snapshots and clones counts for none of them.
+   * Bytes of the layers that only this VDI needs: what destroying it would free. What it shares
+   * with snapshots and clones counts for none of them.
    */
   ofVdi(vdi: VdiRow): Promise<number>
 

@@ -1,5 +1,5 @@
-// When an image of a VDI last became another: for conditions by date. Of those that are there it is only
-// known that it was before now.
+// When an image of a VDI last became another: for conditions by date. Of those that are there it is
+// only known that it was before now.
 
 import type { Kysely } from 'kysely'
 import { sql } from 'kysely'

@@ -1,5 +1,5 @@
-// Whether a storage repository has a PBD and is plugged, and what a virtual machine would ask of a disk
-// when it boots. Snapshots are no longer marked read-only: being a snapshot says it.
+// Whether a storage repository has a PBD and is plugged, and what a virtual machine would ask of a
+// disk when it boots. Snapshots are no longer marked read-only: being a snapshot says it.
 
 import type { Kysely } from 'kysely'
 import { sql } from 'kysely'

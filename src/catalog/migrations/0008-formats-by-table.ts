@@ -1,5 +1,5 @@
-// Formats are no longer listed in the tables but in format-table.ts alone: their columns are made again
-// without the checks. A column cannot lose its check otherwise in SQLite.
+// Formats are no longer listed in the tables but in format-table.ts alone: their columns are made
+// again without the checks. A column cannot lose its check otherwise in SQLite.
 
 import type { Kysely } from 'kysely'
 import { sql } from 'kysely'

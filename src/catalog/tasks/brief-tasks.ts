@@ -1,6 +1,7 @@
-// Tasks that the server makes for transfers whose client named none. Most transfers are over within a
-// second, and nobody could have seen them: their tasks live in memory alone. Those that last are then written
-// down, told to those who watch, and end like all others. catalog.ts puts this around the tasks.
+// Tasks that the server makes for transfers whose client named none. Most transfers are over within
+// a second, and nobody could have seen them: their tasks live in memory alone. Those that last are
+// then written down, told to those who watch, and end like all others. catalog.ts puts this around
+// the tasks.
 
 import { randomUUID } from 'node:crypto'
 import { AppError } from '../../errors.ts'
@@ -16,14 +17,16 @@ const briefTime = 1000
 
 export interface TransferTasks extends Tasks {
   /**
-   * A task that a transfer has from its beginning; its reference. It is among those that `list` tells after a
-   * second, and is gone at its end where that comes before, unless it failed or was cancelled by a call.
+   * A task that a transfer has from its beginning; its reference. It is among those that `list`
+   * tells after a second, and is gone at its end where that comes before, unless it failed or was
+   * cancelled by a call.
    */
   begin(task: Pick<NewTask, 'nameLabel' | 'userUuid'>): string
 
   /**
-   * Runs `commit`, which ends the task together with what it is about, or not at all. Of one that is in memory alone
-   * it is settled here that it can no longer be cancelled, unless `commit` throws; `commit` is then told of no task.
+   * Runs `commit`, which ends the task together with what it is about, or not at all. Of one that
+   * is in memory alone it is settled here that it can no longer be cancelled, unless `commit`
+   * throws; `commit` is then told of no task.
    * @throws AppError TASK_CANCELLED where it was told to stop before; what `commit` throws
    */
   decide<T>(ref: string | undefined, commit: (ref: string | undefined) => Promise<T>): Promise<T>
@@ -66,7 +69,9 @@ export const withBriefTasks = (
     if (brief !== undefined) await keep(brief)
     return act()
   }
-  /** The end of a transfer: what is no news is forgotten, unless others may have seen it already. */
+  /**
+   * The end of a transfer: what is no news is forgotten, unless others may have seen it already.
+   */
   const end = async (ref: string, isNews: boolean, act: () => Promise<void>): Promise<void> => {
     decided.delete(refToUuid(ref) ?? '')
     const brief = find(ref)
@@ -158,7 +163,10 @@ interface Committing {
   readonly layers: Layers
 }
 
-/** What long work ends with. A task that lives in memory alone cannot be ended in its transaction: it is decided before. */
+/**
+ * What long work ends with. A task that lives in memory alone cannot be ended in its transaction:
+ * it is decided before.
+ */
 export const decideTasksFirst = (
   { decide }: Pick<TransferTasks, 'decide'>,
   { vdis, layers }: Committing,

@@ -1,5 +1,5 @@
-// News that come far too often: the first is told at once, and what follows within the interval once,
-// at its end.
+// News that come far too often: the first is told at once, and what follows within the interval
+// once, at its end.
 
 interface NewsInterval {
   tell(name: string): void

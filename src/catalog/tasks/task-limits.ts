@@ -1,12 +1,16 @@
-// Keeps the number of tasks within their bounds (bounds.ts): pending ones are refused, finished ones give way, oldest
-// first. tasks.ts calls it; an old catalog with millions of tasks is brought down page by page.
+// Keeps the number of tasks within their bounds (bounds.ts): pending ones are refused, finished
+// ones give way, oldest first. tasks.ts calls it; an old catalog with millions of tasks is brought
+// down page by page.
 
 import { sql } from 'kysely'
 import { AppError } from '../../errors.ts'
 import { taskBounds, taskLimits } from '../bounds.ts'
 import type { Database, Queries } from '../database.ts'
 
-/** Rows that are deleted at a time: a page must not hold the others up, nor fill the log of the file. */
+/**
+ * Rows that are deleted at a time: a page must not hold the others up, nor fill the log of the
+ * file.
+ */
 const PAGE = 500
 
 const countPending = async (db: Queries): Promise<ReadonlyMap<string | null, number>> => {
@@ -82,8 +86,8 @@ export const dropFinished = async (db: Queries): Promise<string[]> => {
 }
 
 /**
- * At start: brings a catalog of before these bounds within them. Fields that are too large are emptied; of each user
- * the oldest tasks that no transfer has taken go.
+ * At start: brings a catalog of before these bounds within them. Fields that are too large are
+ * emptied; of each user the oldest tasks that no transfer has taken go.
  * @returns how many tasks were forgotten
  */
 export const trimTasks = async (database: Database): Promise<number> => {

@@ -1,5 +1,5 @@
-// How a task ends inside the transaction that does what the task is about: the deed and its outcome are
-// written together, or neither is. The parts of the catalog that commit for a client call it.
+// How a task ends inside the transaction that does what the task is about: the deed and its outcome
+// are written together, or neither is. The parts of the catalog that commit for a client call it.
 
 import { AppError } from '../../errors.ts'
 import type { Queries } from '../database.ts'
@@ -10,17 +10,18 @@ import type { UnwrittenTasks } from './unwritten-tasks.ts'
 /** Ends tasks in the transactions of others. */
 export interface TaskOutcomes {
   /**
-   * The task becomes `success`, with the object as its result. Harmless without a task, for one that its client has
-   * destroyed, and for one that its client has called a success before.
+   * The task becomes `success`, with the object as its result. Harmless without a task, for one
+   * that its client has destroyed, and for one that its client has called a success before.
    * @param taskRef undefined: nobody is told
    * @param madeUuid of the object that is the result; absent: there is none
-   * @throws AppError TASK_CANCELLED where the task was told to stop before; OPERATION_NOT_ALLOWED where its client has
-   *   called it a failure. The transaction must then change nothing.
+   * @throws AppError TASK_CANCELLED where the task was told to stop before; OPERATION_NOT_ALLOWED
+   *   where its client has called it a failure. The transaction must then change nothing.
    */
   succeed(db: Queries, taskRef: string | undefined, madeUuid?: string): Promise<void>
 
   /**
-   * The same for what cannot be taken back any more: a task that was told to stop has been told too late.
+   * The same for what cannot be taken back any more: a task that was told to stop has been told too
+   * late.
    * @param result an XML-RPC `<value>`
    */
   conclude(db: Queries, taskRef: string | undefined, result: string): Promise<void>

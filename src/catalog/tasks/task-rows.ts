@@ -1,5 +1,5 @@
-// The rows of tasks: how one is found, made, changed and destroyed, in the file or, while that cannot be written, in
-// memory. tasks.ts says what a change means; nothing here knows a status.
+// The rows of tasks: how one is found, made, changed and destroyed, in the file or, while that
+// cannot be written, in memory. tasks.ts says what a change means; nothing here knows a status.
 
 import type { Database, Queries } from '../database.ts'
 import { dropFinished, dropFinishedOf, requireRoomForTask } from './task-limits.ts'
@@ -51,7 +51,10 @@ export const createTaskRows = (
 
   const writeBack = (): Promise<void> => unwritten.writeAll((work) => database.transaction(work))
 
-  /** Runs `write`, which brings the row of that task up to date, as a transaction; `keep` where nothing can be written. */
+  /**
+   * Runs `write`, which brings the row of that task up to date, as a transaction; `keep` where
+   * nothing can be written.
+   */
   const written = async <T>(
     uuid: string,
     write: (db: Queries) => Promise<T>,

@@ -1,5 +1,5 @@
-// What is done to many tasks at once: their progress written, those that a crash left ended, old ones forgotten.
-// tasks.ts calls it.
+// What is done to many tasks at once: their progress written, those that a crash left ended, old
+// ones forgotten. tasks.ts calls it.
 
 import type { Database, Queries } from '../database.ts'
 import type { TaskStatus } from '../schema.ts'

@@ -1,5 +1,6 @@
 // Tasks: what clients watch a transfer by. A task ends once, with the first outcome it is given;
-// whatever is said of it afterwards is harmless. Their rows are task-rows.ts, what is done to many of them task-upkeep.ts.
+// whatever is said of it afterwards is harmless. Their rows are task-rows.ts, what is done to many
+// of them task-upkeep.ts.
 
 import type { TaskRow } from './task-row.ts'
 import { randomUUID } from 'node:crypto'
@@ -45,15 +46,19 @@ export interface Tasks {
   /**
    * Makes the task that of a transfer, which from now on ends it. On a throw the task is untouched.
    * @param requireAllowed asked before anything else of the task is told
-   * @throws AppError what `requireAllowed` throws; HANDLE_INVALID for an unknown task; TASK_CANCELLED if the client has
-   *   cancelled it already; OPERATION_NOT_ALLOWED if it has ended; OTHER_OPERATION_IN_PROGRESS if a transfer has it
+   * @throws AppError what `requireAllowed` throws; HANDLE_INVALID for an unknown task;
+   *   TASK_CANCELLED if the client has cancelled it already; OPERATION_NOT_ALLOWED if it has ended;
+   *   OTHER_OPERATION_IN_PROGRESS if a transfer has it
    */
   take(ref: string, requireAllowed?: TaskCheck): Promise<TaskRow>
 
   /** What `take` would throw; takes nothing. */
   requireFree(ref: string, requireAllowed?: TaskCheck): Promise<void>
 
-  /** Seen by readers at once, written within about a second. Harmless after the end and for unknown tasks. */
+  /**
+   * Seen by readers at once, written within about a second. Harmless after the end and for unknown
+   * tasks.
+   */
   setProgress(ref: string, fraction: number): void
 
   /**
@@ -76,7 +81,8 @@ export interface Tasks {
 
   /**
    * Reads the row, asks for the changes and writes them, with nothing in between.
-   * @throws AppError HANDLE_INVALID for an unknown task; INVALID_VALUE for what is too long; what `change` throws
+   * @throws AppError HANDLE_INVALID for an unknown task; INVALID_VALUE for what is too long; what
+   *   `change` throws
    */
   update(ref: string, change: (task: TaskRow) => TaskChanges): Promise<void>
 
@@ -84,12 +90,16 @@ export interface Tasks {
   destroy(ref: string): Promise<void>
 
   /**
-   * At start: brings the tasks within their bounds, and ends those whose transfers went with the process before.
+   * At start: brings the tasks within their bounds, and ends those whose transfers went with the
+   * process before.
    * @returns how many were forgotten, and how many ended
    */
   recover(): Promise<{ readonly trimmed: number; readonly failed: number }>
 
-  /** Forgets tasks that no request came for within 24 h, and those that ended 65 min ago; their number. */
+  /**
+   * Forgets tasks that no request came for within 24 h, and those that ended 65 min ago; their
+   * number.
+   */
   expire(): Promise<number>
 }
 
@@ -259,7 +269,9 @@ const shortened = (errorInfo: readonly string[]): readonly string[] => {
   return isShort ? kept : kept.map((text) => text.slice(0, share))
 }
 
-/** A task is that of one transfer, which ends it: a second one could only make its outcome a lie. */
+/**
+ * A task is that of one transfer, which ends it: a second one could only make its outcome a lie.
+ */
 const requireFree = ({ uuid, status, hasTransfer }: TaskRow): void => {
   const ref = toRef(uuid)
   if (status === 'cancelling' || status === 'cancelled') {

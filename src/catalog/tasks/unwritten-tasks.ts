@@ -1,5 +1,6 @@
-// Tasks as they should be while the catalog's file cannot be written: exports go on then, and theirs are made, taken
-// and ended in memory. What is here goes to the file as soon as it can be written, or ends with the process.
+// Tasks as they should be while the catalog's file cannot be written: exports go on then, and
+// theirs are made, taken and ended in memory. What is here goes to the file as soon as it can be
+// written, or ends with the process.
 
 import { toAppError } from '../../errors.ts'
 import type { Queries } from '../database.ts'
@@ -14,10 +15,16 @@ export interface UnwrittenTasks {
   /** How many there are. */
   readonly size: number
 
-  /** What the row has become; undefined: destroyed, or never made. An outcome in the file counts for more. */
+  /**
+   * What the row has become; undefined: destroyed, or never made. An outcome in the file counts for
+   * more.
+   */
   latest(uuid: string, written: TaskRow | undefined): TaskRow | undefined
 
-  /** Those of the list as they have become, and those that are nowhere but here, in the order they were made. */
+  /**
+   * Those of the list as they have become, and those that are nowhere but here, in the order they
+   * were made.
+   */
   merge(written: readonly TaskRow[]): TaskRow[]
 
   /** The same for their uuids. */
@@ -38,7 +45,9 @@ export interface UnwrittenTasks {
   /** Forgets what has been written by another way. */
   forget(uuid: string): void
 
-  /** Writes one task into the row of the file, or makes the row. Harmless for one that is not here. */
+  /**
+   * Writes one task into the row of the file, or makes the row. Harmless for one that is not here.
+   */
   write(db: Queries, task: TaskRow): Promise<void>
 
   /** Writes all; what cannot be written stays. @param transaction runs its argument as one */

@@ -1,11 +1,11 @@
-// A bounded queue that is fair between groups, groups within these, and so on: each group has its turn, however
-// many wait in another. Knows nothing of what waits. password-queue.ts uses it.
+// A bounded queue that is fair between groups, groups within these, and so on: each group has its
+// turn, however many wait in another. Knows nothing of what waits. password-queue.ts uses it.
 
 export interface FairQueue<T> {
   /**
    * @param path from the widest group to the narrowest; of one length in a queue
-   * @returns what must leave because the queue or its group is full: the newest of the longest group. Where others are as
-   * long as the group of `item`, it is one of theirs.
+   * @returns what must leave because the queue or its group is full: the newest of the longest
+   *   group. Where others are as long as the group of `item`, it is one of theirs.
    */
   add(path: readonly string[], item: T): T | undefined
   /** The next: of each group in turn, and in the narrowest the oldest. */
@@ -81,7 +81,10 @@ const dropNewest = <T>(group: Group<T>, path?: readonly string[]): T | undefined
   return item
 }
 
-/** Of groups as long as each other the last one, but not the newcomer's: of the others then the one in the middle. */
+/**
+ * Of groups as long as each other the last one, but not the newcomer's: of the others then the one
+ * in the middle.
+ */
 const longestOf = <T>(
   groups: ReadonlyMap<string, Group<T>>,
   newcomer: string | undefined,

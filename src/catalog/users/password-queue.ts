@@ -1,5 +1,6 @@
-// Whose password is worked out next. The work is slow on purpose, so whoever guesses must not keep others from
-// their turn: networks take turns, users in each, and connections of each. password-hash.ts does the work.
+// Whose password is worked out next. The work is slow on purpose, so whoever guesses must not keep
+// others from their turn: networks take turns, users in each, and connections of each.
+// password-hash.ts does the work.
 
 import { AppError } from '../../errors.ts'
 import { createFairQueue } from './fair-queue.ts'
@@ -8,7 +9,10 @@ import { createFairQueue } from './fair-queue.ts'
 export interface Asker {
   /** The address, or what stands for the addresses that one sender has. */
   readonly network: string
-  /** Names the connection: of one that asks many times at once, one password waits. Empty: it has none. */
+  /**
+   * Names the connection: of one that asks many times at once, one password waits. Empty: it has
+   * none.
+   */
   readonly connection: string
 }
 

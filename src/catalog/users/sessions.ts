@@ -1,5 +1,6 @@
 // Sessions. The reference is the secret that a client shows; the catalog keeps only its hash, so
-// that nobody who reads the file can act in another's name. While the file cannot be written, new ones are in memory.
+// that nobody who reads the file can act in another's name. While the file cannot be written, new
+// ones are in memory.
 
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { sessionLimits } from '../bounds.ts'
@@ -22,12 +23,15 @@ const TOUCH_INTERVAL = 60_000
 
 export interface Sessions {
   /**
-   * Where the user has too many, or all users together, the one that was not used for the longest time ends.
+   * Where the user has too many, or all users together, the one that was not used for the longest
+   * time ends.
    * @throws AppError HANDLE_INVALID for an unknown user
    */
   create(session: NewSession): Promise<SessionRow & { readonly ref: string }>
 
-  /** The session of that reference, used now; undefined for any other text and after 24 idle hours. */
+  /**
+   * The session of that reference, used now; undefined for any other text and after 24 idle hours.
+   */
   find(ref: string): Promise<SessionRow | undefined>
 
   /** Whether that is the reference of a session, which does not count as used by this. */
@@ -159,7 +163,10 @@ const requireUser = async (db: Queries, uuid: string): Promise<{ passwordHash: s
   return user
 }
 
-/** Before one more: ends what was not used for the longest time, of the user, or of whoever has most. */
+/**
+ * Before one more: ends what was not used for the longest time, of the user, or of whoever has
+ * most.
+ */
 const makeRoom = async (db: Queries, userUuid: string): Promise<void> => {
   const counts = await db
     .selectFrom('sessions')

@@ -1,5 +1,6 @@
-// Sessions of logins that came while the catalog's file could not be written. They end with the process, unless they
-// are written before, and with a new password of their user. sessions.ts calls it.
+// Sessions of logins that came while the catalog's file could not be written. They end with the
+// process, unless they are written before, and with a new password of their user. sessions.ts calls
+// it.
 
 import type { SessionTable } from '../schema.ts'
 

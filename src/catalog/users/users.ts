@@ -14,7 +14,10 @@ export type UserRow = Readonly<UserTable>
 const MAXIMUM_NAME_LENGTH = 256
 
 export interface Users {
-  /** @throws AppError INVALID_VALUE for a name that is empty, too long or taken, or an unfit password */
+  /**
+   * @throws AppError INVALID_VALUE for a name that is empty, too long or taken, or an unfit
+   *   password
+   */
   create(user: NewUser): Promise<UserRow>
 
   get(uuid: string): Promise<UserRow | undefined>
@@ -25,7 +28,8 @@ export interface Users {
   list(): Promise<UserRow[]>
 
   /**
-   * The user of that name and password, or undefined; an unknown name takes as long as a wrong password.
+   * The user of that name and password, or undefined; an unknown name takes as long as a wrong
+   * password.
    * @param asker who shows them, and waits for a turn; default: the server itself
    * @throws AppError TOO_BUSY
    */

@@ -1,5 +1,5 @@
-// The files of a command: only those that its user named are touched, whatever the server asks for, and what
-// was begun and not finished does not stay behind.
+// The files of a command: only those that its user named are touched, whatever the server asks for,
+// and what was begun and not finished does not stay behind.
 
 import { rmSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
@@ -15,7 +15,10 @@ export interface Files {
    * @throws ClientSideError for a name that the user did not give, and for a file that is there
    */
   create(name: string): Promise<FileHandle>
-  /** @throws ClientSideError for a name that the user did not give, and for a file that cannot be read */
+  /**
+   * @throws ClientSideError for a name that the user did not give, and for a file that cannot be
+   *   read
+   */
   open(name: string): Promise<FileHandle>
   /** Removes the files that were made; their names. For a command that failed. */
   removeCreated(): readonly string[]

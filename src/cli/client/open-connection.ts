@@ -1,4 +1,5 @@
-// A connection to the server, with or without TLS: for the session, and for each transfer beside it.
+// A connection to the server, with or without TLS: for the session, and for each transfer beside
+// it.
 
 import { readFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'

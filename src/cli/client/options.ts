@@ -8,7 +8,10 @@ export interface XeOptions {
   /** undefined: 443 with TLS, 80 without. */
   readonly port: number | undefined
   readonly useTls: boolean
-  /** PEM of the authority that the server's certificate must come from; undefined: any certificate will do, as for the real xe. */
+  /**
+   * PEM of the authority that the server's certificate must come from; undefined: any certificate
+   * will do, as for the real xe.
+   */
   readonly authorityFile: string | undefined
   readonly username: string
   /** undefined: not given anywhere. */
@@ -38,7 +41,8 @@ const ownNames = new Set([...Object.values(withValue), ...Object.values(flags)])
 /**
  * @param rc the content of ~/.xe; empty where there is none
  * @param extra XE_EXTRA_ARGS: parted by commas, `\,` is a comma
- * @throws UsageError for a port that is none, a flag that is neither true nor false, a missing value
+ * @throws UsageError for a port that is none, a flag that is neither true nor false, a missing
+ *   value
  */
 export const readOptions = (argv: readonly string[], extra: string, rc: string): XeOptions => {
   const own = new Map<string, string>()

@@ -13,7 +13,10 @@ interface Credentials {
   readonly password: string
 }
 
-/** @throws UsageError for a password file that is not there, or without two lines; ClientSideError where the user broke off */
+/**
+ * @throws UsageError for a password file that is not there, or without two lines; ClientSideError
+ *   where the user broke off
+ */
 export const readPassword = async (
   { username, password, passwordFile }: XeOptions,
   input: ReadStream,

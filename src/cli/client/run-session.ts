@@ -1,4 +1,5 @@
-// xe's side of a session: sends the command, does what the server asks for, and ends with its exit code.
+// xe's side of a session: sends the command, does what the server asks for, and ends with its exit
+// code.
 
 import type { Readable, Writable } from 'node:stream'
 import { createInterface } from 'node:readline/promises'
@@ -63,7 +64,8 @@ export const runSession = async (
 type Context = TransferContext & XeIo
 
 const obey = async (stream: MessageStream, context: Context): Promise<number> => {
-  // Settles where a transfer failed by the user's mistake: that ends the session, whatever the server says of it.
+  // Settles where a transfer failed by the user's mistake: that ends the session, whatever the
+  // server says of it.
   const mistake = Promise.withResolvers<'mistake'>()
   let transferring = Promise.resolve()
   try {
@@ -105,7 +107,9 @@ const obey = async (stream: MessageStream, context: Context): Promise<number> =>
   }
 }
 
-/** What needs no answer, or no more than a word. @throws ProtocolError for what a server never says */
+/**
+ * What needs no answer, or no more than a word. @throws ProtocolError for what a server never says
+ */
 const show = (
   stream: MessageStream,
   { output, errors, debug }: Context,

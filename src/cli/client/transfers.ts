@@ -1,5 +1,5 @@
-// httpGet and httpPut: the bytes of an image over a connection of their own, in HTTP/1.0 by hand. A body ends
-// with its connection; where the server told a length, a shorter one is a failure.
+// httpGet and httpPut: the bytes of an image over a connection of their own, in HTTP/1.0 by hand. A
+// body ends with its connection; where the server told a length, a shorter one is a failure.
 
 import { fstatSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
@@ -29,7 +29,10 @@ const maximumRedirections = 5
 /** Names that are no files, whoever's server says them. */
 const standardOutput: readonly string[] = ['', '-', '/dev/stdout']
 
-/** A file that was put in the place of the standard input has a length, so it is opened as what it is. */
+/**
+ * A file that was put in the place of the standard input has a length, so it is opened as what it
+ * is.
+ */
 const isStandardInput = (fileName: string): boolean =>
   fileName === '-' || (fileName === '/dev/stdin' && !fstatSync(0).isFile())
 

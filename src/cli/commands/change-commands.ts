@@ -1,4 +1,5 @@
-// The commands that every class has and that change fields: param-set, param-add, param-remove and param-clear.
+// The commands that every class has and that change fields: param-set, param-add, param-remove and
+// param-clear.
 
 import type { CliClass, CliField } from '../cli-class.ts'
 import { CliError } from '../cli-error.ts'
@@ -42,7 +43,10 @@ const targetOf = (shown: CliClass, name: string): string => {
   return key === undefined ? field.name : `${field.name}:${key}`
 }
 
-/** Checks at once, changes when it is called: a mistake in the last parameter leaves the first undone. */
+/**
+ * Checks at once, changes when it is called: a mistake in the last parameter leaves the first
+ * undone.
+ */
 const setter = (
   context: CommandContext,
   shown: CliClass,

@@ -1,4 +1,5 @@
-// What a command of xe is: a name, what it takes, a text for `help`, and what it does with calls of XenAPI.
+// What a command of xe is: a name, what it takes, a text for `help`, and what it does with calls of
+// XenAPI.
 
 import type { Params } from '../command-line.ts'
 import type { CliClient } from '../cli-client.ts'
@@ -14,7 +15,10 @@ export interface Command {
   readonly required: readonly string[]
   /** With `:` at the end: a map, of which each key is a parameter. */
   readonly optional: readonly string[]
-  /** Of maps, by their names: the keys that mean something. Others are kept, but one that is nearly such a key is told of. */
+  /**
+   * Of maps, by their names: the keys that mean something. Others are kept, but one that is nearly
+   * such a key is told of.
+   */
   readonly keys?: Readonly<Record<string, readonly string[]>>
   /** Parameters are fields, keys or the like, which the command itself checks. */
   readonly checksNames?: boolean

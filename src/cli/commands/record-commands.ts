@@ -1,5 +1,5 @@
-// The commands that every class has and that read: list, param-list and param-get. change-commands.ts has those that
-// change fields.
+// The commands that every class has and that read: list, param-list and param-get.
+// change-commands.ts has those that change fields.
 
 import type { CliClass } from '../cli-class.ts'
 import { CliError } from '../cli-error.ts'

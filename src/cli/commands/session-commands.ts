@@ -10,7 +10,10 @@ import { matchAll, parseFilter } from '../records.ts'
 import type { Command, CommandContext } from './command.ts'
 import { createAsk, refOf } from './command.ts'
 
-/** How long one call waits for the next change, in seconds; each call counts as a use of the session. */
+/**
+ * How long one call waits for the next change, in seconds; each call counts as a use of the
+ * session.
+ */
 const longestWait = 300
 
 interface EventBatch {
@@ -40,7 +43,9 @@ const readConditions = (context: CommandContext, shown: CliClass): RecordFilter[
     })
 }
 
-/** Returns as soon as an object of the class, there already or yet to come, meets all conditions. */
+/**
+ * Returns as soon as an object of the class, there already or yet to come, meets all conditions.
+ */
 const waitFor = async (context: CommandContext, shown: CliClass): Promise<void> => {
   const { apiUntil, client } = context
   readConditions(context, shown)

@@ -1,5 +1,5 @@
-// vdi-export and vdi-import: the client moves the bytes over a second connection, an ordinary request for
-// this server, and the task of that request tells the outcome.
+// vdi-export and vdi-import: the client moves the bytes over a second connection, an ordinary
+// request for this server, and the task of that request tells the outcome.
 
 import { formatNames } from '../../format-table.ts'
 import type { Message } from '../protocol.ts'

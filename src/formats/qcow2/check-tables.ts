@@ -1,5 +1,5 @@
-// Looks through the L2 tables of a QCOW2 at rest for what an export would refuse: compressed clusters,
-// data past the end of the file. Called by scans of folders; reads no data.
+// Looks through the L2 tables of a QCOW2 at rest for what an export would refuse: compressed
+// clusters, data past the end of the file. Called by scans of folders; reads no data.
 
 import type { Image } from '../../image/image.ts'
 import { MiB } from '../../units.ts'
@@ -10,8 +10,8 @@ import { clustersOfTable, readClusterRuns } from './tables.ts'
 const what = 'Cannot read qcow2'
 
 /**
- * Bytes of tables that are read of one image: those of 256 GiB in clusters of 64 KiB. That is 512 reads,
- * seconds on a cold disk; an image with more is looked at here and there.
+ * Bytes of tables that are read of one image: those of 256 GiB in clusters of 64 KiB. That is 512
+ * reads, seconds on a cold disk; an image with more is looked at here and there.
  */
 const maximumBytes = 32 * MiB
 
@@ -30,8 +30,8 @@ export const checkQcow2Tables = async (image: Image): Promise<void> => {
 }
 
 /**
- * Numbers of L2 tables, ascending: all, or `maximum`. Of these a quarter are the last ones of the file, next to
- * which lies the data that a cut takes first; the others are spread over the disk.
+ * Numbers of L2 tables, ascending: all, or `maximum`. Of these a quarter are the last ones of the
+ * file, next to which lies the data that a cut takes first; the others are spread over the disk.
  * @param l1 where each lies; 0 where there is none
  */
 export const chooseTables = (l1: Float64Array, maximum: number): number[] => {

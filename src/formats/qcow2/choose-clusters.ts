@@ -1,5 +1,5 @@
-// Which clusters an exported image holds, from the extents of the disk: the whole disk, or a delta in
-// one of two forms. Memory grows with the runs of clusters, never with the disk.
+// Which clusters an exported image holds, from the extents of the disk: the whole disk, or a delta
+// in one of two forms. Memory grows with the runs of clusters, never with the disk.
 
 import type { Disk } from '../../disk/disk.ts'
 import type { UnitRuns } from '../../disk/unit-runs.ts'

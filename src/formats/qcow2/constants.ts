@@ -9,7 +9,9 @@ export const MAGIC = 0x51_46_49_fb
 /** Of all tables: L1, L2, refcount table. */
 export const TABLE_ENTRY_SIZE = 8
 
-/** Bytes of a version 2 header, of a version 3 header at least, and of one with a compression type. */
+/**
+ * Bytes of a version 2 header, of a version 3 header at least, and of one with a compression type.
+ */
 export const HEADER_LENGTH = { version2: 72, version3: 104, withCompression: 112 } as const
 
 export const LIMITS = {
@@ -22,7 +24,9 @@ export const LIMITS = {
   backingNameBytes: 1023,
 } as const
 
-/** What diskport writes: version 3, 64 KiB clusters, 16-bit refcounts, as qemu-img does by default. */
+/**
+ * What diskport writes: version 3, 64 KiB clusters, 16-bit refcounts, as qemu-img does by default.
+ */
 export const WRITTEN = {
   version: 3,
   clusterBits: 16,

@@ -1,10 +1,12 @@
-// A QCOW2 layer at rest, written in any order. Data clusters go to the end of the file as they come,
-// and each L2 table just before the first data it names, so that a stream of the file needs no spool.
+// A QCOW2 layer at rest, written in any order. Data clusters go to the end of the file as they
+// come, and each L2 table just before the first data it names, so that a stream of the file needs
+// no spool.
 //
 //   header │ refcount table │ L1 │ L2 tables and data as they came │ refcount blocks
 //
-// A cluster of the file is never given up: one whose content is zeroed keeps it, under the zero flag.
-// So each cluster is used exactly once, and its refcount is 1, in whatever order the layer was written.
+// A cluster of the file is never given up: one whose content is zeroed keeps it, under the zero
+// flag. So each cluster is used exactly once, and its refcount is 1, in whatever order the layer
+// was written.
 
 import { rangeWithin } from '../../disk/disk.ts'
 import { formatTable } from '../../format-table.ts'
@@ -123,7 +125,10 @@ const l1Bytes = (offsets: Readonly<Float64Array>, l1Clusters: number): Uint8Arra
   return bytes
 }
 
-/** The blocks from `blocksOffset` on, a few at a time, then the table. The file ends with the last block. */
+/**
+ * The blocks from `blocksOffset` on, a few at a time, then the table. The file ends with the last
+ * block.
+ */
 const writeRefcounts = async (
   file: WritableImage,
   layout: RefcountLayout,

@@ -1,5 +1,5 @@
-// Stream → writes for QCOW2: the header here, all that follows in cluster-decoder.ts. A backing file
-// name makes the image a delta and is never opened.
+// Stream → writes for QCOW2: the header here, all that follows in cluster-decoder.ts. A backing
+// file name makes the image a delta and is never opened.
 
 import type { ForwardReader } from '../../image/forward-reader.ts'
 import type { DecodeContext, DecodedImage } from '../format.ts'
@@ -10,7 +10,9 @@ import { parseHeader, PREFIX_LENGTH, readClusterSize } from './header/header.ts'
 
 const what = 'Cannot decode qcow2'
 
-/** See ImageFormat.decode. Reads the first cluster; cluster-decoder.ts states the bound on memory. */
+/**
+ * See ImageFormat.decode. Reads the first cluster; cluster-decoder.ts states the bound on memory.
+ */
 export const decodeQcow2 = async (
   stream: ForwardReader,
   context: DecodeContext,

@@ -40,7 +40,10 @@ const parentOf = (
   return { names: [name], ...(format && { format }) }
 }
 
-/** See ImageFormat.parentNames: of an image with a feature, or damage, that keeps it from being read. */
+/**
+ * See ImageFormat.parentNames: of an image with a feature, or damage, that keeps it from being
+ * read.
+ */
 export const qcow2ParentNames = async (image: Image): Promise<readonly string[]> => {
   if (image.size < HEADER_LENGTH.version2) return []
   const bytes = new Uint8Array(HEADER_LENGTH.version2)

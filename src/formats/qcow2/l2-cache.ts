@@ -8,13 +8,16 @@ import { MiB } from '../../units.ts'
 const capacity = 4 * MiB
 
 export interface L2Cache {
-  /** The piece with this number, which lies at `imageOffset`. Readers of one piece share one read. */
+  /**
+   * The piece with this number, which lies at `imageOffset`. Readers of one piece share one read.
+   */
   get(piece: number, imageOffset: number): Promise<DataView>
 }
 
 /**
- * Reads tables one after the other into one buffer, for a look at all of them: each is valid until the
- * next is asked for. As garbage, the tables of a large disk would take more memory than the cache.
+ * Reads tables one after the other into one buffer, for a look at all of them: each is valid until
+ * the next is asked for. As garbage, the tables of a large disk would take more memory than the
+ * cache.
  */
 export const createL2Scan = (image: Image, tableSize: number): L2Cache['get'] => {
   let bytes: Uint8Array | undefined

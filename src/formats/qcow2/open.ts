@@ -1,5 +1,6 @@
-// Image → Disk for QCOW2 at rest. L2 tables are read when a read or a walk comes to them; refcounts,
-// snapshots and bitmaps are never looked at, nor is a backing file: what it would answer is a hole.
+// Image → Disk for QCOW2 at rest. L2 tables are read when a read or a walk comes to them;
+// refcounts, snapshots and bitmaps are never looked at, nor is a backing file: what it would answer
+// is a hole.
 
 import type { Disk } from '../../disk/disk.ts'
 import { rangeWithin, throwIfAborted } from '../../disk/disk.ts'
@@ -19,10 +20,16 @@ import { readClusterRuns } from './tables.ts'
 
 const what = 'Cannot open qcow2'
 
-/** Bytes of an L2 table that are read and kept at once: a disk with data here and there needs little of each. */
+/**
+ * Bytes of an L2 table that are read and kept at once: a disk with data here and there needs little
+ * of each.
+ */
 const cachedPieceSize = 4 * KiB
 
-/** See ImageFormat.open. Holds the L1 table (8 bytes an entry, at most 32 MiB) and the cache of L2 tables. */
+/**
+ * See ImageFormat.open. Holds the L1 table (8 bytes an entry, at most 32 MiB) and the cache of L2
+ * tables.
+ */
 export const openQcow2 = async (image: Image): Promise<Disk> => {
   const { header, l1 } = await readTables(image, what)
   const { clusterSize } = header
@@ -49,7 +56,10 @@ export const openQcow2 = async (image: Image): Promise<Disk> => {
   }
 }
 
-/** The header, and where each L2 table lies; 0 where there is none. @throws AppError IMPORT_ERROR_GENERIC */
+/**
+ * The header, and where each L2 table lies; 0 where there is none. @throws AppError
+ * IMPORT_ERROR_GENERIC
+ */
 export const readTables = async (
   image: Image,
   what: string,
@@ -81,10 +91,16 @@ export const readFirstCluster = async (image: Image, what: string): Promise<Uint
   return cluster
 }
 
-/** The runs of clusters that meet a range of the disk, ascending; without an L2 table one hole for many. */
+/**
+ * The runs of clusters that meet a range of the disk, ascending; without an L2 table one hole for
+ * many.
+ */
 type Walk = (range: ByteRange) => AsyncGenerator<Iterable<ClusterRun>, void, undefined>
 
-/** Reads L2 tables in the pieces that `getPiece` gives, of `pieceSize` bytes: a whole table, or a part of one. */
+/**
+ * Reads L2 tables in the pieces that `getPiece` gives, of `pieceSize` bytes: a whole table, or a
+ * part of one.
+ */
 const createWalk = (
   header: Header,
   l1: Float64Array,
@@ -117,7 +133,9 @@ const createWalk = (
   }
 }
 
-/** Joined by kind as they come: a walk over fragmented clusters waits once a table, not once a run. */
+/**
+ * Joined by kind as they come: a walk over fragmented clusters waits once a table, not once a run.
+ */
 async function* readExtents(
   tables: AsyncIterable<Iterable<ClusterRun>>,
   { clusterSize }: Header,

@@ -1,5 +1,5 @@
-// Disk → Image for QCOW2, in the order that readers of streams need. Every byte is computed when it is
-// asked for; what is held are runs of clusters.
+// Disk → Image for QCOW2, in the order that readers of streams need. Every byte is computed when it
+// is asked for; what is held are runs of clusters.
 //
 //   header │ refcount table │ refcount blocks │ L1 │ all L2 tables │ data clusters ascending
 //
@@ -77,7 +77,8 @@ const layOut = (disk: Disk, clusters: ChosenClusters, backingName: string | unde
   })
   const l2 = tableRegion(tables.count, (view, from, to) => {
     for (let entry = from; entry < to;) {
-      // Tables that follow each other in the guest follow each other here: their entries are one run.
+      // Tables that follow each other in the guest follow each other here: their entries are one
+      // run.
       const table = tables.runAt(Math.floor(entry / tableEntries))
       const cluster = table.unit * tableEntries + (entry % tableEntries)
       const count = Math.min(to - entry, (table.unit + table.length) * tableEntries - cluster)

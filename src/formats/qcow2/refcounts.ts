@@ -1,5 +1,5 @@
-// The refcounts of an image in which every cluster is used exactly once: how much room they take, and
-// their bytes. Used by plan and by layers at rest; never read back.
+// The refcounts of an image in which every cluster is used exactly once: how much room they take,
+// and their bytes. Used by plan and by layers at rest; never read back.
 
 import { writeUint64 } from '../../image/binary.ts'
 import { unitsFor } from '../../units.ts'
@@ -30,7 +30,10 @@ export const layoutRefcounts = (otherClusters: number, tableClusters = 1): Refco
   }
 }
 
-/** Writes entries `from` up to `to` of the refcount table into a zeroed `view`; the blocks follow each other. */
+/**
+ * Writes entries `from` up to `to` of the refcount table into a zeroed `view`; the blocks follow
+ * each other.
+ */
 export const writeRefcountTable = (
   view: DataView,
   from: number,
@@ -46,7 +49,10 @@ export const writeRefcountTable = (
 /** One refcount of 1, 16 bits big-endian, as it begins at an even and at an odd byte. */
 const ones = [Buffer.from([0, 1]), Buffer.from([1, 0])] as const
 
-/** Fills `target` with the refcount blocks' bytes from `offset` on: 1 for each cluster there is, then 0. */
+/**
+ * Fills `target` with the refcount blocks' bytes from `offset` on: 1 for each cluster there is,
+ * then 0.
+ */
 export const fillRefcounts = (
   offset: number,
   target: Uint8Array,

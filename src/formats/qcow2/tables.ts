@@ -1,5 +1,6 @@
-// Entries of L1 and L2 tables, bit by bit: used by everything that reads or writes them. An L2 table
-// is read as runs, so that neither time nor memory is spent on each of its clusters further on.
+// Entries of L1 and L2 tables, bit by bit: used by everything that reads or writes them. An L2
+// table is read as runs, so that neither time nor memory is spent on each of its clusters further
+// on.
 
 import type { ExtentKind } from '../../disk/extents.ts'
 import { imageError, PastEndError } from '../../errors.ts'
@@ -30,7 +31,8 @@ export type TableRules = Pick<
 /**
  * Where the L2 table of an L1 entry lies; 0 where there is none.
  * @param entry number of the entry at byte `at` of `view`
- * @throws AppError IMPORT_ERROR_GENERIC for reserved bits, or an offset that is not a whole cluster of the image
+ * @throws AppError IMPORT_ERROR_GENERIC for reserved bits, or an offset that is not a whole cluster
+ *   of the image
  */
 export const readL1Entry = (
   view: DataView,
@@ -55,14 +57,20 @@ export const readL1Entry = (
   return offset
 }
 
-/** Clusters that follow each other in the guest, are of one kind and, if allocated, follow each other in the image. */
+/**
+ * Clusters that follow each other in the guest, are of one kind and, if allocated, follow each
+ * other in the image.
+ */
 export interface ClusterRun {
   readonly kind: ExtentKind
   /** Guest cluster that is the first of the run. */
   readonly cluster: number
   /** Number of clusters. */
   readonly count: number
-  /** Where the first one lies in the image, 0 where none is allocated. A zero cluster may have one, too. */
+  /**
+   * Where the first one lies in the image, 0 where none is allocated. A zero cluster may have one,
+   * too.
+   */
   readonly imageOffset: number
 }
 
@@ -105,8 +113,9 @@ const kindOf = (high: number, low: number): ExtentKind => {
 }
 
 /**
- * How many entries from byte `at` up to `end` carry on: same flags (but "copied"), each `step` bytes
- * further. A run ends where the low half does, every 4 GiB of the image: that costs next to nothing.
+ * How many entries from byte `at` up to `end` carry on: same flags (but "copied"), each `step`
+ * bytes further. A run ends where the low half does, every 4 GiB of the image: that costs next to
+ * nothing.
  */
 const countLike = (view: DataView, at: number, end: number, step: number): number => {
   const high = view.getUint32(at) & ~copiedHigh
@@ -187,11 +196,17 @@ export const writeEntries = (
   }
 }
 
-/** Makes an entry read as zeros: an empty one by its flag alone, another keeps its cluster for later. */
+/**
+ * Makes an entry read as zeros: an empty one by its flag alone, another keeps its cluster for
+ * later.
+ */
 export const markZero = (view: DataView, at: number): void =>
   view.setUint32(at + 4, view.getUint32(at + 4) | zeroLow)
 
-/** What an entry of our own says: where its cluster lies (0: nowhere), and whether it reads as zeros. */
+/**
+ * What an entry of our own says: where its cluster lies (0: nowhere), and whether it reads as
+ * zeros.
+ */
 export const readOwnEntry = (
   view: DataView,
   at: number,

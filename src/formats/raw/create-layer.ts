@@ -9,7 +9,9 @@ import { requireVirtualSize } from '../virtual-size.ts'
 
 const zeros = new Uint8Array(MiB)
 
-/** See ImageFormat.createLayer. A raw file cannot say what it does not hold, so it has no parent. */
+/**
+ * See ImageFormat.createLayer. A raw file cannot say what it does not hold, so it has no parent.
+ */
 export const createRawLayer = async (
   file: WritableImage,
   { size, parent }: LayerOptions,

@@ -1,5 +1,6 @@
-// Raw content in XenServer's own framing: offset, length and bytes, again and again, so that a sender can
-// leave out what holds nothing. Comes with `chunked=true`; has nothing to do with HTTP's chunks.
+// Raw content in XenServer's own framing: offset, length and bytes, again and again, so that a
+// sender can leave out what holds nothing. Comes with `chunked=true`; has nothing to do with HTTP's
+// chunks.
 //
 //   ┌ u64 LE offset ┬ u32 LE length ┬ length bytes ┐ …  ┌ 12 zero bytes ┐
 //   └───────────────┴───────────────┴──────────────┘    └──────────────┘
@@ -20,11 +21,12 @@ const what = 'Cannot decode raw chunks'
 export const CHUNK_HEADER_LENGTH = 12
 
 /**
- * See ImageFormat.decode. The virtual size is that of the VDI; what no chunk covers stays as it was. Chunks come in
- * any order and may not overlap. The last one may go past the end with zeros: `vhd-tool` sends a sector too many.
- * An end without a chunk before it is an end: a sender that leaves out zeros has nothing to say of an empty disk.
- * @throws AppError INVALID_VALUE without a VDI; IMPORT_ERROR_GENERIC for a chunk that leaves the disk or
- *   is not made of sectors; VDI_IO_ERROR without the end
+ * See ImageFormat.decode. The virtual size is that of the VDI; what no chunk covers stays as it
+ * was. Chunks come in any order and may not overlap. The last one may go past the end with zeros:
+ * `vhd-tool` sends a sector too many. An end without a chunk before it is an end: a sender that
+ * leaves out zeros has nothing to say of an empty disk.
+ * @throws AppError INVALID_VALUE without a VDI; IMPORT_ERROR_GENERIC for a chunk that leaves the
+ *   disk or is not made of sectors; VDI_IO_ERROR without the end
  */
 export const decodeChunks = async (
   stream: ForwardReader,

@@ -15,8 +15,8 @@ const what = 'Cannot decode raw'
 
 /**
  * See ImageFormat.decode. The virtual size is the length of the stream, rounded up to a sector as
- * qemu does; for a stream of unknown length it is that of the VDI, and nothing else tells that the stream is whole:
- * it may be shorter by what is rounding, or by anything where `mayBeShort`.
+ * qemu does; for a stream of unknown length it is that of the VDI, and nothing else tells that the
+ * stream is whole: it may be shorter by what is rounding, or by anything where `mayBeShort`.
  */
 export const decodeRaw = async (
   stream: ForwardReader,
@@ -43,7 +43,10 @@ export const decodeRaw = async (
   }
 }
 
-/** @throws AppError VDI_IO_ERROR unless a stream that ends after `end` of `length` bytes may be whole */
+/**
+ * @throws AppError VDI_IO_ERROR unless a stream that ends after `end` of `length` bytes may be
+ *   whole
+ */
 const requireMayEnd = (end: number, length: number, context: DecodeContext): void => {
   const found = `the stream ended after ${end} of ${length} bytes`
   if (context.streamLength !== undefined) throw cutShort(what, found)

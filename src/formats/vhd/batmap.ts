@@ -41,17 +41,17 @@ const maximumSectors = MAXIMUM_TABLE_ENTRIES / 8 / SECTOR_SIZE
 export const batmapSize = (blocks: number): number => alignUp(Math.ceil(blocks / 8), SECTOR_SIZE)
 
 /**
- * How many blocks XenServer's tools sum up and look at: they count whole 16 MiB of the disk, so just
- * above a multiple of 8 GiB the last blocks are left out. Their bits are written as clear, which
- * only means "see the sector bitmap", and so both ways of counting give one checksum.
+ * How many blocks XenServer's tools sum up and look at: they count whole 16 MiB of the disk, so
+ * just above a multiple of 8 GiB the last blocks are left out. Their bits are written as clear,
+ * which only means "see the sector bitmap", and so both ways of counting give one checksum.
  */
 export const batmapCoverage = (virtualSize: number): number =>
   8 * Math.max(SECTOR_SIZE, alignUp(Math.floor(virtualSize / (16 * MiB)), SECTOR_SIZE))
 
 /**
- * How many blocks, from the first on, may have their bits set where we write: those that XenServer's
- * tools look at and that lie wholly on the disk. A set bit makes `vhd-util coalesce` copy all of the
- * block, and beyond the disk's end it fails, with the parent half merged.
+ * How many blocks, from the first on, may have their bits set where we write: those that
+ * XenServer's tools look at and that lie wholly on the disk. A set bit makes `vhd-util coalesce`
+ * copy all of the block, and beyond the disk's end it fails, with the parent half merged.
  */
 export const markableBlocks = (virtualSize: number): number =>
   Math.min(batmapCoverage(virtualSize), Math.floor(virtualSize / BLOCK_SIZE))

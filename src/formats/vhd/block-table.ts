@@ -95,7 +95,10 @@ interface TableCheck {
   readonly what: string
 }
 
-/** @throws AppError IMPORT_ERROR_GENERIC naming a block that leaves the image or lies on something else */
+/**
+ * @throws AppError IMPORT_ERROR_GENERIC naming a block that leaves the image or lies on something
+ *   else
+ */
 export const checkTable = (check: TableCheck): void => {
   const { entries, blocks, layout, metadata, end, what } = check
   const sectors = layout.storedSize / SECTOR_SIZE

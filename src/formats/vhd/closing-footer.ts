@@ -12,7 +12,8 @@ import { firstBytes, tryParseFooter } from './footer.ts'
  * Reads sectors up to the closing footer. It stands right after the last block, or after a gap: the
  * rest of the metadata where there are no blocks, unused space in an image from a block device.
  * @param first the copy at the start, which it must agree with
- * @throws AppError VDI_IO_ERROR where the stream ends before, IMPORT_ERROR_GENERIC where something else is in its place
+ * @throws AppError VDI_IO_ERROR where the stream ends before, IMPORT_ERROR_GENERIC where something
+ *   else is in its place
  */
 export const requireClosingFooter = async (
   stream: ForwardReader,

@@ -1,5 +1,5 @@
-// A VHD layer at rest: dynamic, or differencing on a parent. Blocks go into the file in the order in
-// which they are first written; all metadata is written when it is sealed, by seal-layer.ts.
+// A VHD layer at rest: dynamic, or differencing on a parent. Blocks go into the file in the order
+// in which they are first written; all metadata is written when it is sealed, by seal-layer.ts.
 
 import { strict as assert } from 'node:assert'
 import { rangeWithin, throwIfAborted } from '../../disk/disk.ts'

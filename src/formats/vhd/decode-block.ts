@@ -14,7 +14,10 @@ interface StreamBlock {
   /** Bytes of its data that lie inside the disk. */
   readonly length: number
   readonly bitmap: Uint8Array
-  /** In a delta a sector whose bit is clear is as it was; otherwise it is zeros, whatever stands there. */
+  /**
+   * In a delta a sector whose bit is clear is as it was; otherwise it is zeros, whatever stands
+   * there.
+   */
   readonly isDelta: boolean
   /** For messages. */
   readonly name: string

@@ -1,6 +1,6 @@
 // Stream → writes for fixed VHDs: the disk's bytes, then the footer, which alone tells that it is a
-// VHD at all. How large the disk is must be known from elsewhere before the first write, or all of it waits
-// in a spool: see decode-spooled.ts.
+// VHD at all. How large the disk is must be known from elsewhere before the first write, or all of
+// it waits in a spool: see decode-spooled.ts.
 
 import { clipWrites } from '../../disk/clip-writes.ts'
 import type { DiskWrite } from '../../disk/disk.ts'

@@ -1,5 +1,6 @@
-// Stream → writes for fixed VHDs whose size nobody tells: the whole stream waits in a spool until its last
-// bytes, the footer, have come. decode-fixed.ts calls it where there is neither a length nor a VDI.
+// Stream → writes for fixed VHDs whose size nobody tells: the whole stream waits in a spool until
+// its last bytes, the footer, have come. decode-fixed.ts calls it where there is neither a length
+// nor a VDI.
 
 import type { DiskWrite } from '../../disk/disk.ts'
 import { isZero } from '../../disk/zero.ts'

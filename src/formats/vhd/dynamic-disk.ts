@@ -1,5 +1,5 @@
-// The disk in a dynamic or differencing file: blocks by the table, sectors by the bitmaps. Memory is
-// the table and a bounded number of bitmaps.
+// The disk in a dynamic or differencing file: blocks by the table, sectors by the bitmaps. Memory
+// is the table and a bounded number of bitmaps.
 
 import type { Disk } from '../../disk/disk.ts'
 import { rangeWithin, throwIfAborted } from '../../disk/disk.ts'

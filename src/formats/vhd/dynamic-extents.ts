@@ -1,5 +1,5 @@
-// What lies where on the disk of a dynamic or differencing file. Bitmaps are read only of the blocks
-// that no batmap answers for, several at once.
+// What lies where on the disk of a dynamic or differencing file. Bitmaps are read only of the
+// blocks that no batmap answers for, several at once.
 
 import type { ByteRange, Extent } from '../../disk/extents.ts'
 import type { Image } from '../../image/image.ts'
@@ -33,9 +33,9 @@ const batchLength = 4096
 type Batch = readonly Extent[]
 
 /**
- * The extents of all blocks that meet `range`, many at once: ascending and gap-free, but not clipped to
- * it, and neighbours may be of one kind. Blocks alike are one extent, so that a walk over a large disk
- * waits for nothing at most of its blocks.
+ * The extents of all blocks that meet `range`, many at once: ascending and gap-free, but not
+ * clipped to it, and neighbours may be of one kind. Blocks alike are one extent, so that a walk
+ * over a large disk waits for nothing at most of its blocks.
  */
 export async function* blockExtents(
   parts: DynamicDiskParts,

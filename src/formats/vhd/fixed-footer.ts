@@ -1,5 +1,5 @@
-// The closing footer of a fixed VHD that came as a stream: it must be that of the disk that came before it.
-// The decoders of fixed VHDs ask here, once all bytes are there.
+// The closing footer of a fixed VHD that came as a stream: it must be that of the disk that came
+// before it. The decoders of fixed VHDs ask here, once all bytes are there.
 
 import { imageError } from '../../errors.ts'
 import { formatBytes } from '../../units.ts'

@@ -131,7 +131,10 @@ export const virtualSizeOf = (footer: Footer, what: string): number => {
   return size
 }
 
-/** Whether these 512 bytes close a fixed VHD of `size` bytes, by either of the two sizes that a footer tells. */
+/**
+ * Whether these 512 bytes close a fixed VHD of `size` bytes, by either of the two sizes that a
+ * footer tells.
+ */
 export const closesFixedDisk = (bytes: Uint8Array, size: number): boolean => {
   const footer = bytes.length === FOOTER_SIZE ? tryParseFooter(bytes) : undefined
   if (footer?.diskType !== diskTypes.fixed) return false

@@ -16,7 +16,9 @@ export const maximumGeometry: Geometry = { cylinders: 65_535, heads: 16, sectors
 export const sectorsOf = ({ cylinders, heads, sectorsPerTrack }: Geometry): number =>
   cylinders * heads * sectorsPerTrack
 
-/** VHD, "CHS calculation": the geometry of a disk of `size` bytes, which may count fewer sectors. */
+/**
+ * VHD, "CHS calculation": the geometry of a disk of `size` bytes, which may count fewer sectors.
+ */
 export const geometryOf = (size: number): Geometry => {
   const sectors = Math.min(Math.floor(size / SECTOR_SIZE), sectorsOf(maximumGeometry))
   // From here on 63 sectors in a track are not enough for 65535 cylinders.

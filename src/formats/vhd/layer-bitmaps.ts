@@ -1,5 +1,5 @@
-// Sector bitmaps of a layer that is being written. The latest used stay in memory; others lie in the
-// file, where they belong in the end anyway. Which blocks are full is known of all.
+// Sector bitmaps of a layer that is being written. The latest used stay in memory; others lie in
+// the file, where they belong in the end anyway. Which blocks are full is known of all.
 
 import type { WritableImage } from '../../image/image.ts'
 import { MiB } from '../../units.ts'

@@ -1,4 +1,5 @@
-// What lies in a dynamic or differencing file beside its blocks, for open and decode to check alike.
+// What lies in a dynamic or differencing file beside its blocks, for open and decode to check
+// alike.
 
 import { imageError, PastEndError } from '../../errors.ts'
 import { hex } from '../../image/binary.ts'
@@ -37,7 +38,8 @@ export const requireInside = (
 
 /**
  * The regions on which no block may lie.
- * @throws AppError IMPORT_ERROR_GENERIC where header and table overlap, or a parent locator leaves the image
+ * @throws AppError IMPORT_ERROR_GENERIC where header and table overlap, or a parent locator leaves
+ *   the image
  */
 export const metadataRegions = (
   footer: Footer,

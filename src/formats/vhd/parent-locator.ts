@@ -17,7 +17,10 @@ const noPlatform = '\0\0\0\0'
 
 const entryFields = (at: number) => ({
   platform: characters(at, 4),
-  /** Room for the path: in sectors by the specification, in bytes as Microsoft and XenServer write it. */
+  /**
+   * Room for the path: in sectors by the specification, in bytes as Microsoft and XenServer write
+   * it.
+   */
   space: uint32(at + 4),
   /** Of the path, in bytes. */
   length: uint32(at + 8),

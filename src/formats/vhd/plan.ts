@@ -7,8 +7,8 @@
 //   2048         table: 4 bytes a block of 2 MiB
 //   …            batmap: its header, its bits
 //   …            parent locators W2ku, MacX (only in a delta)
-//   …            blocks that hold data, ascending: sector bitmap (a one for each sector that the disk
-//                has), 2 MiB of data
+//   …            blocks that hold data, ascending: sector bitmap (a one for each sector that the
+//                disk has), 2 MiB of data
 //   size - 512   footer
 //
 // A fixed image is the disk's bytes, then the footer. Table, batmap and blocks are worked out from
@@ -100,7 +100,9 @@ const planDynamic = async (disk: Disk, identity: ImageIdentity): Promise<Image> 
   )
 }
 
-/** The present blocks one after the other, each complete: what lies after the disk's end is zeros. */
+/**
+ * The present blocks one after the other, each complete: what lies after the disk's end is zeros.
+ */
 const blocksRegion = (disk: Disk, runs: UnitRuns): Region => {
   const { bitmapSize, storedSize } = blockLayoutOf(BLOCK_SIZE)
   return {
@@ -126,7 +128,10 @@ const blocksRegion = (disk: Disk, runs: UnitRuns): Region => {
   }
 }
 
-/** The part from byte `offset` on of the bitmap of a block whose first `sectors` sectors are on the disk. */
+/**
+ * The part from byte `offset` on of the bitmap of a block whose first `sectors` sectors are on the
+ * disk.
+ */
 const fillBitmap = (target: Uint8Array, offset: number, sectors: number): void => {
   const marked = Math.max(0, Math.min(target.length * 8, sectors - offset * 8))
   fillBits(target.fill(0), { from: 0, to: marked, isSet: true })

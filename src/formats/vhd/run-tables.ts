@@ -1,5 +1,5 @@
-// Table and batmap of an export, worked out for any stretch of them from the runs of present blocks:
-// neither is ever held as a whole.
+// Table and batmap of an export, worked out for any stretch of them from the runs of present
+// blocks: neither is ever held as a whole.
 
 import type { UnitRuns } from '../../disk/unit-runs.ts'
 import { viewOf } from '../../image/binary.ts'

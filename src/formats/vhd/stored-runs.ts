@@ -7,8 +7,8 @@ import { alignDown, alignUp, SECTOR_SIZE } from '../../units.ts'
 
 export interface StoredRuns {
   /**
-   * What the latest answer of the storage says of all of a range in whole sectors; undefined where it
-   * does not reach so far, or the range is of both kinds. Asks nothing.
+   * What the latest answer of the storage says of all of a range in whole sectors; undefined where
+   * it does not reach so far, or the range is of both kinds. Asks nothing.
    */
   known(offset: number, length: number): 'data' | 'zero' | undefined
   /** `data` and `zero` extents of a range of the file, in whole sectors, ascending and gap-free. */

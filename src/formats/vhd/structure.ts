@@ -100,7 +100,10 @@ export const writeFields = <T extends FieldTable>(
   return bytes
 }
 
-/** VHD, "Checksum": the ones' complement of the sum of all bytes, those of the checksum itself left out. */
+/**
+ * VHD, "Checksum": the ones' complement of the sum of all bytes, those of the checksum itself left
+ * out.
+ */
 export const checksumWithout = (bytes: Uint8Array, checksumAt: number): number => {
   let sum = 0
   for (let at = 0; at < bytes.length; at += 1) {

@@ -1,5 +1,5 @@
-// What an import is asked to do, and what is known of its body: given by the routes to import-vdi.ts.
-// Nothing here knows HTTP.
+// What an import is asked to do, and what is known of its body: given by the routes to
+// import-vdi.ts. Nothing here knows HTTP.
 
 import type { VdiRow } from '../../catalog/vdis.ts'
 import type { Turn } from '../../transfer/turns.ts'

@@ -1,4 +1,5 @@
-// Whether a folder of the administrator's may become a storage repository. Looks only; makes nothing.
+// Whether a folder of the administrator's may become a storage repository. Looks only; makes
+// nothing.
 
 import { access, constants, realpath, stat } from 'node:fs/promises'
 import { isAbsolute, join, resolve, sep } from 'node:path'
@@ -20,9 +21,10 @@ const maximumPathLength = 4096
 
 /**
  * The real path of the folder, links resolved.
- * @throws AppError VALUE_NOT_SUPPORTED [device_config:location, path, reason] unless it is an absolute path to a folder that can
- *   be read, and written unless `readOnly`, that lies in one of `roots` and on no special file system, and that is
- *   neither one of those taken nor inside or around one
+ * @throws AppError VALUE_NOT_SUPPORTED [device_config:location, path, reason] unless it is an
+ *   absolute path to a folder that can be read, and written unless `readOnly`, that lies in one of
+ *   `roots` and on no special file system, and that is neither one of those taken nor inside or
+ *   around one
  */
 export const requireFreeFolder = async (request: FolderRequest): Promise<string> => {
   const { location, readOnly, taken, roots } = request

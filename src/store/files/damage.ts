@@ -1,12 +1,15 @@
-// A layer at rest that is broken: whatever reading it throws becomes a VDI_IO_ERROR that names the file. A
-// format calls a broken image the fault of whoever sent it; here nobody sends one.
+// A layer at rest that is broken: whatever reading it throws becomes a VDI_IO_ERROR that names the
+// file. A format calls a broken image the fault of whoever sent it; here nobody sends one.
 
 import type { Disk } from '../../disk/disk.ts'
 import type { Extent } from '../../disk/extents.ts'
 import { AppError, isNodeError, StorageError } from '../../errors.ts'
 import type { LayerDisk } from './store.ts'
 
-/** `error`, met while reading the file, as a StorageError; what is none of the file's doing stays as it is. */
+/**
+ * `error`, met while reading the file, as a StorageError; what is none of the file's doing stays as
+ * it is.
+ */
 export const asDamage = (error: unknown, fileName: string): unknown => {
   if (error instanceof StorageError) return error
   const file = `The file ${fileName} in the storage repository`
@@ -18,7 +21,10 @@ export const asDamage = (error: unknown, fileName: string): unknown => {
   return new StorageError(`${file} cannot be read: ${error.message}`, error)
 }
 
-/** `disk`, read from the file, with what it throws as of `asDamage`. A file of others is first asked whether it has changed. */
+/**
+ * `disk`, read from the file, with what it throws as of `asDamage`. A file of others is first asked
+ * whether it has changed.
+ */
 export const reportDamage = (disk: LayerDisk, fileName: string): LayerDisk => {
   const fail = async (error: unknown): Promise<never> => {
     const damage = asDamage(error, fileName)

@@ -20,7 +20,9 @@ export const makeDataFolder = async (path: string): Promise<void> => {
   await makeFolder(path)
 }
 
-/** Not by `recursive`: Node then tries for ever where a folder has room for no other, as in /proc. */
+/**
+ * Not by `recursive`: Node then tries for ever where a folder has room for no other, as in /proc.
+ */
 export const makeFolder = async (path: string): Promise<void> => {
   try {
     await mkdir(path, { mode: 0o700 })

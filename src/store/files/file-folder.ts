@@ -1,5 +1,5 @@
-// A folder of the file system: `<path>/<uuid>.<format>` sealed, `<path>/staging/` being written. In folders
-// of others the staging area may have another name (staging-folder.ts).
+// A folder of the file system: `<path>/<uuid>.<format>` sealed, `<path>/staging/` being written. In
+// folders of others the staging area may have another name (staging-folder.ts).
 
 import { randomUUID } from 'node:crypto'
 import { lstat, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises'
@@ -54,7 +54,8 @@ export const fileFolder = (path: string, stagingName = STAGING): LayerFolder => 
       await rm(join(path, name), { force: true })
     },
     async touch(name) {
-      // Our own clock may differ from that of the storage, which the times of other files come from.
+      // Our own clock may differ from that of the storage, which the times of other files come
+      // from.
       await using file = await open(join(path, name), 'r+')
       const { buffer, bytesRead } = await file.read(Buffer.alloc(1), 0, 1, 0)
       await file.write(buffer, 0, bytesRead, 0)

@@ -1,6 +1,6 @@
 // How a file looked when it was found, so that a change by somebody else is noticed: its size, the
-// time of its last change, its number, and a digest of its first and last bytes, where images of all
-// formats keep what says the rest.
+// time of its last change, its number, and a digest of its first and last bytes, where images of
+// all formats keep what says the rest.
 
 import { createHash } from 'node:crypto'
 import { StorageError } from '../../errors.ts'
@@ -92,7 +92,10 @@ const timeOf = ({ changedAt }: FileStamp): string => {
   return `${seconds}.${fraction}Z`
 }
 
-/** The id that the image in the file gives itself, or else that of the layer: what a child calls its parent. */
+/**
+ * The id that the image in the file gives itself, or else that of the layer: what a child calls its
+ * parent.
+ */
 export const imageUuidOf = (layer: {
   readonly uuid: string
   readonly fileStamp?: string | null
@@ -102,7 +105,10 @@ export const imageUuidOf = (layer: {
   return stamp?.imageUuid ?? layer.uuid
 }
 
-/** Names what a layer holds: its own content never changes, that of a file of others may with its stamp. */
+/**
+ * Names what a layer holds: its own content never changes, that of a file of others may with its
+ * stamp.
+ */
 export const contentKeyOf = (layer: {
   readonly uuid: string
   readonly fileStamp?: string | null

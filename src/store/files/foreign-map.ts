@@ -1,5 +1,6 @@
-// The block map beside a raw file of others: believed only while it provably belongs to that file. It may
-// be left from another file that had the name before, and would then show zeros where there is data.
+// The block map beside a raw file of others: believed only while it provably belongs to that file.
+// It may be left from another file that had the name before, and would then show zeros where there
+// is data.
 
 import { setImmediate } from 'node:timers/promises'
 import type { BlockMap } from '../../disk/block-map.ts'
@@ -39,8 +40,8 @@ export const readForeignMap = async (
 }
 
 /**
- * A file that was copied or moved under an old map keeps its old mtime, but not its ctime. The map must have been
- * written, and left alone, since then: its mtime alone could be set ahead.
+ * A file that was copied or moved under an old map keeps its old mtime, but not its ctime. The map
+ * must have been written, and left alone, since then: its mtime alone could be set ahead.
  */
 const whyOutdated = (
   file: FileState | undefined,
@@ -56,7 +57,9 @@ const whyOutdated = (
 const timeOf = (nanoseconds: bigint): string =>
   new Date(Number(nanoseconds / 1_000_000n)).toISOString()
 
-/** Where the map tells of zeros and the file system holds data: it may be the map of another file. */
+/**
+ * Where the map tells of zeros and the file system holds data: it may be the map of another file.
+ */
 const findContradiction = async (file: Image, map: BlockMap): Promise<string | undefined> => {
   if (file.extents === undefined) return 'this storage cannot say where the file holds data'
   const cursor = map.cursor()

@@ -22,10 +22,15 @@ export interface LayerFolder {
   /** A file as it is now; undefined where there is none. Follows no link. */
   state(name: string): Promise<FileState | undefined>
 
-  /** Opens a published file; undefined where there is none. @throws AppError VDI_IO_ERROR for what is no plain file */
+  /**
+   * Opens a published file; undefined where there is none. @throws AppError VDI_IO_ERROR for what
+   * is no plain file
+   */
   open(name: string): Promise<Image | undefined>
 
-  /** Makes a published file look as if it had been written just now, by the clock of its storage. */
+  /**
+   * Makes a published file look as if it had been written just now, by the clock of its storage.
+   */
   touch(name: string): Promise<void>
 
   /** Removes a file, published or in staging; one that is not there is fine. */

@@ -77,7 +77,8 @@ export const createLayerStore = (folder: LayerFolder): Store => ({
         await writer.seal()
         await file.sync()
         if (layer.format === 'raw') {
-          // Its holes are still those of the writer. One that is too long is left to the file system.
+          // Its holes are still those of the writer. One that is too long is left to the file
+          // system.
           const map = await collectBlockMap(await formats.raw.open(file))
           if (fitsSidecar(map)) {
             await stageSidecar(folder, layer, map)

@@ -1,6 +1,7 @@
-// The block map beside a layer: `<file>.map.json`, in the form of `qemu-img map`. Where there is one,
-// it goes before what the file says: a raw file loses its holes when it is copied, a merged layer holds
-// what its format cannot tell (merge-run.ts), and of a layer without data the map is all that is left.
+// The block map beside a layer: `<file>.map.json`, in the form of `qemu-img map`. Where there is
+// one, it goes before what the file says: a raw file loses its holes when it is copied, a merged
+// layer holds what its format cannot tell (merge-run.ts), and of a layer without data the map is
+// all that is left.
 
 import type { BlockMap } from '../../disk/block-map.ts'
 import {
@@ -26,12 +27,14 @@ const nextSuffix = `${suffix}.next`
 
 export const sidecarName = (layer: LayerId): string => `${layerFileName(layer)}${suffix}`
 
-/** In staging: of a new file for a layer that has one already. It counts once that one is in place. */
+/**
+ * In staging: of a new file for a layer that has one already. It counts once that one is in place.
+ */
 export const nextSidecarName = (layer: LayerId): string => `${layerFileName(layer)}${nextSuffix}`
 
 /**
- * Clears staging after a crash. A map that was to follow its file into place, and whose file has left
- * staging, follows it now.
+ * Clears staging after a crash. A map that was to follow its file into place, and whose file has
+ * left staging, follows it now.
  */
 export const clearStaging = async (folder: LayerFolder): Promise<void> => {
   const names = await folder.listStaging()
@@ -79,8 +82,9 @@ export const stageSidecar = async (
 }
 
 /**
- * The map lies beside its file now, which was moved there after it. Should the storage repository be forgotten and
- * found again, a map counts only if it is no older than its file (foreign-map.ts); without it the content is the same.
+ * The map lies beside its file now, which was moved there after it. Should the storage repository
+ * be forgotten and found again, a map counts only if it is no older than its file (foreign-map.ts);
+ * without it the content is the same.
  */
 export const markNewer = (folder: LayerFolder, layer: LayerId): Promise<void> =>
   folder.touch(sidecarName(layer)).catch(() => {})

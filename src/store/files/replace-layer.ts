@@ -1,5 +1,6 @@
-// A new file for a layer that is sealed already: it holds more than the old one, so that it can lie on
-// a lower parent, and shows the same on any chain that the old one showed it on. See merge-run.ts.
+// A new file for a layer that is sealed already: it holds more than the old one, so that it can lie
+// on a lower parent, and shows the same on any chain that the old one showed it on. See
+// merge-run.ts.
 
 import { collectBlockMap, tellTheSame } from '../../disk/block-map.ts'
 import type { LayerWriter } from '../../formats/format.ts'
@@ -33,8 +34,9 @@ export const createReplacement = (
       await file.close()
     },
     async replace() {
-      // First the file: with the old map, or with its own, it shows the right content on the old chain.
-      // The old file with the new map would not. After a crash in between, clearStaging does the rest.
+      // First the file: with the old map, or with its own, it shows the right content on the old
+      // chain. The old file with the new map would not. After a crash in between, clearStaging does
+      // the rest.
       const bytes = await folder.publish(layerFileName(layer))
       if (!needsSidecar) return bytes
       await folder.publish(nextSidecarName(layer), sidecarName(layer))

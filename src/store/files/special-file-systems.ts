@@ -1,5 +1,5 @@
-// File systems that show the kernel and not a disk, where no image may be kept: a file there may be a
-// switch, and a folder cannot be made. Looks only at the list of what is mounted.
+// File systems that show the kernel and not a disk, where no image may be kept: a file there may be
+// a switch, and a folder cannot be made. Looks only at the list of what is mounted.
 
 import { readFile, realpath } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
@@ -38,7 +38,10 @@ const specialTypes: ReadonlySet<string> = new Set([
   'xenfs',
 ])
 
-/** Special whatever they are made of, with all below that is no mount of its own; in containers /dev is a tmpfs. */
+/**
+ * Special whatever they are made of, with all below that is no mount of its own; in containers /dev
+ * is a tmpfs.
+ */
 const specialPlaces: readonly string[] = ['/dev', '/proc', '/sys']
 
 /** Special with all that is mounted below. */
@@ -98,7 +101,10 @@ const readMounts = async (): Promise<Mount[]> => {
   return parseMountInfo(text)
 }
 
-/** Linux, proc(5): the mount point is the fifth field, the type the first behind a field that is only a dash. */
+/**
+ * Linux, proc(5): the mount point is the fifth field, the type the first behind a field that is
+ * only a dash.
+ */
 export const parseMountInfo = (text: string): Mount[] =>
   text.split('\n').flatMap((line) => {
     const fields = line.split(' ')

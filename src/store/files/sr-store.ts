@@ -1,5 +1,5 @@
-// The store of a storage repository by its row: a folder of its own below the data folder, or one that
-// was there before, which may be read-only, and may be away for a while.
+// The store of a storage repository by its row: a folder of its own below the data folder, or one
+// that was there before, which may be read-only, and may be away for a while.
 
 import { access, constants, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -25,8 +25,9 @@ export interface SrStore {
 }
 
 /**
- * Opens what was made by `makeSrStore`, at a start or a scan. A folder that was there before is never made: where
- * its file system is not mounted, nothing may be written into what lies below the mount point.
+ * Opens what was made by `makeSrStore`, at a start or a scan. A folder that was there before is
+ * never made: where its file system is not mounted, nothing may be written into what lies below the
+ * mount point.
  * @param layers those that the catalog has there, half-written ones included
  */
 export const openSrStore = async (
@@ -43,7 +44,10 @@ export const openSrStore = async (
     : { store: createLayerStore(opened) }
 }
 
-/** Opens the folder of a storage repository that is new there; makes what it needs, in a read-only one nothing. */
+/**
+ * Opens the folder of a storage repository that is new there; makes what it needs, in a read-only
+ * one nothing.
+ */
 export const makeSrStore = async (sr: SrPlace, dataFolder: string): Promise<Store> => {
   if (sr.path === '') return createLayerStore(await openFileFolder(join(dataFolder, 'sr', sr.uuid)))
   const folder = sr.readOnly
@@ -72,8 +76,8 @@ const openFolder = async (
 }
 
 /**
- * The staging folder tells the folder from a bare mount point. One from before there were marks is taken where also
- * something else is known.
+ * The staging folder tells the folder from a bare mount point. One from before there were marks is
+ * taken where also something else is known.
  */
 const adopt = async (
   { uuid, path }: SrPlace,

@@ -1,5 +1,5 @@
-// The folder beside the layers where files lie while they are written. A mark in it says whose it is:
-// whatever else is called `staging` belongs to others, and nothing in it is ever touched.
+// The folder beside the layers where files lie while they are written. A mark in it says whose it
+// is: whatever else is called `staging` belongs to others, and nothing in it is ever touched.
 
 import { constants } from 'node:fs'
 import { lstat, mkdir, open, readdir, rm, rmdir, writeFile } from 'node:fs/promises'
@@ -24,7 +24,10 @@ export const isStagedName = (name: string): boolean => {
   return formatNames.some((format) => endingOf(format) === ending)
 }
 
-/** The first that can be had: `staging`, or one with the uuid of the storage repository, which nobody else makes. */
+/**
+ * The first that can be had: `staging`, or one with the uuid of the storage repository, which
+ * nobody else makes.
+ */
 const namesFor = (srUuid: string): [string, string] => ['staging', `staging-${srUuid}`]
 
 /** Finds the staging folder of a storage repository in `path`, or makes it. @returns its name */
@@ -93,8 +96,8 @@ const isFolder = async (path: string): Promise<boolean> => {
 }
 
 /**
- * Of a storage repository from before there were marks: marks its `staging` if all that lies in it is known to be
- * ours; beside another one, makes ours anew.
+ * Of a storage repository from before there were marks: marks its `staging` if all that lies in it
+ * is known to be ours; beside another one, makes ours anew.
  * @param ownNames the file names of our layers there, half-written ones included
  * @returns its name; undefined where there is no `staging`, which such a storage repository has
  */

@@ -1,6 +1,6 @@
 // The contract of a storage repository: where layers lie. A layer is written once in staging,
-// sealed, and never changed again; its file may be replaced by one that holds more, and files that were
-// there before others may change. Knows layers by uuid and format; knows no VDI and no SQL.
+// sealed, and never changed again; its file may be replaced by one that holds more, and files that
+// were there before others may change. Knows layers by uuid and format; knows no VDI and no SQL.
 
 import type { NamedLayer } from '../../catalog/layers/layer-file-name.ts'
 import type { BlockMap } from '../../disk/block-map.ts'
@@ -36,22 +36,31 @@ export interface MappedLayer extends LayerId {
 export type NewLayerOptions = Omit<LayerOptions, 'uuid'>
 
 export interface Store {
-  /** Starts a layer in staging, where nobody sees it. The caller keeps the parent's disk open until seal or abort. */
+  /**
+   * Starts a layer in staging, where nobody sees it. The caller keeps the parent's disk open until
+   * seal or abort.
+   */
   createLayer(layer: LayerId, options: NewLayerOptions): Promise<LayerDraft>
 
-  /** Starts a new file for a sealed layer, in staging; one at a time. As createLayer, but zeros are kept. */
+  /**
+   * Starts a new file for a sealed layer, in staging; one at a time. As createLayer, but zeros are
+   * kept.
+   */
   replaceLayer(layer: LayerId, options: NewLayerOptions): Promise<LayerReplacement>
 
   /**
    * Opens a sealed layer, alone: what it does not hold is a hole.
-   * @throws AppError VDI_IO_ERROR where its file is missing; ChangedFileError where it is another than its stamp says
+   * @throws AppError VDI_IO_ERROR where its file is missing; ChangedFileError where it is another
+   *   than its stamp says
    */
   openLayer(layer: LayerId): Promise<LayerDisk>
 
   /** What a sealed layer holds; of one without data by the map that was kept. */
   readMap(layer: MappedLayer): Promise<BlockMap>
 
-  /** Keeps `map`, which readMap gave, beside the layer, durably: it survives removeData. Idempotent. */
+  /**
+   * Keeps `map`, which readMap gave, beside the layer, durably: it survives removeData. Idempotent.
+   */
   keepMap(layer: LayerId, map: BlockMap): Promise<void>
 
   /** Deletes the data of a layer whose map is kept; what is not there is fine. */
@@ -68,7 +77,10 @@ export interface Store {
 
   usage(): Promise<StoreUsage>
 
-  /** Why the folder is not there: then all but this member throws SR_NOT_ATTACHED. Absent: it is there. */
+  /**
+   * Why the folder is not there: then all but this member throws SR_NOT_ATTACHED. Absent: it is
+   * there.
+   */
   readonly whyDetached?: string
 
   /** What lies there, layers or not. Absent: nothing but layers can. */
@@ -99,8 +111,8 @@ export interface LayerReplacement extends DiskWriter {
   seal(map: BlockMap): Promise<void>
 
   /**
-   * Puts it in the place of the old file, durably. Who has that one open reads on in it; nobody may be
-   * opening the layer meanwhile. Where it throws, the layer shows what it showed before.
+   * Puts it in the place of the old file, durably. Who has that one open reads on in it; nobody may
+   * be opening the layer meanwhile. Where it throws, the layer shows what it showed before.
    * @returns how many bytes it takes on the storage
    */
   replace(): Promise<number>

@@ -1,5 +1,6 @@
-// An image in a file that others may write: what is read from it counts only while the file is as it
-// was. Looked at every so often while reading, and by `verify` before the last bytes are believed.
+// An image in a file that others may write: what is read from it counts only while the file is as
+// it was. Looked at every so often while reading, and by `verify` before the last bytes are
+// believed.
 
 import type { Image } from '../../image/image.ts'
 import { MiB } from '../../units.ts'

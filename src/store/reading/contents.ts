@@ -46,8 +46,8 @@ export interface Contents {
   pinVdis(uuids: readonly string[]): Promise<PinnedVdis>
 
   /**
-   * Keeps layers, with all below them, until the returned function is called; they need not be there
-   * yet.
+   * Keeps layers, with all below them, until the returned function is called; they need not be
+   * there yet.
    */
   pinLayers(uuids: readonly string[]): Promise<() => void>
 

@@ -1,5 +1,6 @@
-// Narrowed deltas, kept for the next reader up to a bound: a HEAD, the GET after it and a resumed range
-// compare two disks once. A comparison goes on for as long as one of those who asked waits for it.
+// Narrowed deltas, kept for the next reader up to a bound: a HEAD, the GET after it and a resumed
+// range compare two disks once. A comparison goes on for as long as one of those who asked waits
+// for it.
 
 import type { BlockMap } from '../../disk/block-map.ts'
 import type { Asker } from './run-cache.ts'

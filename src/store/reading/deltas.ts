@@ -22,8 +22,8 @@ import type { Pins } from './pins.ts'
 import { vdiIncompatibleType } from '../../object-errors.ts'
 
 /**
- * Whether content is compared. `small`: of VDIs that share no layer, as long as they hold little data
- * in all; the others differ in little more than what their layers say.
+ * Whether content is compared. `small`: of VDIs that share no layer, as long as they hold little
+ * data in all; the others differ in little more than what their layers say.
  */
 export type Narrowing = 'never' | 'small' | 'always'
 
@@ -69,7 +69,10 @@ interface OpenedDelta {
   readonly verify: () => Promise<void>
 }
 
-/** The caller has pinned the layers of both VDIs, and keeps them pinned until what is opened is closed. */
+/**
+ * The caller has pinned the layers of both VDIs, and keeps them pinned until what is opened is
+ * closed.
+ */
 interface Deltas {
   /**
    * Reads no data unless content is compared; nothing stays open.
@@ -221,8 +224,8 @@ const comparePaths = (chain: readonly LayerRow[], baseChain: readonly LayerRow[]
 }
 
 /**
- * Whether the content can be read, and not only its map. The layers of a VDI whose data was destroyed
- * may still have it, for others: it is not shown.
+ * Whether the content can be read, and not only its map. The layers of a VDI whose data was
+ * destroyed may still have it, for others: it is not shown.
  */
 const hasData = ({ vdi, chain }: VdiChain): boolean =>
   vdi.type !== METADATA_ONLY && chain.every((layer) => layer.hasData)

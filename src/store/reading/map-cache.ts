@@ -8,8 +8,8 @@ const maximumRuns = 2_000_000
 
 export interface MapCache {
   /**
-   * The map of the content that `contentKey` names (contentKeyOf in file-stamp.ts) and that never changes; `build`
-   * makes it when it is not there. Simultaneous askers share one build.
+   * The map of the content that `contentKey` names (contentKeyOf in file-stamp.ts) and that never
+   * changes; `build` makes it when it is not there. Simultaneous askers share one build.
    */
   get(contentKey: string, build: () => Promise<BlockMap>): Promise<BlockMap>
 

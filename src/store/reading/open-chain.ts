@@ -66,7 +66,9 @@ export const openChain = (
     (layers) => createChainDisk(layers, size),
   )
 
-/** The same, without collecting a map that is not known yet: for whoever needs little of the chain. */
+/**
+ * The same, without collecting a map that is not known yet: for whoever needs little of the chain.
+ */
 export const openChainOnDemand = (
   source: LayerSource,
   chain: readonly LayerId[],

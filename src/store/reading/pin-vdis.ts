@@ -1,4 +1,5 @@
-// Looks up VDIs with their layers and pins these, in one step: nothing is merged or deleted meanwhile.
+// Looks up VDIs with their layers and pins these, in one step: nothing is merged or deleted
+// meanwhile.
 
 import type { Catalog } from '../../catalog/catalog.ts'
 import type { LayerRow } from '../../catalog/layers/layer-row.ts'

@@ -1,5 +1,6 @@
-// Block maps that are kept for the next reader, up to a number of runs in all, and made once for all who ask
-// together. Maps of layers (map-cache.ts) and narrowed deltas (delta-cache.ts) lie in one each.
+// Block maps that are kept for the next reader, up to a number of runs in all, and made once for
+// all who ask together. Maps of layers (map-cache.ts) and narrowed deltas (delta-cache.ts) lie in
+// one each.
 
 import type { BlockMap } from '../../disk/block-map.ts'
 import { throwIfAborted } from '../../disk/disk.ts'
@@ -13,8 +14,8 @@ export interface Asker {
 
 interface RunCache {
   /**
-   * The map under this key; `make` makes it when it is not there. Simultaneous askers share one making, which
-   * is stopped when the last of them has left.
+   * The map under this key; `make` makes it when it is not there. Simultaneous askers share one
+   * making, which is stopped when the last of them has left.
    * @throws what `make` throws, the reason of the asker's own signal
    */
   get(key: string, make: (asker: Asker) => Promise<BlockMap>, asker?: Asker): Promise<BlockMap>
@@ -32,7 +33,10 @@ interface Making {
   readonly askers: Set<Asker>
 }
 
-/** @param limit how many runs are kept in all, at 9 bytes each; the map least recently asked for goes first */
+/**
+ * @param limit how many runs are kept in all, at 9 bytes each; the map least recently asked for
+ *   goes first
+ */
 export const createRunCache = (limit: number): RunCache => {
   // A Map iterates in the order of insertion: the first entry is the one least recently asked for.
   const kept = new Map<string, BlockMap>()

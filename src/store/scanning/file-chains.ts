@@ -1,7 +1,7 @@
 // Which file of a folder lies on which: by the names that images give their parents, which are data
 // and never paths. A parent is a plain name of a file in the same folder, found in the list of what
-// is there; nothing is ever opened by a name out of an image. Of a path only the last component counts:
-// XCP-ng's driver writes those of its host's mount points.
+// is there; nothing is ever opened by a name out of an image. Of a path only the last component
+// counts: XCP-ng's driver writes those of its host's mount points.
 
 import type { FormatName } from '../../format-table.ts'
 import type { ParentClaim } from '../../formats/format.ts'
@@ -123,7 +123,10 @@ const whyUnknown = ([claimed = '']: readonly string[], [name]: readonly string[]
     : `its parent ${JSON.stringify(shown)} is not among the images of this folder`
 }
 
-/** The files of the same folder that a parent may be, by all that it is called: plain names first, then the ends of paths. */
+/**
+ * The files of the same folder that a parent may be, by all that it is called: plain names first,
+ * then the ends of paths.
+ */
 export const claimedNames = (names: readonly string[]): string[] => {
   const paths = names.filter((name) => !isUrl(name)).map((name) => name.replace(/^file:/, ''))
   const ordered = [...paths.filter((name) => !isPath(name)), ...paths.filter(isPath)]
@@ -134,7 +137,10 @@ export const claimedNames = (names: readonly string[]): string[] => {
 const isPath = (name: string): boolean =>
   /[/\\]/.test(name.replace(/^(?:file:)?(?:\/\/)?\.[/\\]/, ''))
 
-/** `nbd://…`, `json:…`, `http:…`: it lies elsewhere, whatever its end is called. One letter is a drive of Windows. */
+/**
+ * `nbd://…`, `json:…`, `http:…`: it lies elsewhere, whatever its end is called. One letter is a
+ * drive of Windows.
+ */
 const isUrl = (name: string): boolean =>
   /^[a-z][a-z0-9+.-]+:/i.test(name) && !name.startsWith('file:')
 

@@ -1,5 +1,5 @@
-// Looks at one file that others wrote: what image it is, whether it can be read, and what it says it
-// lies on. Reads headers and tables, opens nothing that they name.
+// Looks at one file that others wrote: what image it is, whether it can be read, and what it says
+// it lies on. Reads headers and tables, opens nothing that they name.
 
 import { refToUuid } from '../../refs.ts'
 import { toAppError } from '../../errors.ts'
@@ -56,8 +56,8 @@ export const parseImageFileName = (fileName: string): ImageFileName | undefined 
 }
 
 /**
- * How long a file must have been left alone before its stamp is taken, in milliseconds: the clock of a file system
- * moves in steps of up to 10, and two writes within one step look the same.
+ * How long a file must have been left alone before its stamp is taken, in milliseconds: the clock
+ * of a file system moves in steps of up to 10, and two writes within one step look the same.
  */
 const quietTime = 20
 
@@ -97,8 +97,8 @@ const parentNamesOf = async (format: FormatName, image: Image): Promise<readonly
 }
 
 /**
- * @throws AppError IMPORT_ERROR_GENERIC, VDI_IO_ERROR or an error of the operating system for a file that is no
- *   readable image
+ * @throws AppError IMPORT_ERROR_GENERIC, VDI_IO_ERROR or an error of the operating system for a
+ *   file that is no readable image
  */
 const inspectImage = async (
   files: StoreFiles,
@@ -159,7 +159,10 @@ const openAsExport = async (
   return { size, mapRemark: `the block map ${sidecarName(name)} is not used: ${reason}` }
 }
 
-/** One that a VM writes meanwhile says nothing of its health: new tables name clusters after the end that it had. */
+/**
+ * One that a VM writes meanwhile says nothing of its health: new tables name clusters after the end
+ * that it had.
+ */
 const checkUnlessWritten = async (
   { format }: ImageFileName,
   image: Image,

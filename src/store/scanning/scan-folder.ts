@@ -1,5 +1,5 @@
-// Scans of storage repositories: lists the folder, looks at what is new or has changed, works out what
-// lies on what, and has the catalog take it over. One bad file never stops a scan.
+// Scans of storage repositories: lists the folder, looks at what is new or has changed, works out
+// what lies on what, and has the catalog take it over. One bad file never stops a scan.
 
 import pLimit from 'p-limit'
 import type { Catalog } from '../../catalog/catalog.ts'
@@ -30,7 +30,9 @@ export interface ScanReport {
   readonly added: readonly string[]
   /** Uuids of VDIs that have another content, or have lost or found a file. */
   readonly changed: readonly string[]
-  /** What is wrong with which file: those that cannot be used, and why; by file name, in its order. */
+  /**
+   * What is wrong with which file: those that cannot be used, and why; by file name, in its order.
+   */
   readonly problems: ReadonlyMap<string, string>
 }
 
@@ -41,15 +43,18 @@ export interface Scanner {
   /** Makes a VDI of each image that is nobody's parent. @throws AppError SR_NOT_ATTACHED */
   scan(srUuid: string): Promise<ScanReport>
 
-  /** Looks again at the files that are known; makes no VDI. @param fileName looked at whatever its times say */
+  /**
+   * Looks again at the files that are known; makes no VDI. @param fileName looked at whatever its
+   * times say
+   */
   renew(srUuid: string, fileName?: string): Promise<ScanReport>
 
   /** Makes one VDI of one file. What is wrong with the file is in the report. */
   introduce(srUuid: string, fileName: string, vdi: IntroducedVdi): Promise<ScanReport>
 
   /**
-   * The layers that must not be removed though no VDI lies on them: those below files that the catalog does not
-   * know, for who wrote these needs them.
+   * The layers that must not be removed though no VDI lies on them: those below files that the
+   * catalog does not know, for who wrote these needs them.
    */
   neededByOthers(srUuid: string): Promise<string[]>
 

@@ -1,5 +1,5 @@
-// Keeps chains short in the background: in each storage repository one run of layers is merged after
-// the other, as a task, until no chain is longer than it may be or none can become shorter.
+// Keeps chains short in the background: in each storage repository one run of layers is merged
+// after the other, as a task, until no chain is longer than it may be or none can become shorter.
 
 import type { Catalog } from '../../catalog/catalog.ts'
 import type { LayerRow } from '../../catalog/layers/layer-row.ts'
@@ -11,7 +11,10 @@ import type { Pace } from './pace.ts'
 
 const minute = 60_000
 
-/** How long a layer is left alone after a failure: this, twice as long after each further one, up to an hour. */
+/**
+ * How long a layer is left alone after a failure: this, twice as long after each further one, up to
+ * an hour.
+ */
 const firstDelay = minute
 const longestDelay = 60 * minute
 

@@ -1,5 +1,6 @@
-// Deletes what nothing needs any more: the layers that nobody reaches, and the data of those of which
-// only the map is asked for. First the catalog says so, then the files go; recovery repeats the rest.
+// Deletes what nothing needs any more: the layers that nobody reaches, and the data of those of
+// which only the map is asked for. First the catalog says so, then the files go; recovery repeats
+// the rest.
 
 import type { LimitFunction } from 'p-limit'
 import pLimit from 'p-limit'
@@ -20,9 +21,14 @@ interface CollectorPorts {
 }
 
 interface Collector {
-  /** @returns how many layers went; undefined where nothing may be written: that storage repository is left alone */
+  /**
+   * @returns how many layers went; undefined where nothing may be written: that storage repository
+   *   is left alone
+   */
   collect(srUuid: string): Promise<number | undefined>
-  /** Before anything is written there: ends what a crash has left half-done. How many layers went. */
+  /**
+   * Before anything is written there: ends what a crash has left half-done. How many layers went.
+   */
   recover(srUuid: string, store: Store): Promise<number>
 }
 
@@ -70,7 +76,8 @@ export const createCollector = ({
     const others = sr.readOnly ? [] : await neededByOthers(srUuid)
     const held = (): ReadonlySet<string> => new Set([...pins.held(), ...others])
     const unreachable = await pins.step(() => catalog.layers.claimUnreachable(srUuid, held()))
-    // Files of others are all that a read-only one has: what nobody needs of them has been forgotten.
+    // Files of others are all that a read-only one has: what nobody needs of them has been
+    // forgotten.
     if (sr.readOnly) return undefined
     for (const layer of unreachable) await removeLayer(from.store, layer)
     await dropData(srUuid, from, held)

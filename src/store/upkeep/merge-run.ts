@@ -1,13 +1,14 @@
-// Merges a run of layers (catalog/choose-run.ts) into a new file for its top layer, which then lies on
-// what the run lay on. The top layer keeps its uuid and its file name: VDIs, children, imports under way
-// on top of it and the names in its children's headers all stay as they are.
+// Merges a run of layers (catalog/choose-run.ts) into a new file for its top layer, which then lies
+// on what the run lay on. The top layer keeps its uuid and its file name: VDIs, children, imports
+// under way on top of it and the names in its children's headers all stay as they are.
 //
-// Two steps make it count: the new file takes the old one's name, then the catalog moves the layer onto
-// the run's parent. Between them, and for ever if the process dies there, the new file lies on the old
-// chain, which then shows what it showed: the new file holds what the run shows, and where it holds
-// nothing, no layer of the run does. The same for a reader that looked the chain up before the second
-// step and opens the layer after the first; the layers that it has pinned stay until it is done.
-// A reader never has the new map with the old file, nor the old map on the new chain: layer-locks.ts.
+// Two steps make it count: the new file takes the old one's name, then the catalog moves the layer
+// onto the run's parent. Between them, and for ever if the process dies there, the new file lies on
+// the old chain, which then shows what it showed: the new file holds what the run shows, and where
+// it holds nothing, no layer of the run does. The same for a reader that looked the chain up before
+// the second step and opens the layer after the first; the layers that it has pinned stay until it
+// is done. A reader never has the new map with the old file, nor the old map on the new chain:
+// layer-locks.ts.
 
 import type { Rebase } from '../../catalog/layers/coalescing.ts'
 import type { LayerRow } from '../../catalog/layers/layer-row.ts'
@@ -87,7 +88,9 @@ export const mergeRun = async (
   }
 }
 
-/** The options, with an end where the run is no longer one: its layers must not be held for nothing. */
+/**
+ * The options, with an end where the run is no longer one: its layers must not be held for nothing.
+ */
 const watchRun = (
   ports: MergePorts,
   run: readonly LayerRow[],

@@ -16,8 +16,8 @@ import { mergeRun } from './merge-run.ts'
 
 export interface Upkeep {
   /**
-   * In the background: deletes the layers of the repository that no VDI reaches and nobody reads, and
-   * the data of which only the map is needed; then merges what makes a chain too long.
+   * In the background: deletes the layers of the repository that no VDI reaches and nobody reads,
+   * and the data of which only the map is needed; then merges what makes a chain too long.
    */
   collect(srUuid: string): void
 
@@ -32,8 +32,8 @@ export interface Upkeep {
 
   /**
    * At start: removes layers that a crash left half-written or half-deleted and what is left in
-   * staging, and nothing else. Then collects, and merges in the background. What fails in one storage
-   * repository keeps none from being used.
+   * staging, and nothing else. Then collects, and merges in the background. What fails in one
+   * storage repository keeps none from being used.
    * @returns how many layers a crash had left
    */
   recover(): Promise<number>

@@ -1,4 +1,5 @@
-// message: alerts of XenServer. diskport writes a log instead, so there are none; clients ask all the same.
+// message: alerts of XenServer. diskport writes a log instead, so there are none; clients ask all
+// the same.
 
 import { defineReadOnlyClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'

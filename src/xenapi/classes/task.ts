@@ -35,7 +35,9 @@ export const taskDenial = (
   ])
 }
 
-/** @throws AppError RBAC_PERMISSION_DENIED for another user's task, unless the role may touch any */
+/**
+ * @throws AppError RBAC_PERMISSION_DENIED for another user's task, unless the role may touch any
+ */
 export const requireOwnTask = (identity: Identity, task: TaskRow, permission: string): void => {
   const denied = taskDenial(identity, task, permission)
   if (denied !== undefined) throw denied

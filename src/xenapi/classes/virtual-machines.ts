@@ -1,4 +1,5 @@
-// VM and VBD: diskport runs no virtual machines, so there are none; clients ask for them all the same.
+// VM and VBD: diskport runs no virtual machines, so there are none; clients ask for them all the
+// same.
 
 import { defineReadOnlyClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'

@@ -17,7 +17,9 @@ export interface EventFeed {
   /** A token sorts as its position, across restarts too. */
   toToken(position: number): string
 
-  /** @throws AppError EVENT_FROM_TOKEN_PARSE_FAILURE; EVENTS_LOST for a token from before a restart */
+  /**
+   * @throws AppError EVENT_FROM_TOKEN_PARSE_FAILURE; EVENTS_LOST for a token from before a restart
+   */
   fromToken(token: string): number
 
   /**
@@ -30,7 +32,8 @@ export interface EventFeed {
    * Waits for the next change that is watched for; undefined when none has come in time or the
    * client has left.
    * @param userUuid whose client waits
-   * @throws AppError HOST_IS_SHUTTING_DOWN; TOO_BUSY where as many wait as may, of the user or in all
+   * @throws AppError HOST_IS_SHUTTING_DOWN; TOO_BUSY where as many wait as may, of the user or in
+   *   all
    */
   wait(
     subscription: Subscription,

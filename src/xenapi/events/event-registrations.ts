@@ -5,7 +5,10 @@ import { AppError } from '../../errors.ts'
 import type { Subscription } from './event-subscription.ts'
 import { createSubscription } from './event-subscription.ts'
 
-/** Of sessions; the user's oldest registration gives way, or that of all, as if it had been taken back. */
+/**
+ * Of sessions; the user's oldest registration gives way, or that of all, as if it had been taken
+ * back.
+ */
 const MAXIMUM_REGISTRATIONS = 1024
 const MAXIMUM_REGISTRATIONS_OF_USER = 256
 

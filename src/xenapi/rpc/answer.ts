@@ -21,7 +21,10 @@ const pieceSize = 64 * KiB
 /** An answer that has grown to this asks for room, whatever it was that was asked. */
 const largeFrom = MiB
 
-/** A part costs about as much as so many characters in it; others have their turn after so much of both. */
+/**
+ * A part costs about as much as so many characters in it; others have their turn after so much of
+ * both.
+ */
 const partCost = 64
 const costPerPause = 128 * KiB
 

@@ -1,5 +1,5 @@
-// The calls of one command of xe: as many as it likes, but one place among large answers for all of them, and
-// what it prints counts until it has left. Called by the server's wiring.
+// The calls of one command of xe: as many as it likes, but one place among large answers for all of
+// them, and what it prints counts until it has left. Called by the server's wiring.
 
 import type { AnswerRoom, AnswerWork } from '../wire/answer-room.ts'
 import type { Dispatcher } from '../dispatch.ts'

@@ -1,5 +1,5 @@
-// JSON-RPC 2.0 and 1.0 around the dispatcher: text in, an answer out. XenAPI takes no notifications: a
-// call whose failure nobody hears of would break the promise of an honest outcome.
+// JSON-RPC 2.0 and 1.0 around the dispatcher: text in, an answer out. XenAPI takes no
+// notifications: a call whose failure nobody hears of would break the promise of an honest outcome.
 
 import { toAppError } from '../../errors.ts'
 import type { LongText } from '../../disk/long-text.ts'
@@ -91,7 +91,10 @@ const answerBatch = async (answering: Answering, requests: readonly Wire[]): Pro
   await builder.add([']'])
 }
 
-/** Adds the answer, or what the call failed with: also where the answer could not be made to its end. */
+/**
+ * Adds the answer, or what the call failed with: also where the answer could not be made to its
+ * end.
+ */
 const answerOne = async (
   { dispatcher, work, builder, signal, origin }: Answering,
   request: Wire,

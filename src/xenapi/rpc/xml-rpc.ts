@@ -1,5 +1,5 @@
-// XML-RPC around the dispatcher: text in, an answer out. A call that fails is answered with XenAPI's
-// `Status`; a fault is only for a text that holds no call.
+// XML-RPC around the dispatcher: text in, an answer out. A call that fails is answered with
+// XenAPI's `Status`; a fault is only for a text that holds no call.
 
 import { toAppError } from '../../errors.ts'
 import type { Answer } from './answer.ts'

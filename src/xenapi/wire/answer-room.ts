@@ -1,5 +1,6 @@
-// How much of large answers may be under way in the whole server: few are made at once, and new ones
-// wait while too many bytes of others have not left. Fair by user; who waits too long hears TOO_BUSY.
+// How much of large answers may be under way in the whole server: few are made at once, and new
+// ones wait while too many bytes of others have not left. Fair by user; who waits too long hears
+// TOO_BUSY.
 
 import { throwIfAborted } from '../../disk/disk.ts'
 import { AppError } from '../../errors.ts'
@@ -43,7 +44,9 @@ export interface AnswerWork {
    * @throws AppError TOO_BUSY; TASK_CANCELLED where the client has left meanwhile
    */
   enter(): Promise<void>
-  /** @throws AppError TOO_BUSY where the answer has become too large for another call in its batch */
+  /**
+   * @throws AppError TOO_BUSY where the answer has become too large for another call in its batch
+   */
   requireMore(): void
   /** Counts bytes that are held until `release`; fewer than none where some were dropped. */
   hold(bytes: number): void

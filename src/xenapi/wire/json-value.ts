@@ -5,7 +5,8 @@ import { formatDate, isWireMap, WireInt } from './values.ts'
 import type { Wire } from './values.ts'
 
 /**
- * The text of a value that may be large, in parts: each no longer than a member of a member of a member.
+ * The text of a value that may be large, in parts: each no longer than a member of a member of a
+ * member.
  * @param depth of the members that stand for themselves
  */
 export function* jsonParts(wire: Wire, depth = 4): Generator<string | LongText, void, undefined> {

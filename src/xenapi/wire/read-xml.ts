@@ -1,5 +1,6 @@
-// Reads a whole XML text that anybody may have sent, without holding up the rest of the server: a long one is
-// read a slice at a time, and one after the other. xml-rpc-call.ts makes a call of the tokens.
+// Reads a whole XML text that anybody may have sent, without holding up the rest of the server: a
+// long one is read a slice at a time, and one after the other. xml-rpc-call.ts makes a call of the
+// tokens.
 
 import { setImmediate } from 'node:timers/promises'
 import { KiB } from '../../units.ts'

@@ -1,5 +1,6 @@
-// The record that a constructor such as VDI.create takes. Clients often send a whole record that they
-// read elsewhere: keys that are unknown or not theirs to set are ignored, missing ones default.
+// The record that a constructor such as VDI.create takes. Clients often send a whole record that
+// they read elsewhere: keys that are unknown or not theirs to set are ignored, missing ones
+// default.
 
 import { AppError } from '../../errors.ts'
 import type { ValueType, Wire } from './values.ts'

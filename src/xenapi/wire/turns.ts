@@ -1,4 +1,5 @@
-// One job at a time, and networks take turns: many jobs of one do not keep another waiting. read-xml.ts uses it.
+// One job at a time, and networks take turns: many jobs of one do not keep another waiting.
+// read-xml.ts uses it.
 
 import { createFairQueue } from '../../catalog/users/fair-queue.ts'
 

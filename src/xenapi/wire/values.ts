@@ -26,8 +26,8 @@ export class WireInt {
 
 /**
  * A value on its way in or out. In answers an integer is a WireInt, so a number is a float; the few
- * integers that XML-RPC has a type for are a bigint, of 32 bits. JSON shows a Date as a string too. A
- * LongText is a string that only goes out.
+ * integers that XML-RPC has a type for are a bigint, of 32 bits. JSON shows a Date as a string too.
+ * A LongText is a string that only goes out.
  */
 export type Wire =
   string | LongText | number | bigint | boolean | null | Date | WireInt | readonly Wire[] | WireMap
@@ -42,7 +42,8 @@ export interface ValueType<T> {
 
   /**
    * @param wire undefined for what was not sent
-   * @param where the field or parameter, for the message; the value is never shown, it may be a secret
+   * @param where the field or parameter, for the message; the value is never shown, it may be a
+   *   secret
    * @throws AppError FIELD_TYPE_ERROR, INVALID_VALUE, HANDLE_INVALID for a reference
    */
   fromWire(wire: Wire | undefined, where: string): T

@@ -8,7 +8,10 @@ export const isXmlText = (text: string): boolean => {
   return text.isWellFormed()
 }
 
-/** As the content of an element. What XML cannot carry shows as U+FFFD: a message may quote anything. */
+/**
+ * As the content of an element. What XML cannot carry shows as U+FFFD: a message may quote
+ * anything.
+ */
 export const escapeXml = (text: string): string => {
   const carried = isXmlText(text) ? text : replaceUnfit(text)
   return carried.replaceAll(/[&<>\r]/g, (character) => entities[character]!)

@@ -1,11 +1,14 @@
-// Cuts XML into tags and texts, for XML-RPC: saxes reads it, strictly, and this file bounds what it makes of
-// it and says what is wrong. No document types, and no entities but the five of XML and character numbers.
-// xml-rpc-call.ts reads the tokens.
+// Cuts XML into tags and texts, for XML-RPC: saxes reads it, strictly, and this file bounds what it
+// makes of it and says what is wrong. No document types, and no entities but the five of XML and
+// character numbers. xml-rpc-call.ts reads the tokens.
 
 import { SaxesParser } from 'saxes'
 import { MiB } from '../../units.ts'
 
-/** What is wrong with a text that should be XML; the message never quotes it, it may hold a password. */
+/**
+ * What is wrong with a text that should be XML; the message never quotes it, it may hold a
+ * password.
+ */
 export class XmlError extends Error {}
 
 export type XmlToken =
@@ -35,7 +38,8 @@ const MAXIMUM_ATTRIBUTES = 16
 const MAXIMUM_LENGTH = MiB
 
 export const createXmlTokenizer = (): XmlTokenizer => {
-  // Whatever version a document claims to be, it is read as 1.0. Without `position` messages are bare.
+  // Whatever version a document claims to be, it is read as 1.0. Without `position` messages are
+  // bare.
   const parser = new SaxesParser({
     position: false,
     forceXMLVersion: true,

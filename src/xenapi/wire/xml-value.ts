@@ -9,7 +9,8 @@ import { escapeXml } from './xml-text.ts'
 export const toXmlValue = (wire: Wire): string => `<value>${content(wire)}</value>`
 
 /**
- * The same in parts, for values that may be large: each no longer than a member of a member of a member.
+ * The same in parts, for values that may be large: each no longer than a member of a member of a
+ * member.
  * @param depth of the members that stand for themselves
  */
 export function* xmlParts(wire: Wire, depth = 4): Generator<string | LongText, void, undefined> {

@@ -1,4 +1,5 @@
-// The catalog is not the store of its users: what one of them may put there is bounded, by field and by number.
+// The catalog is not the store of its users: what one of them may put there is bounded, by field
+// and by number.
 
 import { randomUUID } from 'node:crypto'
 import { DatabaseSync } from 'node:sqlite'

@@ -1,4 +1,5 @@
-// The file of the catalog: made, reopened, after a crash, of another version, or no database at all.
+// The file of the catalog: made, reopened, after a crash, of another version, or no database at
+// all.
 
 import { copyFile, readdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

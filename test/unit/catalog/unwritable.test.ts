@@ -1,5 +1,5 @@
-// A catalog on a full disk: reading goes on, logins and tasks are in memory, the rest says that the disk is full; and
-// what was in memory is written once there is room again.
+// A catalog on a full disk: reading goes on, logins and tasks are in memory, the rest says that the
+// disk is full; and what was in memory is written once there is room again.
 
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'

@@ -1,4 +1,5 @@
-// The parameters of a command of xe: how many there may be, and that none is dropped because another has its name.
+// The parameters of a command of xe: how many there may be, and that none is dropped because
+// another has its name.
 
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { parseCommandLine } from '../../../src/cli/command-line.ts'
@@ -28,7 +29,10 @@ describe('the number of parameters', () => {
 })
 
 describe('990 filters on 50 records', () => {
-  /** Storage managers whose type is `file`, and how often it was read: in all, and at most within one turn of the event loop. */
+  /**
+   * Storage managers whose type is `file`, and how often it was read: in all, and at most within
+   * one turn of the event loop.
+   */
   const createReads = () => {
     const reads = { all: 0, inTurn: 0, longestTurn: 0 }
     let isOver = false

@@ -1,4 +1,5 @@
-// Sessions of xe on a real socket, with a XenAPI of a few functions: who may, what is shown, how each one ends.
+// Sessions of xe on a real socket, with a XenAPI of a few functions: who may, what is shown, how
+// each one ends.
 
 import { describe, expect, test } from 'vitest'
 import { AppError } from '../../../src/errors.ts'

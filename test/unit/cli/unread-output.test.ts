@@ -1,4 +1,5 @@
-// Clients of xe that ask for much and read nothing: what the server holds for them, and for how long.
+// Clients of xe that ask for much and read nothing: what the server holds for them, and for how
+// long.
 
 import { Duplex } from 'node:stream'
 import { describe, expect, test } from 'vitest'
@@ -95,7 +96,10 @@ describe('output that nobody reads', () => {
 })
 
 describe('large output and the room for large answers', () => {
-  /** A XenAPI whose list of storage managers has 32 MiB; the room takes no more while 8 MiB are unread. */
+  /**
+   * A XenAPI whose list of storage managers has 32 MiB; the room takes no more while 8 MiB are
+   * unread.
+   */
   const start = async () => {
     const entries = Array.from({ length: 64 }, (_, index) => {
       const uuid = String(index)

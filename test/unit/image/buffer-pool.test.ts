@@ -103,7 +103,8 @@ test('fast clients share 64 MiB: more of them, or stalled ones, do not make it m
   const large = held.flat().filter(({ bytes }) => bytes.length === MiB)
   expect(large).toHaveLength(64)
   expect(sizesOf(held.at(-1)!)).toEqual([128 * KiB, 128 * KiB, 128 * KiB])
-  // What a broken transfer never gives back is not counted for ever, and what comes back later not twice.
+  // What a broken transfer never gives back is not counted for ever, and what comes back later not
+  // twice.
   for (const pool of pools) pool.close()
   for (const { release } of held.flat()) release()
   const next = createPacedPool(() => 0)

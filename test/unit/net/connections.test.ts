@@ -1,4 +1,5 @@
-// Connections without credentials, on real sockets: which are closed, which never, and who can still come in.
+// Connections without credentials, on real sockets: which are closed, which never, and who can
+// still come in.
 
 import { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'

@@ -1,4 +1,5 @@
-// Clients that do not come to the point, where node:http waits for them: the deadlines of handshakes and heads.
+// Clients that do not come to the point, where node:http waits for them: the deadlines of
+// handshakes and heads.
 
 import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'

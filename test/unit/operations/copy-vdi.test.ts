@@ -1,5 +1,5 @@
-// Copies of disks: whole ones and differences, into new disks and into those that are there, and all
-// that is refused before anything is made.
+// Copies of disks: whole ones and differences, into new disks and into those that are there, and
+// all that is refused before anything is made.
 
 import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'

@@ -1,5 +1,5 @@
-// Imports without HTTP: what becomes of the VDI, its lease and its task when one succeeds, is refused
-// or breaks.
+// Imports without HTTP: what becomes of the VDI, its lease and its task when one succeeds, is
+// refused or breaks.
 
 import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'

@@ -1,4 +1,5 @@
-// Disks that move with their snapshots: all of them at once or none, and what they share stays shared.
+// Disks that move with their snapshots: all of them at once or none, and what they share stays
+// shared.
 
 import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
@@ -23,7 +24,9 @@ const migrate = ({ context }: TestContent, vdiUuid: string, srUuid: string, form
     noTask,
   )
 
-/** A disk of 1 MiB and more with three snapshots between small changes, oldest first, the disk last. */
+/**
+ * A disk of 1 MiB and more with three snapshots between small changes, oldest first, the disk last.
+ */
 const createFamily = async (content: TestContent, more = {}): Promise<string[]> => {
   const { context, create, write, zero } = content
   const vdi = await create(more)

@@ -1,4 +1,5 @@
-// Bodies that hold nothing, or less than the disk: what counts as an upload, and when a raw one is whole.
+// Bodies that hold nothing, or less than the disk: what counts as an upload, and when a raw one is
+// whole.
 
 import { describe, expect, test } from 'vitest'
 import { MiB } from '../../../src/units.ts'
@@ -18,7 +19,10 @@ const startWithContent = async () => {
   return { ...server, vdi }
 }
 
-/** How an upload tells where it ends: its headers and version, how its bytes are framed, whether 200 comes before them. */
+/**
+ * How an upload tells where it ends: its headers and version, how its bytes are framed, whether 200
+ * comes before them.
+ */
 const framings = {
   'Content-Length 0': { headers: 'content-length: 0\r\n', version: '1.1', isEarly: false },
   'HTTP/1.0, Content-Length 0': {
@@ -33,7 +37,10 @@ const framings = {
 }
 type Framing = keyof typeof framings
 
-/** An answer that refuses with `sentence`; where the 200 had to go out before the body, nothing says success after it. */
+/**
+ * An answer that refuses with `sentence`; where the 200 had to go out before the body, nothing says
+ * success after it.
+ */
 const refusal = (framing: Framing, sentence: string): RegExp =>
   framings[framing].isEarly
     ? /^HTTP\/1\.1 200 OK\r\n(?![^]*vdi-uuid)[^]*\r\n\r\n(?![0-9a-f-]{36}\n)/

@@ -1,4 +1,5 @@
-// What an upload is and what its sender says it is: what does not agree is refused by name, before it changes anything.
+// What an upload is and what its sender says it is: what does not agree is refused by name, before
+// it changes anything.
 
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
@@ -57,7 +58,10 @@ const start = async () => {
   return {
     ...server,
     send,
-    /** That an upload is refused, and leaves a VDI and the storage repository as they were; what is said. */
+    /**
+     * That an upload is refused, and leaves a VDI and the storage repository as they were; what is
+     * said.
+     */
     refused: async (query: string, body: Uint8Array, length = body.length): Promise<string> => {
       const vdi = await createVdi(size)
       const before = (await catalog.vdis.list()).length

@@ -1,4 +1,5 @@
-// Which uploads are answered when, and what becomes of them: the table of ways in which a body comes.
+// Which uploads are answered when, and what becomes of them: the table of ways in which a body
+// comes.
 
 import { describe, expect, test } from 'vitest'
 import { AppError } from '../../../src/errors.ts'

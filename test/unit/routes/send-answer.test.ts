@@ -1,4 +1,5 @@
-// Large answers over a real connection: their length, their bytes, and clients that do not read them.
+// Large answers over a real connection: their length, their bytes, and clients that do not read
+// them.
 
 import { once } from 'node:events'
 import { connect } from 'node:net'

@@ -1,5 +1,5 @@
-// Headers that change what the body of an upload means: each is refused by name, by node:http's door and by that
-// of the bare socket alike, before a byte is read, and the task says so too.
+// Headers that change what the body of an upload means: each is refused by name, by node:http's
+// door and by that of the bare socket alike, before a byte is read, and the task says so too.
 
 import { describe, expect, test } from 'vitest'
 import { MiB } from '../../../src/units.ts'

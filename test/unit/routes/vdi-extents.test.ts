@@ -1,4 +1,5 @@
-// GET and HEAD /vdi_extents over real sockets: ranges, refusals, and what becomes of a failure half way.
+// GET and HEAD /vdi_extents over real sockets: ranges, refusals, and what becomes of a failure half
+// way.
 
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
@@ -372,7 +373,8 @@ describe('a long list', () => {
       'the transfer to end',
       async () => on.context.transfers.running === 0 || undefined,
     )
-    // An entry has about 90 characters: what lies between the two are the buffers of the connection.
+    // An entry has about 90 characters: what lies between the two are the buffers of the
+    // connection.
     expect(told.extents).toBeLessThan(count / 10)
     await on.catalog.vdis.destroy(vdi)
     on.storage.upkeep.collect(on.srUuid)

@@ -1,5 +1,5 @@
-// A delta is content only on top of its base: where nothing lies below, an import of one is refused, and the VDI
-// stays as it was.
+// A delta is content only on top of its base: where nothing lies below, an import of one is
+// refused, and the VDI stays as it was.
 
 import { describe, expect, test } from 'vitest'
 import type { FormatName } from '../../../src/format-table.ts'

@@ -1,5 +1,5 @@
-// Layers become content: chains that do not grow for ever, formats at rest, what readers keep, and what
-// a failure or a crash leaves. On a catalog and a storage in memory.
+// Layers become content: chains that do not grow for ever, formats at rest, what readers keep, and
+// what a failure or a crash leaves. On a catalog and a storage in memory.
 
 import { randomUUID } from 'node:crypto'
 import pino from 'pino'

@@ -1,4 +1,5 @@
-// Calls whose answers grow with what there is: they wait for a place, and others do not wait for them.
+// Calls whose answers grow with what there is: they wait for a place, and others do not wait for
+// them.
 
 import { expect, test } from 'vitest'
 import { createAnswerRoom } from '../../../src/xenapi/wire/answer-room.ts'

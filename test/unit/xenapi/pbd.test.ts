@@ -1,4 +1,5 @@
-// PBDs, SR.introduce and SR.probe: how a storage repository is detached, moved, attached and found again.
+// PBDs, SR.introduce and SR.probe: how a storage repository is detached, moved, attached and found
+// again.
 
 import { randomUUID } from 'node:crypto'
 import { cp, mkdir, readdir, rename } from 'node:fs/promises'

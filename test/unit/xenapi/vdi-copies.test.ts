@@ -1,5 +1,5 @@
-// The calls that make, copy and move VDIs: what clients give and see. What they do with content is in
-// test/unit/transfer.
+// The calls that make, copy and move VDIs: what clients give and see. What they do with content is
+// in test/unit/transfer.
 
 import { describe, expect, it } from 'vitest'
 import { METADATA_ONLY } from '../../../src/catalog/schema.ts'

@@ -1,4 +1,5 @@
-// VDI.update, VDI.force_unlock, VDI.get_nbd_info, what virtual machines ask of a disk; and what data_destroy leaves.
+// VDI.update, VDI.force_unlock, VDI.get_nbd_info, what virtual machines ask of a disk; and what
+// data_destroy leaves.
 
 import { appendFile } from 'node:fs/promises'
 import { join } from 'node:path'

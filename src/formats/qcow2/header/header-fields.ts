@@ -49,7 +49,8 @@ const absentFields = {
 } as const
 
 /**
- * The fields within the first `length` bytes of `bytes`; for those after it, what their absence means.
+ * The fields within the first `length` bytes of `bytes`; for those after it, what their absence
+ * means.
  * @throws AppError IMPORT_ERROR_GENERIC naming a 64-bit field above 2^53 - 1
  */
 export const readHeaderFields = (bytes: Uint8Array, length: number, what: string): HeaderFields => {

@@ -33,7 +33,10 @@ export interface Header {
   /** Entries in an L2 table. */
   readonly l2Entries: number
   readonly l1Offset: number
-  /** L1 entries that belong to the disk. The table in the image may have more, for the state of a machine. */
+  /**
+   * L1 entries that belong to the disk. The table in the image may have more, for the state of a
+   * machine.
+   */
   readonly l1Entries: number
   readonly refcountTableOffset: number
   readonly refcountTableLength: number
@@ -68,7 +71,8 @@ export const readClusterSize = (prefix: Uint8Array, what: string): number => {
 /**
  * @param cluster the whole first cluster
  * @param imageSize length of the image, undefined for a stream whose length is not known
- * @throws AppError IMPORT_ERROR_GENERIC for a field beyond its limit, or a feature that is not supported
+ * @throws AppError IMPORT_ERROR_GENERIC for a field beyond its limit, or a feature that is not
+ *   supported
  */
 export const parseHeader = (
   cluster: Uint8Array,

@@ -1,5 +1,6 @@
 // The clusters of a layer that is being written: where each goes, and what the rest of one that is
-// written in part holds (the parent's bytes, or zeros). Writes that share a cluster wait for each other.
+// written in part holds (the parent's bytes, or zeros). Writes that share a cluster wait for each
+// other.
 
 import { settleAll } from '../../../disk/settle.ts'
 import type { Disk } from '../../../disk/disk.ts'
@@ -149,7 +150,9 @@ export const createLayerClusters = ({
     }
   }
 
-  /** What this layer holds is marked; beside that only what the parent has data for, if it has any. */
+  /**
+   * What this layer holds is marked; beside that only what the parent has data for, if it has any.
+   */
   const zeroWhole = async (range: ClusterRange): Promise<void> => {
     if (keepsZeros) return mark(range, () => true)
     for (const part of partsByTable(range)) {

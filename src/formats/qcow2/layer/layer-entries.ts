@@ -43,7 +43,8 @@ export const entryOf = (view: DataView, cluster: number): ReturnType<typeof read
   readOwnEntry(view, entryAt(cluster))
 
 /**
- * Gives each cluster a place in the file, the one it has if it has one, and takes its zero flag away.
+ * Gives each cluster a place in the file, the one it has if it has one, and takes its zero flag
+ * away.
  * @param allocate gives `count` clusters that follow each other; where the first one lies
  */
 export const placeClusters = (

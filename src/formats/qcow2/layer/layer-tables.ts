@@ -59,8 +59,8 @@ export class LayerTables {
   }
 
   /**
-   * Calls `step` with the table, a new one where there is none, and keeps what it changes: the table
-   * is in the file before it is read again.
+   * Calls `step` with the table, a new one where there is none, and keeps what it changes: the
+   * table is in the file before it is read again.
    */
   change<T>(table: number, step: (view: DataView) => T): Promise<T> {
     return this.#use(table, step, true)

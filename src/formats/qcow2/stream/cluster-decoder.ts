@@ -1,6 +1,7 @@
-// Goes through the clusters of a QCOW2 stream once, in the order of the file, whatever that order is.
-// L2 tables and the clusters they name wait in queues, nearest first; stream-gaps.ts has what comes
-// between. L1 may come last, and L2 tables after their data: what they name is then parked already.
+// Goes through the clusters of a QCOW2 stream once, in the order of the file, whatever that order
+// is. L2 tables and the clusters they name wait in queues, nearest first; stream-gaps.ts has what
+// comes between. L1 may come last, and L2 tables after their data: what they name is then parked
+// already.
 //
 // Memory, whatever the size of the disk: 16 bytes for each L2 table (½ MiB for 16 TiB at 64 KiB
 // clusters, 64 MiB at the limit of the L1 table), what decode-limits.ts allows (57 MiB), a bit for
@@ -92,7 +93,9 @@ export class ClusterDecoder {
     await this.#unparkIfKnown()
   }
 
-  /** L2 tables and awaited clusters as they come, and up to the end of what deferred tables name. */
+  /**
+   * L2 tables and awaited clusters as they come, and up to the end of what deferred tables name.
+   */
   async *#readClusters(): AsyncGenerator<DiskWrite, void, undefined> {
     for (;;) {
       const table = this.#tables.firstOffset ?? Infinity
@@ -234,7 +237,10 @@ export class ClusterDecoder {
     return together
   }
 
-  /** What has come and was not parked, or was taken, is another structure's or another guest cluster's. */
+  /**
+   * What has come and was not parked, or was taken, is another structure's or another guest
+   * cluster's.
+   */
   #usedTwice(name: string, imageOffset: number): AppError {
     const found = `${name} lies at ${hex(imageOffset)}, which something else uses too`
     return imageError(this.#rules.what, found)

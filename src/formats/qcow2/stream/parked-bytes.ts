@@ -1,5 +1,5 @@
-// Bytes that wait for their meaning, in the order they came. Three places, one after the other: memory,
-// then the spool, then what is gathered until it is worth a write to the spool.
+// Bytes that wait for their meaning, in the order they came. Three places, one after the other:
+// memory, then the spool, then what is gathered until it is worth a write to the spool.
 
 import type { Spool } from '../../../image/spool.ts'
 import { KiB } from '../../../units.ts'

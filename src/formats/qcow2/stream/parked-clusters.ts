@@ -1,5 +1,5 @@
-// Clusters that a stream brought before their meaning was known: which there are, as runs of (image →
-// parked), and which of them were used since, a bit each. parked-bytes.ts has their content.
+// Clusters that a stream brought before their meaning was known: which there are, as runs of (image
+// → parked), and which of them were used since, a bit each. parked-bytes.ts has their content.
 
 import type { Spool } from '../../../image/spool.ts'
 import type { DecodeLimits } from './decode-limits.ts'
@@ -36,7 +36,10 @@ export class ParkedClusters {
     await this.#bytes.append(bytes, signal)
   }
 
-  /** How many bytes from `imageOffset` on are here, one after the other; 0 where that cluster is not. */
+  /**
+   * How many bytes from `imageOffset` on are here, one after the other; 0 where that cluster is
+   * not.
+   */
   lengthAt(imageOffset: number): number {
     const run = this.#runAt(imageOffset)
     if (run < 0) return 0

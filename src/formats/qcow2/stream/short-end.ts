@@ -1,5 +1,5 @@
-// An image that ends within its last cluster: QEMU reads what is missing as zeros, and so does this.
-// One rule for images at rest (tables.ts), streams of known length and streams from a pipe.
+// An image that ends within its last cluster: QEMU reads what is missing as zeros, and so does
+// this. One rule for images at rest (tables.ts), streams of known length and streams from a pipe.
 
 import { alignUp } from '../../../units.ts'
 import type { Header } from '../header/header.ts'

@@ -1,6 +1,6 @@
-// What a stream brings between the clusters that its decoder waits for: parked as long as an L2 table
-// may still name it, skipped where it is known to be none of the guest's (refcounts, and what zero
-// clusters hold allocated). Refcounts are read for one thing only: where their blocks lie.
+// What a stream brings between the clusters that its decoder waits for: parked as long as an L2
+// table may still name it, skipped where it is known to be none of the guest's (refcounts, and what
+// zero clusters hold allocated). Refcounts are read for one thing only: where their blocks lie.
 
 import { cutShort } from '../../../errors.ts'
 import { joinUint32, viewOf } from '../../../image/binary.ts'
@@ -45,7 +45,9 @@ export class StreamGaps {
     this.#refcountTableEnd = header.refcountTableOffset + header.refcountTableLength
   }
 
-  /** Clusters that are none of the guest's. Too many to remember are parked, which harms nothing. */
+  /**
+   * Clusters that are none of the guest's. Too many to remember are parked, which harms nothing.
+   */
   ignore(offset: number, count: number): void {
     const isAhead = offset >= this.#stream.offset
     if (isAhead && this.#ignored.size < this.#limits.ignoredRuns)
@@ -72,7 +74,9 @@ export class StreamGaps {
     }
   }
 
-  /** Goes on to `offset`, parking everything: without gaps the list of what is parked stays short. */
+  /**
+   * Goes on to `offset`, parking everything: without gaps the list of what is parked stays short.
+   */
   async parkAllUpTo(offset: number, what: string): Promise<void> {
     await this.skipUpTo(Math.min(offset, this.#nextCluster()), what)
     while (!this.#hasReached(offset)) await this.#park(offset, what)

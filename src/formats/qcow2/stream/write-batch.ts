@@ -1,5 +1,6 @@
-// Puts what a decoder reads into pooled buffers, so that neighbours on the disk become one write and
-// small scattered clusters share a buffer. A buffer goes back when the last of its writes is released.
+// Puts what a decoder reads into pooled buffers, so that neighbours on the disk become one write
+// and small scattered clusters share a buffer. A buffer goes back when the last of its writes is
+// released.
 
 import type { DiskWrite } from '../../../disk/disk.ts'
 import type { BufferPool, PooledBuffer } from '../../../image/buffer-pool.ts'
@@ -23,7 +24,9 @@ export class WriteBatch {
     this.#signal = signal
   }
 
-  /** Takes `length` bytes for `diskOffset` from `source`; yields the writes that became complete. */
+  /**
+   * Takes `length` bytes for `diskOffset` from `source`; yields the writes that became complete.
+   */
   async *add(
     diskOffset: number,
     length: number,

@@ -1,5 +1,5 @@
-// What is done for a task and the task's outcome are one transaction: whichever comes first, the deed or the
-// cancelling, wins, and both say the same, also after a crash.
+// What is done for a task and the task's outcome are one transaction: whichever comes first, the
+// deed or the cancelling, wins, and both say the same, also after a crash.
 
 import { randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'

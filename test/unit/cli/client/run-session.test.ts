@@ -17,7 +17,9 @@ import { within } from '../../../support/wait.ts'
 
 const asking = /^(?:httpGet|httpPut|load|prompt|httpConnect)$/
 
-/** Says `messages`, answers any other connection with `http`, and takes down what the client says. */
+/**
+ * Says `messages`, answers any other connection with `http`, and takes down what the client says.
+ */
 const startServer = async (messages: readonly Message[], http = '') => {
   const answers: Message[] = []
   const asked = messages.filter(({ kind }) => asking.test(kind)).length

@@ -4,7 +4,8 @@ import { geometryOf, maximumGeometry, sectorsOf } from '../../../../src/formats/
 import { GiB, MiB, SECTOR_SIZE } from '../../../../src/units.ts'
 
 describe('geometry', () => {
-  // Sectors, then cylinders, heads and sectors in a track, worked out by hand from the specification.
+  // Sectors, then cylinders, heads and sectors in a track, worked out by hand from the
+  // specification.
   test.each([
     [1, 0, 4, 17],
     [(10 * MiB) / SECTOR_SIZE, 301, 4, 17],

@@ -109,7 +109,8 @@ test('written sectors whose bytes are a hole of the file are zeros, and hide the
   const extents = await listExtents(disk)
   expect(extents.map(({ kind, offset, length }) => [kind, offset, length])).toEqual([
     ['data', 0, MiB],
-    // Up to the hole's end: the bitmap between the two blocks lies in it too, and takes nothing from it.
+    // Up to the hole's end: the bitmap between the two blocks lies in it too, and takes nothing
+    // from it.
     ['zero', MiB, 2 * MiB],
     ['data', 3 * MiB, MiB],
     ['hole', 4 * MiB, 2 * MiB + 8 * 512],

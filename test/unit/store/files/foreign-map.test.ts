@@ -1,4 +1,5 @@
-// Block maps beside raw files of others: used where they belong to the file, and never against its data.
+// Block maps beside raw files of others: used where they belong to the file, and never against its
+// data.
 
 import { randomUUID } from 'node:crypto'
 import { chmod, cp, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
@@ -18,7 +19,10 @@ const mapText = (data: boolean, depth = 0): string =>
     { start: 4096, length: 60 * KiB, depth, present: true, zero: !data, data },
   ])
 
-/** Returns when the file system's clock, which moves in steps of milliseconds, has left the last change of `path`. */
+/**
+ * Returns when the file system's clock, which moves in steps of milliseconds, has left the last
+ * change of `path`.
+ */
 const clockAfter = async (path: string): Promise<void> => {
   const { ctimeNs } = await stat(path, { bigint: true })
   const probe = join(await createTestFolder(), 'probe')

@@ -13,7 +13,9 @@ import { createTestStorage } from '../../../support/storage.ts'
 
 const size = 4 * MiB
 
-/** Passes everything on, and counts the bytes that are read of layers and the walks over all of one. */
+/**
+ * Passes everything on, and counts the bytes that are read of layers and the walks over all of one.
+ */
 const countingStore = () => {
   const counts = { bytes: 0, walks: 0 }
   const wrap = (store: Store): Store => ({

@@ -1,4 +1,5 @@
-// Merging in the background: beside readers and imports, at a pace, and when it fails or is stopped.
+// Merging in the background: beside readers and imports, at a pace, and when it fails or is
+// stopped.
 
 import { describe, expect, test } from 'vitest'
 import { AppError } from '../../../../src/errors.ts'

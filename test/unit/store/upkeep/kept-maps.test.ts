@@ -1,4 +1,5 @@
-// Snapshots whose data was destroyed: what goes, what still tells the difference, and what a crash leaves.
+// Snapshots whose data was destroyed: what goes, what still tells the difference, and what a crash
+// leaves.
 
 import { readdir } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'

@@ -1,4 +1,5 @@
-// What becomes of files that others wrote when diskport writes on top of them: merges, imports, moves.
+// What becomes of files that others wrote when diskport writes on top of them: merges, imports,
+// moves.
 
 import { randomUUID } from 'node:crypto'
 import { access, open, rm } from 'node:fs/promises'
