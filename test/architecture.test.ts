@@ -15,13 +15,17 @@ const filesBelow = (folder: string): string[] =>
 const sources = [...filesBelow('src'), ...filesBelow('routes')]
 const tests = filesBelow('test')
 
-/** Rows of the table in ARCHITECTURE.md: layers, what they are, what they may import. */
+/**
+ * Rows of the table in ARCHITECTURE.md: layers, the order of their folders (`a ← b`: b imports a),
+ * what they may import.
+ */
 const rows = Array.from(
   readFileSync(join(root, 'ARCHITECTURE.md'), 'utf8').matchAll(
-    /^\| ((?:`(?:src\/[a-z-]+|routes)`(?:, )?)+) +\| [^|]+ \| ([^|]+?) +\|$/gm,
+    /^\| ((?:`(?:src\/[a-z-]+|routes)`(?:, )?)+) +\| ([^|]+) \| ([^|]+?) +\|$/gm,
   ),
-  ([, layers, imports]) => ({
+  ([, layers, what, imports]) => ({
     layers: Array.from(layers!.matchAll(/`([^`]+)`/g), (match) => match[1]!),
+    order: (/(?:[a-z]+ ← )+[a-z]+/.exec(what!)?.[0] ?? '').split(' ← ').filter(Boolean),
     imports: imports === '–' ? [] : imports!.split(', '),
   }),
 )
@@ -74,6 +78,25 @@ describe('architecture', () => {
         .filter((target) => ![layer, ...may].includes(layerOf(target)))
         .filter((target) => !may.includes(target.replace(/\.ts$/, '')))
         .map((target) => `${file} imports ${target}`)
+    })
+    expect(wrong).toEqual([])
+  })
+
+  test('the folders of a layer import each other in one direction', () => {
+    const orders = rows.filter(({ order }) => order.length > 0)
+    expect(orders.map(({ layers }) => layers)).toEqual([['src/store'], ['src/xenapi']])
+    const wrong = orders.flatMap(({ layers: [layer], order }) => {
+      const rankOf = (file: string): number => order.indexOf(relative(layer!, file).split('/')[0]!)
+      return sources
+        .filter((file) => layerOf(file) === layer && dirname(file) !== layer)
+        .flatMap((file) => {
+          if (rankOf(file) < 0) return [`${file} is in a folder that the table does not order`]
+          return importsOf(file)
+            .filter((specifier) => specifier.startsWith('.'))
+            .map((specifier) => targetOf(file, specifier))
+            .filter((target) => layerOf(target) === layer && rankOf(target) > rankOf(file))
+            .map((target) => `${file} imports ${target}`)
+        })
     })
     expect(wrong).toEqual([])
   })

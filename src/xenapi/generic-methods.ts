@@ -1,13 +1,13 @@
 // The calls that every class has, made from its list of fields: records, getters and setters.
 
-import { toRef } from '../refs.ts'
+import { refToUuid, toRef } from '../refs.ts'
 import type { StringMap } from '../catalog/schema.ts'
 import { AppError } from '../errors.ts'
 import type { ApiClass, ClassField, FieldWrite, WriteTarget, XenRecord } from './class.ts'
 import type { Call, SessionMethod } from './method.ts'
 import { defineMethod, parameter } from './method.ts'
 import { parseCondition } from './query.ts'
-import { refToUuid, requireObject } from './refs.ts'
+import { requireObject } from './wire/require-uuid.ts'
 import type { ValueType, Wire } from './wire/values.ts'
 import { forField, refTo, setOf, string, stringMap, voidType, wire } from './wire/values.ts'
 

@@ -1,10 +1,9 @@
 // What may be done with a VDI now, and what is being done with it, in XenAPI's words.
 
-import { toRef } from '../refs.ts'
+import { refToUuid, toRef } from '../refs.ts'
 import { METADATA_ONLY } from '../catalog/schema.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import type { LeaseOperation } from '../transfer/leases.ts'
-import { refToUuid } from './refs.ts'
 
 /** Who writes into a VDI or moves it. */
 export interface VdiUse {

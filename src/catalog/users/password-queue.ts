@@ -3,7 +3,7 @@
 // password-hash.ts does the work.
 
 import { AppError } from '../../errors.ts'
-import { createFairQueue } from './fair-queue.ts'
+import { createFairQueue } from '../../fair-queue.ts'
 
 /** Who shows a password. */
 export interface Asker {

@@ -1,7 +1,7 @@
 // What a client watches: `*`, classes by name, or single objects as `class/ref`. Names are compared
 // without case, and names that diskport does not know match nothing.
 
-import { refToUuid } from '../refs.ts'
+import { refToUuid } from '../../refs.ts'
 
 export interface Subscription {
   /** Whether the object is watched. */

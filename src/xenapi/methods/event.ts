@@ -11,7 +11,7 @@ import type { Subscription } from '../events/event-subscription.ts'
 import { createSubscription } from '../events/event-subscription.ts'
 import type { Call, SessionMethod } from '../method.ts'
 import { defineMethod, parameter } from '../method.ts'
-import { requireUuid } from '../refs.ts'
+import { requireUuid } from '../wire/require-uuid.ts'
 import type { WireMap } from '../wire/values.ts'
 import { float, setOf, stringUpTo, voidType, wire, WireInt } from '../wire/values.ts'
 

@@ -7,7 +7,7 @@ import { requireOwnTask } from '../classes/task.ts'
 import { nameDescriptionType, nameLabelType } from '../classes/names.ts'
 import type { Call, SessionMethod } from '../method.ts'
 import { defineMethod, parameter } from '../method.ts'
-import { requireObject } from '../refs.ts'
+import { requireObject } from '../wire/require-uuid.ts'
 import { float, forField, oneOf, refTo, voidType, wire } from '../wire/values.ts'
 
 const taskStatus = oneOf('task_status_type', [

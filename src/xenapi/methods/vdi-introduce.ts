@@ -8,7 +8,7 @@ import { nameDescriptionType, nameLabelType } from '../classes/names.ts'
 import { changedSmConfig } from '../image-format.ts'
 import type { SessionMethod } from '../method.ts'
 import { defineMethod, optional, parameter } from '../method.ts'
-import { requireChosenUuid } from '../refs.ts'
+import { requireChosenUuid } from '../wire/require-uuid.ts'
 import {
   bool,
   datetime,

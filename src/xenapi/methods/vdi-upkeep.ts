@@ -8,7 +8,7 @@ import { refreshVdi } from '../../operations/refresh-vdi.ts'
 import type { XenApiContext } from '../context.ts'
 import type { SessionMethod } from '../method.ts'
 import { defineMethod, parameter } from '../method.ts'
-import { requireObject } from '../refs.ts'
+import { requireObject } from '../wire/require-uuid.ts'
 import { refTo, voidType, wire } from '../wire/values.ts'
 import { vdiIncompatibleType } from '../../object-errors.ts'
 

@@ -1,7 +1,7 @@
 // One job at a time, and networks take turns: many jobs of one do not keep another waiting.
 // read-xml.ts uses it.
 
-import { createFairQueue } from '../../catalog/users/fair-queue.ts'
+import { createFairQueue } from '../../fair-queue.ts'
 
 type InTurn = <T>(network: string, job: () => Promise<T>) => Promise<T>
 

@@ -4,7 +4,7 @@
 import { NULL_REF, toRef } from '../../refs.ts'
 import { LongText } from '../../disk/long-text.ts'
 import { AppError } from '../../errors.ts'
-import { requireUuid } from '../refs.ts'
+import { requireUuid } from './require-uuid.ts'
 import { isXmlText } from './xml-text.ts'
 
 /** An integer of 64 bits in an answer: a number in JSON, a string of digits in XML-RPC. */

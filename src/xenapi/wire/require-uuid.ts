@@ -1,10 +1,8 @@
 // How clients name objects: by reference or by bare uuid, in calls and in the query of a transfer.
 
-import { refToUuid } from '../refs.ts'
-import { AppError } from '../errors.ts'
-import { handleInvalid } from '../object-errors.ts'
-
-export { refToUuid }
+import { refToUuid } from '../../refs.ts'
+import { AppError } from '../../errors.ts'
+import { handleInvalid } from '../../object-errors.ts'
 
 /**
  * The uuid that `text` names.

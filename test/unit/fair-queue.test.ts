@@ -1,8 +1,8 @@
 // The order in which those who wait have their turn, and who leaves where too many wait.
 
 import { describe, expect, it } from 'vitest'
-import type { FairQueue } from '../../../../src/catalog/users/fair-queue.ts'
-import { createFairQueue } from '../../../../src/catalog/users/fair-queue.ts'
+import type { FairQueue } from '../../src/fair-queue.ts'
+import { createFairQueue } from '../../src/fair-queue.ts'
 
 /** `a/root/1 x` waits as x, in the groups before it. */
 const add = (queue: FairQueue<string>, ...entries: string[]): (string | undefined)[] =>
