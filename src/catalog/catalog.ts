@@ -1,21 +1,9 @@
 // The catalog: everything diskport knows that is not in an image. The only SQL is in this folder,
 // one file for each kind of object; start with layers.ts, which keeps the promise of imports.
 
-import {
-  announceCoalescing,
-  announceKeptMaps,
-  announceForget,
-  announceLayers,
-  announceNamed,
-  announceScannedFiles,
-  announceTasks,
-  announceUsers,
-  announceVdis,
-} from './announce.ts'
 import type { TransferTasks } from './tasks/brief-tasks.ts'
 import { decideTasksFirst, withBriefTasks } from './tasks/brief-tasks.ts'
 import type { Changes } from './changes.ts'
-import { createChanges } from './changes.ts'
 import type { Coalescing } from './layers/coalescing.ts'
 import { createCoalescing } from './layers/coalescing.ts'
 import type { Database, TablesMode } from './database.ts'
@@ -103,42 +91,33 @@ export const createCatalog = async (
   { now = () => new Date(), passwordCost, tables }: CatalogOptions = {},
 ): Promise<Catalog> => {
   const database: Database = await openDatabase(path, tables)
-  const changes = createChanges()
   const unwritten = createUnwrittenTasks()
   const outcomes = createTaskOutcomes(now, unwritten)
-  const { tasks, close } = createTasks(database, {
-    now,
-    unwritten,
-    onForgotten: (uuids) => uuids.forEach((uuid) => changes.emit('task', uuid, 'del')),
-  })
-  const announced = announceTasks(tasks, changes)
-  const brief = withBriefTasks(announced.tasks, now)
-  const pools = announceNamed('pool', createPools(database, now), changes)
-  const vdis = announceVdis(createVdis(database, now, outcomes), changes)
-  const layers = announceLayers(createLayers(database, now, outcomes), vdis, changes)
-  const users = createUsers(database, now, createPasswordHasher(passwordCost))
+  const { tasks, close } = createTasks(database, { now, unwritten })
+  const brief = withBriefTasks(tasks, now)
+  const vdis = createVdis(database, now, outcomes)
+  const layers = createLayers(database, now, outcomes)
   const closeAll = async (): Promise<void> => {
     brief.close()
-    announced.close()
     await close()
     await database.close()
   }
   let closing: Promise<void> | undefined
   return {
-    pools,
-    hosts: announceNamed('host', createHosts(database, now), changes),
-    sms: announceNamed('SM', createSms(database, now), changes),
-    srs: announceNamed('SR', createSrs(database, now), changes),
+    pools: createPools(database, now),
+    hosts: createHosts(database, now),
+    sms: createSms(database, now),
+    srs: createSrs(database, now),
     ...decideTasksFirst(brief.tasks, { vdis, layers }),
-    coalescing: announceCoalescing(createCoalescing(database, outcomes), vdis, changes),
-    keptMaps: announceKeptMaps(createKeptMaps(database), vdis, changes),
-    scannedFiles: announceScannedFiles(createScannedFiles(database, now), changes),
-    forget: announceForget(createForget(database), { vdis, pools }, changes),
-    users: announceUsers(users, changes),
+    coalescing: createCoalescing(database, outcomes),
+    keptMaps: createKeptMaps(database),
+    scannedFiles: createScannedFiles(database, now),
+    forget: createForget(database),
+    users: createUsers(database, now, createPasswordHasher(passwordCost)),
     sessions: createSessions(database, now),
     tasks: brief.tasks,
     utilisation: createUtilisation(database),
-    changes,
+    changes: database.changes,
     whyUnwritable: () => database.whyUnwritable(),
     close: () => (closing ??= closeAll()),
   }

@@ -4,27 +4,33 @@
 import { CamelCasePlugin, Kysely, sql } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import { AppError, toAppError } from '../errors.ts'
+import type { Changes } from './changes.ts'
+import { createChanges, createTouches } from './changes.ts'
 import { migrations } from './migrations/migrations.ts'
 import { requireKnownFormats } from './require-known-formats.ts'
 import type { Tables } from './schema.ts'
 import { createSqliteDialect } from './sqlite/dialect.ts'
 import { openSqlite, sqliteWithoutSync } from './sqlite/open.ts'
+import type { Queries, Transaction } from './transaction.ts'
+import { createTransaction } from './transaction.ts'
 import { createWriteWatch } from './write-watch.ts'
-
-/** Queries, of the whole catalog or inside one transaction. */
-export type Queries = Kysely<Tables>
 
 export interface Database {
   readonly db: Queries
 
+  /** Told of what each transaction has changed, once it has been committed. */
+  readonly changes: Changes
+
   /** One transaction: all of `work` or none of it, on the disk when the promise has settled. */
-  transaction<Result>(work: (db: Queries) => Promise<Result>): Promise<Result>
+  transaction<Result>(work: (transaction: Transaction) => Promise<Result>): Promise<Result>
 
   /**
    * One transaction that a power cut may undo as a whole; it costs no wait for the disk. For what
    * is only news: progress, the time of a session's last call.
    */
-  transactionWithoutSync<Result>(work: (db: Queries) => Promise<Result>): Promise<Result>
+  transactionWithoutSync<Result>(
+    work: (transaction: Transaction) => Promise<Result>,
+  ): Promise<Result>
 
   /** Why nothing can be written, for people; undefined: it can. */
   whyUnwritable(): Promise<string | undefined>
@@ -42,7 +48,7 @@ export type TablesMode = 'migrate' | 'keep'
 const MIGRATION_TABLE = 'schema_migrations'
 
 /** The migrations that the file has seen, by name; none for a new one. */
-const appliedMigrations = async (db: Queries): Promise<string[]> => {
+const appliedMigrations = async (db: Kysely<Tables>): Promise<string[]> => {
   const tables = await db.introspection.getTables({ withInternalKyselyTables: true })
   if (!tables.some((table) => table.name === MIGRATION_TABLE)) return []
   const { rows } = await sql<{
@@ -51,7 +57,7 @@ const appliedMigrations = async (db: Queries): Promise<string[]> => {
   return rows.map((row) => row.name)
 }
 
-const migrate = async (db: Queries, mode: TablesMode): Promise<void> => {
+const migrate = async (db: Kysely<Tables>, mode: TablesMode): Promise<void> => {
   const applied = await appliedMigrations(db)
   const unknown = applied.filter((name) => !(name in migrations))
   if (unknown.length > 0) {
@@ -87,7 +93,7 @@ export const openDatabase = async (
   path: string,
   mode: TablesMode = 'migrate',
 ): Promise<Database> => {
-  let db: Queries | undefined
+  let db: Kysely<Tables> | undefined
   // The number is not used; SQLite writes it whatever it is.
   const probe = (): Promise<void> =>
     sqliteWithoutSync(db!, async (db) => void (await sql`pragma user_version = 0`.execute(db)))
@@ -106,10 +112,24 @@ export const openDatabase = async (
     throw new AppError('INTERNAL_ERROR', [found], { cause: error })
   }
   const opened = db
+  const changes = createChanges()
+  type Run = <Result>(work: (db: Kysely<Tables>) => Promise<Result>) => Promise<Result>
+  const runTold = async <Result>(
+    run: Run,
+    work: (transaction: Transaction) => Promise<Result>,
+  ): Promise<Result> => {
+    const touches = createTouches()
+    const result = await run((db) => work(createTransaction(db, touches)))
+    for (const { className, uuid, operation } of touches.list()) {
+      changes.emit(className, uuid, operation)
+    }
+    return result
+  }
   return {
     db: opened,
-    transaction: (work) => opened.transaction().execute(work),
-    transactionWithoutSync: (work) => sqliteWithoutSync(opened, work),
+    changes,
+    transaction: (work) => runTold((run) => opened.transaction().execute(run), work),
+    transactionWithoutSync: (work) => runTold((run) => sqliteWithoutSync(opened, run), work),
     whyUnwritable: () => watch.whyUnwritable(),
     close: () => opened.destroy(),
   }

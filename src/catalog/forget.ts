@@ -1,10 +1,12 @@
 // Forgets what lies in a storage repository: rows go, files stay.
 
 import { removeLayerRows } from './layers/claim-unreachable.ts'
-import type { Database, Queries } from './database.ts'
+import type { Database } from './database.ts'
+import type { Transaction } from './transaction.ts'
 import type { LayerRow } from './layers/layer-row.ts'
 import { handleInvalid } from '../object-errors.ts'
-import { downFrom } from './layers/unreachable-layers.ts'
+import { createLayerTree } from './layers/layer-tree.ts'
+import { readTopLayers } from './layers/top-layers.ts'
 
 export interface Forget {
   /**
@@ -22,31 +24,20 @@ export interface Forget {
 }
 
 export const createForget = (database: Database): Forget => ({
-  vdi: (uuid) => database.transaction((db) => forgetVdi(db, uuid)),
-  sr: (uuid) => database.transaction((db) => forgetSr(db, uuid)),
+  vdi: (uuid) => database.transaction((transaction) => forgetVdi(transaction, uuid)),
+  sr: (uuid) => database.transaction((transaction) => forgetSr(transaction, uuid)),
 })
 
-const forgetVdi = async (db: Queries, uuid: string): Promise<void> => {
+const forgetVdi = async (transaction: Transaction, uuid: string): Promise<void> => {
+  const { db } = transaction
   const vdi = await db.selectFrom('vdis').selectAll().where('uuid', '=', uuid).executeTakeFirst()
   if (vdi === undefined) throw handleInvalid('VDI', uuid)
-  await db.deleteFrom('vdis').where('uuid', '=', uuid).execute()
+  await transaction.remove('vdis', [uuid])
   if (vdi.layerUuid === null) return
   const { srUuid } = vdi
   const layers = await db.selectFrom('layers').selectAll().where('srUuid', '=', srUuid).execute()
-  const others = await db
-    .selectFrom('vdis')
-    .select('layerUuid')
-    .where('srUuid', '=', srUuid)
-    .where('layerUuid', 'is not', null)
-    .execute()
-  await removeLayerRows(
-    db,
-    onlyBelow(
-      layers,
-      vdi.layerUuid,
-      others.map((other) => other.layerUuid!),
-    ),
-  )
+  const roots = (await readTopLayers(db, srUuid)).map(({ layerUuid }) => layerUuid)
+  await removeLayerRows(db, onlyBelow(layers, vdi.layerUuid, roots))
 }
 
 /** The layers from `top` down on which neither `roots` lie nor any layer that is not among them. */
@@ -55,21 +46,20 @@ const onlyBelow = (
   top: string,
   roots: readonly string[],
 ): string[] => {
-  const byUuid = new Map(layers.map((layer) => [layer.uuid, layer]))
-  const own = new Set(downFrom(byUuid, top))
+  const tree = createLayerTree(layers)
+  const own = tree.neededBy([top])
   const others = layers.filter((layer) => !own.has(layer.uuid)).map((layer) => layer.uuid)
-  const needed = new Set(
-    [...roots, ...others].flatMap((root) => Array.from(downFrom(byUuid, root))),
-  )
-  return Array.from(own).filter((uuid) => !needed.has(uuid))
+  const needed = tree.neededBy([...roots, ...others])
+  return [...own].filter((uuid) => !needed.has(uuid))
 }
 
-const forgetSr = async (db: Queries, uuid: string): Promise<string[]> => {
-  const vdis = await db.selectFrom('vdis').select('uuid').where('srUuid', '=', uuid).execute()
-  await db.deleteFrom('vdis').where('srUuid', '=', uuid).execute()
+const forgetSr = async (transaction: Transaction, uuid: string): Promise<string[]> => {
+  const { db } = transaction
+  const rows = await db.selectFrom('vdis').select('uuid').where('srUuid', '=', uuid).execute()
+  const vdis = rows.map((vdi) => vdi.uuid)
+  await transaction.remove('vdis', vdis)
   await db.updateTable('layers').set({ parentUuid: null }).where('srUuid', '=', uuid).execute()
   await db.deleteFrom('layers').where('srUuid', '=', uuid).execute()
-  const { numDeletedRows } = await db.deleteFrom('srs').where('uuid', '=', uuid).executeTakeFirst()
-  if (numDeletedRows === 0n) throw handleInvalid('SR', uuid)
-  return vdis.map((vdi) => vdi.uuid)
+  if ((await transaction.remove('srs', [uuid])) === 0) throw handleInvalid('SR', uuid)
+  return vdis
 }

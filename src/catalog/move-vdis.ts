@@ -2,7 +2,7 @@
 // place only if all of them are still what was copied, so that nothing is lost.
 
 import type { AppError } from '../errors.ts'
-import type { Queries } from './database.ts'
+import type { Queries, Transaction } from './transaction.ts'
 import { handleInvalid } from '../object-errors.ts'
 import type { FormatName } from '../format-table.ts'
 import type { VdiTable } from './schema.ts'
@@ -28,7 +28,12 @@ interface VdiMove {
 }
 
 /** As Vdis.move, inside a transaction. */
-export const moveVdis = async (db: Queries, move: MoveVdis, changedAt: Date): Promise<void> => {
+export const moveVdis = async (
+  transaction: Transaction,
+  move: MoveVdis,
+  changedAt: Date,
+): Promise<void> => {
+  const { db } = transaction
   const { srUuid, format, requestedFormat, vdis } = move
   await requireAllSnapshots(db, vdis)
   for (const { vdi, layerUuid } of vdis) {
@@ -38,13 +43,16 @@ export const moveVdis = async (db: Queries, move: MoveVdis, changedAt: Date): Pr
     // their own.
     const contentUuid = layerUuid
     const wasReadOnly = await isReadOnly(db, vdi.srUuid)
-    await db
-      .updateTable('vdis')
-      .set({ srUuid, format, requestedFormat, layerUuid, contentUuid, changedAt })
+    await transaction.update('vdis', vdi.uuid, {
+      srUuid,
+      format,
+      requestedFormat,
+      layerUuid,
+      contentUuid,
+      changedAt,
       // It was so because of where it lay.
-      .$if(wasReadOnly, (update) => update.set({ readOnly: false }))
-      .where('uuid', '=', vdi.uuid)
-      .execute()
+      ...(wasReadOnly && { readOnly: false }),
+    })
   }
 }
 

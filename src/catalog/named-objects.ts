@@ -3,7 +3,8 @@
 
 import { randomUUID } from 'node:crypto'
 import { objectBounds, requireWithin } from './bounds.ts'
-import type { Database, Queries } from './database.ts'
+import type { Database } from './database.ts'
+import type { Queries } from './transaction.ts'
 import { handleInvalid } from '../object-errors.ts'
 import type { Tables } from './schema.ts'
 
@@ -56,15 +57,12 @@ export const createNamedObjects = <Table extends ObjectTable, Changes extends ob
   }
   return {
     create: (object) =>
-      database.transaction(async (db) => {
+      database.transaction(async (transaction) => {
         const uuid = object.uuid ?? randomUUID()
         const row = { ...defaults, ...object, uuid, createdAt: now() }
         requireWithin(objectBounds, row)
-        await db
-          .insertInto(name)
-          .values(row as unknown as Tables['pools'])
-          .execute()
-        return require(db, uuid)
+        await transaction.insert(name, row as unknown as Tables['pools'])
+        return require(transaction.db, uuid)
       }),
     get: (uuid) => find(database.db, uuid),
     list: async () =>
@@ -73,12 +71,12 @@ export const createNamedObjects = <Table extends ObjectTable, Changes extends ob
         .orderBy('uuid')
         .execute()) as unknown as Row[],
     update: (uuid, change) =>
-      database.transaction(async (db) => {
-        const row = await require(db, uuid)
+      database.transaction(async (transaction) => {
+        const row = await require(transaction.db, uuid)
         const changes = change(row)
         requireWithin(objectBounds, changes, row)
         if (Object.keys(changes).length === 0) return
-        await db.updateTable(name).set(changes).where('uuid', '=', uuid).execute()
+        await transaction.update(name, uuid, changes)
       }),
   }
 }

@@ -1,6 +1,6 @@
 // Where a VDI may lie: the one check of every row that is made or moved.
 
-import type { Queries } from './database.ts'
+import type { Queries } from './transaction.ts'
 import { handleInvalid } from '../object-errors.ts'
 
 interface VdiStorage {

@@ -6,7 +6,8 @@ import { AppError } from '../errors.ts'
 import { formatBytes } from '../units.ts'
 import { objectBounds, requireWithin } from './bounds.ts'
 import { markDestroyed } from './layers/claim-unreachable.ts'
-import type { Database, Queries } from './database.ts'
+import type { Database } from './database.ts'
+import type { Queries, Transaction } from './transaction.ts'
 import type { MoveVdis } from './move-vdis.ts'
 import { moveVdis } from './move-vdis.ts'
 import { handleInvalid } from '../object-errors.ts'
@@ -104,16 +105,16 @@ export interface Vdis {
 
 export const createVdis = (database: Database, now: () => Date, outcomes: TaskOutcomes): Vdis => ({
   create: (vdi, taskRef) =>
-    database.transaction(async (db) => {
-      const row = await insertVdi(db, vdi, now)
-      await outcomes.succeed(db, taskRef, row.uuid)
+    database.transaction(async (transaction) => {
+      const row = await insertVdi(transaction, vdi, now)
+      await outcomes.succeed(transaction, taskRef, row.uuid)
       return row
     }),
   derive: (sourceUuid, rowOf, taskRef) =>
-    database.transaction(async (db) => {
-      const source = await requireVdi(db, sourceUuid)
-      const row = await insertVdi(db, rowOf(source), now, source)
-      await outcomes.succeed(db, taskRef, row.uuid)
+    database.transaction(async (transaction) => {
+      const source = await requireVdi(transaction.db, sourceUuid)
+      const row = await insertVdi(transaction, rowOf(source), now, source)
+      await outcomes.succeed(transaction, taskRef, row.uuid)
       return row
     }),
   get: (uuid) =>
@@ -123,35 +124,31 @@ export const createVdis = (database: Database, now: () => Date, outcomes: TaskOu
     (await database.db.selectFrom('vdis').select('uuid').execute()).map(({ uuid }) => uuid),
   snapshotsOf: (uuid) => inOrder(database.db).where('snapshotOfUuid', '=', uuid).execute(),
   update: (uuid, change) =>
-    database.transaction(async (db) => {
-      const vdi = await requireVdi(db, uuid)
+    database.transaction(async (transaction) => {
+      const vdi = await requireVdi(transaction.db, uuid)
       const changes = change(vdi)
       requireWithin(objectBounds, changes, vdi)
       if (Object.keys(changes).length === 0) return
-      await db.updateTable('vdis').set(changes).where('uuid', '=', uuid).execute()
+      await transaction.update('vdis', uuid, changes)
     }),
   resize: (uuid, virtualSize, taskRef) =>
-    database.transaction(async (db) => {
-      await outcomes.succeed(db, taskRef)
-      const vdi = await requireVdi(db, uuid)
+    database.transaction(async (transaction) => {
+      await outcomes.succeed(transaction, taskRef)
+      const vdi = await requireVdi(transaction.db, uuid)
       if (virtualSize < vdi.virtualSize) throw wouldShrink(vdi, virtualSize)
-      await db
-        .updateTable('vdis')
-        .set({ virtualSize, changedAt: now() })
-        .where('uuid', '=', uuid)
-        .execute()
+      await transaction.update('vdis', uuid, { virtualSize, changedAt: now() })
     }),
   move: (move) =>
-    database.transaction(async (db) => {
-      await outcomes.succeed(db, move.taskRef, move.vdis[0]?.vdi.uuid)
-      await moveVdis(db, move, now())
+    database.transaction(async (transaction) => {
+      await outcomes.succeed(transaction, move.taskRef, move.vdis[0]?.vdi.uuid)
+      await moveVdis(transaction, move, now())
     }),
   destroy: (uuid, taskRef) =>
-    database.transaction(async (db) => {
-      await outcomes.succeed(db, taskRef)
-      const { srUuid, layerUuid } = await requireVdi(db, uuid)
-      await db.deleteFrom('vdis').where('uuid', '=', uuid).execute()
-      if (layerUuid !== null) await markDestroyed(db, srUuid, layerUuid)
+    database.transaction(async (transaction) => {
+      await outcomes.succeed(transaction, taskRef)
+      const { srUuid, layerUuid } = await requireVdi(transaction.db, uuid)
+      await transaction.remove('vdis', [uuid])
+      if (layerUuid !== null) await markDestroyed(transaction.db, srUuid, layerUuid)
     }),
 })
 
@@ -160,19 +157,22 @@ export const createVdis = (database: Database, now: () => Date, outcomes: TaskOu
  * @param source what it is made of: its fields may be as large as those
  */
 export const insertVdi = async (
-  db: Queries,
+  transaction: Transaction,
   vdi: NewVdi,
   now: () => Date,
   source?: VdiRow,
 ): Promise<VdiRow> => {
   requireWithin(objectBounds, vdi, source)
-  await requireStorage(db, vdi)
+  await requireStorage(transaction.db, vdi)
   const uuid = vdi.uuid ?? randomUUID()
-  await db
-    .insertInto('vdis')
-    .values({ ...defaults, createdAt: now(), ...vdi, changedAt: now(), uuid })
-    .execute()
-  return requireVdi(db, uuid)
+  await transaction.insert('vdis', {
+    ...defaults,
+    createdAt: now(),
+    ...vdi,
+    changedAt: now(),
+    uuid,
+  })
+  return requireVdi(transaction.db, uuid)
 }
 
 const defaults = {

@@ -3,7 +3,7 @@
 import type { OperationContext } from './context.ts'
 
 /** All in bytes. */
-export interface SrUsage {
+export interface SrSizes {
   readonly physicalSize: number
   /** Of our layers; what others keep on the same device is not ours to tell. */
   readonly physicalUtilisation: number
@@ -14,11 +14,11 @@ export interface SrUsage {
 export const measureSr = async (
   { catalog, storage }: OperationContext,
   srUuid: string,
-): Promise<SrUsage> => {
+): Promise<SrSizes> => {
   // A folder that has just gone must not take the records of all the others with it.
   const { size } = await storage.stores
     .get(srUuid)
-    .usage()
+    .space()
     .catch(() => ({ size: 0 }))
   return { physicalSize: size, ...(await catalog.utilisation.ofSr(srUuid)) }
 }

@@ -25,7 +25,7 @@ export const requireRoom = async (
   srUuid: string,
   image: AnnouncedImage,
 ): Promise<void> => {
-  const { size, used } = await storage.stores.get(srUuid).usage()
+  const { size, used } = await storage.stores.get(srUuid).space()
   const free = Math.max(0, size - used)
   if (free < reserve) {
     throw noRoom(srUuid, `${free} bytes are free there, at least ${reserve} are needed`)

@@ -18,7 +18,7 @@ export const createUploadSpools = ({ storage }: Pick<TransferContext, 'storage'>
   return {
     async open(srUuid) {
       const store = storage.stores.get(srUuid)
-      const { size, used } = await store.usage()
+      const { size, used } = await store.space()
       const spool = boundSpool(await store.openSpool(), Math.max(0, size - used))
       opened.push(spool)
       return spool

@@ -26,7 +26,7 @@ const maximumChain = 64
 /** The content that a layer lies on. */
 export type Below = Pick<OpenedContent, 'disk' | 'chain' | 'verify'>
 
-interface NewLayer {
+interface LayerRequest {
   /** Of the layer; default: a new one. */
   readonly newUuid?: string
   readonly srUuid: string
@@ -49,7 +49,7 @@ interface NewLayer {
  */
 export const writeLayer = async (
   context: TransferContext,
-  layer: NewLayer,
+  layer: LayerRequest,
   write: (writer: DiskWriter) => Promise<void>,
 ): Promise<void> => {
   const { catalog, storage, log } = context
@@ -126,7 +126,7 @@ interface ContentOptions {
   readonly keepsContent: boolean
   /** The task that ends with the commit. */
   readonly taskRef?: string | undefined
-  /** See NewLayer. */
+  /** See LayerRequest. */
   readonly work: Work
 }
 

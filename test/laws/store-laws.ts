@@ -195,7 +195,7 @@ export const storeLaws = (name: string, open: () => Promise<Store>): void => {
     await expect(draft.seal()).resolves.toBeGreaterThan(0)
   })
 
-  test(`${name}: a spool keeps bytes, and usage is told`, async () => {
+  test(`${name}: a spool keeps bytes, and the space is told`, async () => {
     const store = await open()
     const spool = await store.openSpool()
     expect(await spool.append(new Uint8Array([1, 2, 3]))).toBe(0)
@@ -211,7 +211,7 @@ export const storeLaws = (name: string, open: () => Promise<Store>): void => {
     expect([...all]).toEqual([1, 2, 3, 0, 0, 6, 0, 0])
     await expect(spool.read(7, target)).rejects.toThrow(RangeError)
     await spool.close()
-    const { size, used } = await store.usage()
+    const { size, used } = await store.space()
     expect(size).toBeGreaterThan(used)
   })
 }

@@ -52,7 +52,7 @@ export const createTestApi = async ({
   }
   storage.stores.attach(started.srUuid, {
     ...createLayerStore(createMemoryFolder()),
-    usage: async () => ({ size: 100 * GiB, used: 0 }),
+    space: async () => ({ size: 100 * GiB, used: 0 }),
   })
   const objects: ObjectContext = {
     ...createTestContext({

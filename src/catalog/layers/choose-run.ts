@@ -8,6 +8,7 @@
 // run held, zeros included. That is all that a delta goes by: merging changes no byte of an export.
 
 import type { LayerRow } from './layer-row.ts'
+import { createLayerTree } from './layer-tree.ts'
 
 export interface ChainLimits {
   /** Layers that a chain may have. */
@@ -26,10 +27,10 @@ export const chooseRun = (
   named: ReadonlySet<string>,
   { maximumDepth, postponed }: ChainLimits,
 ): LayerRow[] | undefined => {
-  const tree = treeOf(layers)
+  const tree = createLayerTree(layers)
   const chains = layers
     .filter(({ uuid }) => named.has(uuid))
-    .map((top) => tree.downFrom(top))
+    .map(({ uuid }) => Array.from(tree.downFrom(uuid)))
     .filter((chain) => chain.length > maximumDepth)
     .toSorted((a, b) => b.length - a.length)
   for (const chain of chains) {
@@ -41,37 +42,6 @@ export const chooseRun = (
     if (best !== undefined) return best
   }
   return undefined
-}
-
-interface LayerTree {
-  /** How many layers lie on this one; those that are being deleted no longer count. */
-  readonly childCount: (uuid: string) => number
-  /** The layer and those below it. */
-  readonly downFrom: (top: LayerRow) => LayerRow[]
-}
-
-const treeOf = (layers: readonly LayerRow[]): LayerTree => {
-  const byUuid = new Map(layers.map((layer) => [layer.uuid, layer]))
-  const counts = new Map<string, number>()
-  for (const { parentUuid, state } of layers) {
-    if (parentUuid === null || state === 'deleting') continue
-    counts.set(parentUuid, (counts.get(parentUuid) ?? 0) + 1)
-  }
-  return {
-    childCount: (uuid) => counts.get(uuid) ?? 0,
-    downFrom(top) {
-      const chain: LayerRow[] = []
-      // The catalog makes no cycle; a longer walk than there are layers would be one.
-      for (
-        let layer: LayerRow | undefined = top;
-        layer !== undefined && chain.length < layers.length;
-      ) {
-        chain.push(layer)
-        layer = layer.parentUuid === null ? undefined : byUuid.get(layer.parentUuid)
-      }
-      return chain
-    },
-  }
 }
 
 /** A file that is ours alone, with content: others are neither replaced nor made superfluous. */

@@ -3,9 +3,11 @@
 
 import { chooseRun, isMergeable } from './choose-run.ts'
 import type { ChainLimits } from './choose-run.ts'
-import type { Database, Queries } from '../database.ts'
+import type { Database } from '../database.ts'
+import type { Queries } from '../transaction.ts'
 import type { LayerRow } from './layer-row.ts'
 import type { TaskOutcomes } from '../tasks/task-outcome.ts'
+import { readTopLayers, touchVdisOn } from './top-layers.ts'
 
 export interface Coalescing {
   /**
@@ -37,7 +39,7 @@ export interface Rebase {
 
 export const createCoalescing = (database: Database, outcomes: TaskOutcomes): Coalescing => ({
   nextRun: (srUuid, limits) =>
-    database.transaction(async (db) => {
+    database.transaction(async ({ db }) => {
       const layers = await db
         .selectFrom('layers')
         .selectAll()
@@ -45,28 +47,25 @@ export const createCoalescing = (database: Database, outcomes: TaskOutcomes): Co
         .execute()
       return chooseRun(layers, await namedLayers(db, srUuid), limits)
     }),
-  isRun: (run) => database.transaction((db) => isRun(db, run)),
+  isRun: (run) => database.transaction(({ db }) => isRun(db, run)),
   rebase: ({ run, fileSize, task }) =>
-    database.transaction(async (db) => {
+    database.transaction(async (transaction) => {
+      const { db } = transaction
       if (!(await isRun(db, run))) return false
       await db
         .updateTable('layers')
         .set({ parentUuid: run.at(-1)!.parentUuid, fileSize })
         .where('uuid', '=', run[0]!.uuid)
         .execute()
-      if (task !== undefined) await outcomes.conclude(db, task.ref, task.result)
+      await touchVdisOn(transaction, [run[0]!.uuid])
+      if (task !== undefined) await outcomes.conclude(transaction, task.ref, task.result)
       return true
     }),
 })
 
 const namedLayers = async (db: Queries, srUuid: string): Promise<Set<string>> => {
-  const vdis = await db
-    .selectFrom('vdis')
-    .select('layerUuid')
-    .where('srUuid', '=', srUuid)
-    .where('layerUuid', 'is not', null)
-    .execute()
-  return new Set(vdis.map(({ layerUuid }) => layerUuid!))
+  const tops = await readTopLayers(db, srUuid)
+  return new Set(tops.map(({ layerUuid }) => layerUuid))
 }
 
 /**

@@ -3,12 +3,15 @@
 // needs it.
 
 import { AppError } from '../../errors.ts'
-import type { Database, Queries } from '../database.ts'
+import { among } from '../sqlite/among.ts'
+import type { Database } from '../database.ts'
+import type { Queries, Transaction } from '../transaction.ts'
 import type { LayerRow } from './layer-row.ts'
 import { handleInvalid } from '../../object-errors.ts'
 import { toRef } from '../../refs.ts'
 import { METADATA_ONLY } from '../schema.ts'
-import { unreachableLayers } from './unreachable-layers.ts'
+import { createLayerTree } from './layer-tree.ts'
+import { readTopLayers, touchVdisOn } from './top-layers.ts'
 
 export interface KeptMaps {
   /**
@@ -42,26 +45,30 @@ export interface KeptMaps {
 const NO_CONTENT = '/No content: this is a cbt_metadata VDI/'
 
 export const createKeptMaps = (database: Database): KeptMaps => ({
-  destroyData: (vdiUuid) => database.transaction((db) => destroyData(db, vdiUuid)),
+  destroyData: (vdiUuid) =>
+    database.transaction((transaction) => destroyData(transaction, vdiUuid)),
   superfluousData: (srUuid, pinned) =>
-    database.transaction((db) => superfluousData(db, srUuid, pinned)),
+    database.transaction(({ db }) => superfluousData(db, srUuid, pinned)),
   dropData: (srUuid, pinned, uuids) =>
-    database.transaction(async (db) => {
-      const superfluous = await superfluousData(db, srUuid, pinned)
+    database.transaction(async (transaction) => {
+      const superfluous = await superfluousData(transaction.db, srUuid, pinned)
       const dropped = superfluous.filter(({ uuid }) => uuids.has(uuid))
-      for (const { uuid } of dropped) {
-        await db
-          .updateTable('layers')
-          .set({ hasData: false, fileSize: 0 })
-          .where('uuid', '=', uuid)
-          .execute()
-      }
+      if (dropped.length === 0) return dropped
+      const droppedUuids = dropped.map(({ uuid }) => uuid)
+      await transaction.db
+        .updateTable('layers')
+        .set({ hasData: false, fileSize: 0 })
+        .where('uuid', 'in', among(droppedUuids))
+        .execute()
+      await touchVdisOn(transaction, droppedUuids)
+      transaction.touch('SR', srUuid)
       return dropped
     }),
   list: () => database.db.selectFrom('layers').selectAll().where('hasData', '=', false).execute(),
 })
 
-const destroyData = async (db: Queries, vdiUuid: string): Promise<void> => {
+const destroyData = async (transaction: Transaction, vdiUuid: string): Promise<void> => {
+  const { db } = transaction
   const vdi = await db.selectFrom('vdis').selectAll().where('uuid', '=', vdiUuid).executeTakeFirst()
   if (vdi === undefined) throw handleInvalid('VDI', vdiUuid)
   if (vdi.type === METADATA_ONLY) return
@@ -73,11 +80,7 @@ const destroyData = async (db: Queries, vdiUuid: string): Promise<void> => {
     throw new AppError('VDI_NO_CBT_METADATA', [toRef(vdiUuid)], { message })
   }
   const otherConfig = { ...vdi.otherConfig, content_id: NO_CONTENT }
-  await db
-    .updateTable('vdis')
-    .set({ type: METADATA_ONLY, otherConfig })
-    .where('uuid', '=', vdiUuid)
-    .execute()
+  await transaction.update('vdis', vdiUuid, { type: METADATA_ONLY, otherConfig })
 }
 
 const superfluousData = async (
@@ -85,22 +88,18 @@ const superfluousData = async (
   srUuid: string,
   pinned: ReadonlySet<string>,
 ): Promise<LayerRow[]> => {
-  const vdis = await db
-    .selectFrom('vdis')
-    .select(['layerUuid', 'type'])
-    .where('srUuid', '=', srUuid)
-    .where('layerUuid', 'is not', null)
-    .execute()
-  if (!vdis.some(({ type }) => type === METADATA_ONLY)) return []
+  const tops = await readTopLayers(db, srUuid)
+  if (!tops.some(({ type }) => type === METADATA_ONLY)) return []
   const layers = await db.selectFrom('layers').selectAll().where('srUuid', '=', srUuid).execute()
   const topLayers = (withData: boolean): string[] =>
-    vdis.filter(({ type }) => (type !== METADATA_ONLY) === withData).map((vdi) => vdi.layerUuid!)
+    tops.filter(({ type }) => (type !== METADATA_ONLY) === withData).map((top) => top.layerUuid)
   const writing = layers.filter(({ state }) => state === 'writing').map(({ uuid }) => uuid)
   const needed = [...pinned, ...topLayers(true), ...writing]
-  const unreachable = new Set(
-    unreachableLayers(layers, [...needed, ...topLayers(false)]).map(({ uuid }) => uuid),
-  )
-  return unreachableLayers(layers, needed).filter(
-    ({ uuid, hasData, fileStamp }) => hasData && fileStamp === null && !unreachable.has(uuid),
-  )
+  const tree = createLayerTree(layers)
+  const neededForMaps = tree.neededBy(topLayers(false))
+  return tree
+    .unneededBy(needed)
+    .filter(
+      ({ uuid, hasData, fileStamp }) => hasData && fileStamp === null && neededForMaps.has(uuid),
+    )
 }

@@ -4,7 +4,8 @@
 import { sql } from 'kysely'
 import { AppError } from '../../errors.ts'
 import { claimUnreachable } from './claim-unreachable.ts'
-import type { Database, Queries } from '../database.ts'
+import type { Database } from '../database.ts'
+import type { Queries, Statements, Transaction } from '../transaction.ts'
 import { handleInvalid } from '../../object-errors.ts'
 import type { LayerRow } from './layer-row.ts'
 import type { FormatName } from '../../format-table.ts'
@@ -37,7 +38,8 @@ export interface Layers {
   seal(sealed: SealedLayer): Promise<void>
 
   /**
-   * The same for a VDI that appears with its content: row, layer, pointer and task, all or none.
+   * Like `commit`, for a VDI that is made with its content: the VDI, the sealed layer and the
+   * outcome of the task, all or nothing.
    * @throws AppError HANDLE_INVALID for an unknown SR; what TaskOutcomes.succeed throws
    */
   commitNew(sealed: SealedLayer, vdi: NewVdi, taskRef?: string): Promise<void>
@@ -111,7 +113,7 @@ export const createLayers = (
   const { db } = database
   return {
     begin: (layer) =>
-      database.transaction(async (db) => {
+      database.transaction(async ({ db }) => {
         await requireParent(db, layer.uuid, layer.srUuid, layer.parentUuid)
         await db
           .insertInto('layers')
@@ -119,20 +121,20 @@ export const createLayers = (
           .execute()
       }),
     commit: (commit) =>
-      database.transaction(async (db) => {
-        await outcomes.succeed(db, commit.taskRef, commit.vdiUuid)
-        await commitLayer(db, commit, now())
+      database.transaction(async (transaction) => {
+        await outcomes.succeed(transaction, commit.taskRef, commit.vdiUuid)
+        await commitLayer(transaction, commit, now())
       }),
     seal: (sealed) =>
-      database.transaction(async (db) => {
+      database.transaction(async ({ db }) => {
         const layer = await requireWriting(db, sealed.uuid)
         await sealLayer(db, sealed, layer.srUuid)
       }),
     commitNew: (commit, vdi, taskRef) =>
-      database.transaction(async (db) => {
-        const { uuid } = await insertVdi(db, vdi, now)
-        await outcomes.succeed(db, taskRef, uuid)
-        await commitLayer(db, { ...commit, vdiUuid: uuid, expectedLayerUuid: null }, now())
+      database.transaction(async (transaction) => {
+        const { uuid } = await insertVdi(transaction, vdi, now)
+        await outcomes.succeed(transaction, taskRef, uuid)
+        await commitLayer(transaction, { ...commit, vdiUuid: uuid, expectedLayerUuid: null }, now())
       }),
     chain: (uuid) => readChain(db, uuid),
     get: (uuid) => db.selectFrom('layers').selectAll().where('uuid', '=', uuid).executeTakeFirst(),
@@ -153,8 +155,8 @@ export const createLayers = (
         .orderBy('uuid')
         .execute(),
     claimUnreachable: (srUuid, pinned) =>
-      database.transaction((db) => claimUnreachable(db, srUuid, pinned)),
-    remove: (uuid) => database.transaction((db) => removeLayer(db, uuid)),
+      database.transaction(({ db }) => claimUnreachable(db, srUuid, pinned)),
+    remove: (uuid) => database.transaction((transaction) => removeLayer(transaction, uuid)),
   }
 }
 
@@ -189,7 +191,7 @@ const requireWriting = async (db: Queries, uuid: string) => {
   throw new AppError('INTERNAL_ERROR', [`Cannot commit the layer ${uuid}, which is ${found}`])
 }
 
-const sealLayer = async (db: Queries, sealed: SealedLayer, srUuid: string): Promise<void> => {
+const sealLayer = async (db: Statements, sealed: SealedLayer, srUuid: string): Promise<void> => {
   const { uuid, parentUuid, fileSize } = sealed
   await requireParent(db, uuid, srUuid, parentUuid)
   await db
@@ -199,7 +201,12 @@ const sealLayer = async (db: Queries, sealed: SealedLayer, srUuid: string): Prom
     .execute()
 }
 
-const commitLayer = async (db: Queries, commit: LayerCommit, changedAt: Date): Promise<void> => {
+const commitLayer = async (
+  transaction: Transaction,
+  commit: LayerCommit,
+  changedAt: Date,
+): Promise<void> => {
+  const { db } = transaction
   const { uuid, vdiUuid, expectedLayerUuid } = commit
   const layer = await requireWriting(db, uuid)
   const vdi = await db
@@ -218,11 +225,12 @@ const commitLayer = async (db: Queries, commit: LayerCommit, changedAt: Date): P
     ])
   }
   await sealLayer(db, commit, layer.srUuid)
-  await db
-    .updateTable('vdis')
-    .set({ layerUuid: uuid, contentUuid: uuid, contentAt: layer.createdAt, changedAt })
-    .where('uuid', '=', vdiUuid)
-    .execute()
+  await transaction.update('vdis', vdiUuid, {
+    layerUuid: uuid,
+    contentUuid: uuid,
+    contentAt: layer.createdAt,
+    changedAt,
+  })
 }
 
 /** As Layers.chain. */
@@ -255,7 +263,7 @@ export const readChain = async (db: Queries, uuid: string): Promise<LayerRow[]> 
   return rows
 }
 
-const removeLayer = async (db: Queries, uuid: string): Promise<void> => {
+const removeLayer = async ({ db, touch }: Transaction, uuid: string): Promise<void> => {
   const vdi = await db
     .selectFrom('vdis')
     .select('uuid')
@@ -274,5 +282,10 @@ const removeLayer = async (db: Queries, uuid: string): Promise<void> => {
     ])
   }
   await db.updateTable('layers').set({ parentUuid: null }).where('parentUuid', '=', uuid).execute()
-  await db.deleteFrom('layers').where('uuid', '=', uuid).execute()
+  const removed = await db
+    .deleteFrom('layers')
+    .where('uuid', '=', uuid)
+    .returning('srUuid')
+    .executeTakeFirst()
+  if (removed !== undefined) touch('SR', removed.srUuid)
 }

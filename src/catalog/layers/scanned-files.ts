@@ -4,11 +4,12 @@
 
 import { randomUUID } from 'node:crypto'
 import { removeLayerRows } from './claim-unreachable.ts'
-import type { Database, Queries } from '../database.ts'
+import type { Database } from '../database.ts'
+import type { Queries, Statements, Transaction } from '../transaction.ts'
 import { layerFileName } from './layer-file-name.ts'
 import type { LayerRow } from './layer-row.ts'
 import type { FormatName } from '../../format-table.ts'
-import { downFrom } from './unreachable-layers.ts'
+import { createLayerTree } from './layer-tree.ts'
 import type { NewVdi } from '../vdis.ts'
 import { insertVdi } from '../vdis.ts'
 
@@ -56,14 +57,16 @@ export interface ScannedFiles {
 }
 
 export const createScannedFiles = (database: Database, now: () => Date): ScannedFiles => ({
-  apply: (contents) => database.transaction((db) => applyContents(db, contents, now)),
+  apply: (contents) =>
+    database.transaction((transaction) => applyContents(transaction, contents, now)),
 })
 
 const applyContents = async (
-  db: Queries,
+  transaction: Transaction,
   contents: FolderContents,
   now: () => Date,
 ): Promise<AppliedScan> => {
+  const { db } = transaction
   const { srUuid } = contents
   const before = await readSr(db, srUuid)
   const needed = reachable(before)
@@ -80,7 +83,7 @@ const applyContents = async (
     const file = contents.files.get(fileName)!
     const layerUuid = await ensureLayer(fileName)
     const row = await insertVdi(
-      db,
+      transaction,
       {
         srUuid,
         virtualSize: file.virtualSize,
@@ -94,8 +97,9 @@ const applyContents = async (
     )
     added.push(row.uuid)
   }
-  const changed = await updateVdis(db, contents, renewed, now)
+  const changed = await updateVdis(transaction, contents, renewed, now)
   await forgetUnneeded(db, srUuid, needed)
+  transaction.touch('SR', srUuid)
   return { added, changed: changed.filter((uuid) => !added.includes(uuid)), refused }
 }
 
@@ -111,19 +115,18 @@ const readSr = async (db: Queries, srUuid: string) => ({
  * but collected.
  */
 const reachable = ({ layers, vdis }: SrContents): Set<string> => {
-  const byUuid = new Map(layers.map((layer) => [layer.uuid, layer]))
   const roots = [
     ...vdis.map((vdi) => vdi.layerUuid).filter((uuid) => uuid !== null),
     ...layers.filter((layer) => layer.fileStamp === null).map((layer) => layer.uuid),
   ]
-  return new Set(roots.flatMap((root) => Array.from(downFrom(byUuid, root))))
+  return createLayerTree(layers).neededBy(roots)
 }
 
 type LayerMaker = (fileName: string) => Promise<string>
 
 /** Gives the layer of a file, with all below it; makes what is not there. */
 const createLayerMaker = (
-  db: Queries,
+  db: Statements,
   { srUuid, files }: FolderContents,
   layers: readonly LayerRow[],
   now: () => Date,
@@ -168,7 +171,7 @@ const isLayer = async (db: Queries, uuid: string): Promise<boolean> =>
 
 /** Files that look other than when they were found. @returns their layers as they were, by uuid */
 const renewLayers = async (
-  db: Queries,
+  db: Statements,
   { files }: FolderContents,
   layers: readonly LayerRow[],
   ensureLayer: LayerMaker,
@@ -215,13 +218,13 @@ const refusal = async (
  * New content for those that lie on what was renewed, and who misses a file. @returns their uuids
  */
 const updateVdis = async (
-  db: Queries,
+  transaction: Transaction,
   contents: FolderContents,
   renewed: ReadonlyMap<string, LayerRow>,
   now: () => Date,
 ): Promise<string[]> => {
-  const { layers, vdis } = await readSr(db, contents.srUuid)
-  const byUuid = new Map(layers.map((layer) => [layer.uuid, layer]))
+  const { layers, vdis } = await readSr(transaction.db, contents.srUuid)
+  const tree = createLayerTree(layers)
   const isThere = (layer: LayerRow): boolean => {
     const name = layerFileName(layer)
     if (layer.state !== 'sealed' || !layer.hasData) return true
@@ -231,10 +234,7 @@ const updateVdis = async (
   const contentUuids = new Map<string | null, string>()
   const changed: string[] = []
   for (const vdi of vdis) {
-    const chain =
-      vdi.layerUuid === null
-        ? []
-        : Array.from(downFrom(byUuid, vdi.layerUuid), (uuid) => byUuid.get(uuid)!)
+    const chain = vdi.layerUuid === null ? [] : Array.from(tree.downFrom(vdi.layerUuid))
     const missing = !chain.every(isThere)
     const isRenewed = chain.some((layer) => renewed.has(layer.uuid))
     if (!isRenewed && missing === vdi.missing) continue
@@ -243,15 +243,11 @@ const updateVdis = async (
     const [top] = chain
     const topBefore = top && renewed.get(top.uuid)
     const isResized = topBefore !== undefined && topBefore.virtualSize !== top?.virtualSize
-    await db
-      .updateTable('vdis')
-      .set({
-        missing,
-        ...(isRenewed && { contentUuid, contentAt: now(), changedAt: now() }),
-        ...(isResized && { virtualSize: top!.virtualSize }),
-      })
-      .where('uuid', '=', vdi.uuid)
-      .execute()
+    await transaction.update('vdis', vdi.uuid, {
+      missing,
+      ...(isRenewed && { contentUuid, contentAt: now(), changedAt: now() }),
+      ...(isResized && { virtualSize: top!.virtualSize }),
+    })
     changed.push(vdi.uuid)
   }
   return changed
@@ -262,7 +258,7 @@ const updateVdis = async (
  * them.
  */
 const forgetUnneeded = async (
-  db: Queries,
+  db: Statements,
   srUuid: string,
   neededBefore: ReadonlySet<string>,
 ): Promise<void> => {

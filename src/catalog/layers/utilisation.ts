@@ -1,7 +1,10 @@
 // What VDIs and storage repositories take: of shared layers it matters who else needs them. Told by
 // the sizes of layers when they were sealed; nothing is measured here.
 
-import type { Database, Queries } from '../database.ts'
+import type { Database } from '../database.ts'
+import type { Queries } from '../transaction.ts'
+import { createLayerTree } from './layer-tree.ts'
+import { readTopLayers } from './top-layers.ts'
 import type { LayerRow } from './layer-row.ts'
 import { readChain } from './layers.ts'
 import type { VdiRow } from '../vdis.ts'
@@ -36,15 +39,11 @@ export const createUtilisation = ({ db }: Database): Utilisation => ({
   },
   async ofVdis() {
     const layers = await db.selectFrom('layers').selectAll().execute()
-    const byUuid = new Map(layers.map((layer) => [layer.uuid, layer]))
+    const tree = createLayerTree(layers)
     const needs = await readNeeds(db)
-    const vdis = await db
-      .selectFrom('vdis')
-      .select(['uuid', 'layerUuid'])
-      .where('layerUuid', 'is not', null)
-      .execute()
+    const tops = await readTopLayers(db)
     return new Map(
-      vdis.map(({ uuid, layerUuid }) => [uuid, ownBytes(downFrom(byUuid, layerUuid), needs)]),
+      tops.map(({ uuid, layerUuid }) => [uuid, ownBytes(tree.downFrom(layerUuid), needs)]),
     )
   },
   async ofSr(srUuid) {
@@ -106,16 +105,4 @@ const ownBytes = (chain: Iterable<LayerRow>, { vdis, layers }: Needs): number =>
     bytes += fileSize
   }
   return bytes
-}
-
-function* downFrom(
-  byUuid: ReadonlyMap<string, LayerRow>,
-  top: string | null,
-): Generator<LayerRow, void, undefined> {
-  for (let uuid = top; uuid !== null;) {
-    const layer = byUuid.get(uuid)
-    if (layer === undefined) return
-    yield layer
-    uuid = layer.parentUuid
-  }
 }

@@ -5,7 +5,8 @@
 import { sql } from 'kysely'
 import { AppError } from '../../errors.ts'
 import { taskBounds, taskLimits } from '../bounds.ts'
-import type { Database, Queries } from '../database.ts'
+import type { Database } from '../database.ts'
+import type { Queries, Transaction } from '../transaction.ts'
 
 /**
  * Rows that are deleted at a time: a page must not hold the others up, nor fill the log of the
@@ -45,24 +46,26 @@ export const requireRoomForTask = async (db: Queries, userUuid: string | null): 
 const tooMany = (found: string): AppError =>
   new AppError('TOO_MANY_PENDING_TASKS', [`${found}: end, cancel or destroy some`])
 
-/** Forgets at most a page of the user's finished tasks that are beyond the bounds; their uuids. */
-export const dropFinishedOf = async (db: Queries, userUuid: string | null): Promise<string[]> => {
+/** Forgets at most a page of the user's finished tasks that are beyond the bounds; their number. */
+export const dropFinishedOf = async (
+  transaction: Transaction,
+  userUuid: string | null,
+): Promise<number> => {
   const { finishedOfUser, resultCharactersOfUser } = taskLimits
   const { rows } = await sql<{ uuid: string }>`
-    delete from tasks where uuid in (
-      select uuid from (
-        select uuid, row_number() over newest as place, sum(length(result)) over newest as characters
-        from tasks where user_uuid is ${userUuid} and finished_at is not null
-        window newest as (order by finished_at desc, created_at desc, uuid)
-      )
-      where place > ${finishedOfUser} or (place > 1 and characters > ${resultCharactersOfUser})
-      limit ${PAGE}
-    ) returning uuid`.execute(db)
-  return rows.map(({ uuid }) => uuid)
+    select uuid from (
+      select uuid, row_number() over newest as place, sum(length(result)) over newest as characters
+      from tasks where user_uuid is ${userUuid} and finished_at is not null
+      window newest as (order by finished_at desc, created_at desc, uuid)
+    )
+    where place > ${finishedOfUser} or (place > 1 and characters > ${resultCharactersOfUser})
+    limit ${PAGE}`.execute(transaction.untold)
+  return removeAll(transaction, rows)
 }
 
 /** The same for all users together: whoever has most gives way. */
-export const dropFinished = async (db: Queries): Promise<string[]> => {
+export const dropFinished = async (transaction: Transaction): Promise<number> => {
+  const { db } = transaction
   const users = await db
     .selectFrom('tasks')
     .where('finishedAt', 'is not', null)
@@ -72,8 +75,8 @@ export const dropFinished = async (db: Queries): Promise<string[]> => {
     .execute()
   const surplus = users.reduce((sum, { count }) => sum + count, 0) - taskLimits.finished
   const [most] = users
-  if (most === undefined || surplus <= 0) return []
-  const oldest = db
+  if (most === undefined || surplus <= 0) return 0
+  const oldest = await db
     .selectFrom('tasks')
     .select('uuid')
     .where('userUuid', 'is', most.userUuid)
@@ -81,9 +84,18 @@ export const dropFinished = async (db: Queries): Promise<string[]> => {
     .orderBy('finishedAt')
     .orderBy('createdAt')
     .limit(Math.min(surplus, PAGE))
-  const rows = await db.deleteFrom('tasks').where('uuid', 'in', oldest).returning('uuid').execute()
-  return rows.map(({ uuid }) => uuid)
+    .execute()
+  return removeAll(transaction, oldest)
 }
+
+const removeAll = (
+  transaction: Transaction,
+  rows: readonly { readonly uuid: string }[],
+): Promise<number> =>
+  transaction.remove(
+    'tasks',
+    rows.map(({ uuid }) => uuid),
+  )
 
 /**
  * At start: brings a catalog of before these bounds within them. Fields that are too large are
@@ -92,7 +104,9 @@ export const dropFinished = async (db: Queries): Promise<string[]> => {
  */
 export const trimTasks = async (database: Database): Promise<number> => {
   let count = 0
-  const inPages = async (dropPage: (db: Queries) => Promise<number>): Promise<void> => {
+  const inPages = async (
+    dropPage: (transaction: Transaction) => Promise<number>,
+  ): Promise<void> => {
     for (let dropped = 1; dropped > 0; count += dropped) {
       dropped = await database.transaction(dropPage)
     }
@@ -100,20 +114,21 @@ export const trimTasks = async (database: Database): Promise<number> => {
   await inPages(dropPending)
   const users = await database.db.selectFrom('tasks').select('userUuid').distinct().execute()
   for (const { userUuid } of users) {
-    await inPages(async (db) => (await dropFinishedOf(db, userUuid)).length)
+    await inPages((transaction) => dropFinishedOf(transaction, userUuid))
   }
-  await inPages(async (db) => (await dropFinished(db)).length)
+  await inPages(dropFinished)
   await emptyFields(database)
   return count
 }
 
-const dropPending = async (db: Queries): Promise<number> => {
+const dropPending = async (transaction: Transaction): Promise<number> => {
+  const { db } = transaction
   const counts = await countPending(db)
   const most = [...counts].filter(([, count]) => count > taskLimits.pendingOfUser)
   const [user] = most
   if (user === undefined) return 0
   const [userUuid, own] = user
-  const oldest = db
+  const oldest = await db
     .selectFrom('tasks')
     .select('uuid')
     .where('userUuid', 'is', userUuid)
@@ -121,23 +136,22 @@ const dropPending = async (db: Queries): Promise<number> => {
     .where('hasTransfer', '=', false)
     .orderBy('createdAt')
     .limit(Math.min(own - taskLimits.pendingOfUser, PAGE))
-  const { numDeletedRows } = await db
-    .deleteFrom('tasks')
-    .where('uuid', 'in', oldest)
-    .executeTakeFirst()
-  return Number(numDeletedRows)
+    .execute()
+  return removeAll(transaction, oldest)
 }
 
 /** JSON may take six characters for one, and has some of its own. */
 const inJson = (characters: number): number => 6 * characters + 1024
 
 const emptyFields = (database: Database): Promise<void> =>
-  database.transaction(async (db) => {
+  database.transaction(async ({ untold }) => {
     const { otherConfig, errorInfo } = taskBounds
     await sql`update tasks set other_config = '{}'
-      where length(other_config) > ${inJson(otherConfig.characters)}`.execute(db)
+      where length(other_config) > ${inJson(otherConfig.characters)}`.execute(untold)
     await sql`update tasks set error_info = '[]'
-      where length(error_info) > ${inJson(errorInfo.characters)}`.execute(db)
+      where length(error_info) > ${inJson(errorInfo.characters)}`.execute(untold)
     await sql`update tasks set result = '', name_description = '' where length(result)
-      > ${taskLimits.resultCharacters} or length(name_description) > ${inJson(16_384)}`.execute(db)
+      > ${taskLimits.resultCharacters} or length(name_description) > ${inJson(16_384)}`.execute(
+      untold,
+    )
   })

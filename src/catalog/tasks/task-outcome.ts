@@ -2,7 +2,7 @@
 // are written together, or neither is. The parts of the catalog that commit for a client call it.
 
 import { AppError } from '../../errors.ts'
-import type { Queries } from '../database.ts'
+import type { Queries, Transaction } from '../transaction.ts'
 import { refToUuid, toRef } from '../../refs.ts'
 import type { TaskRow } from './task-row.ts'
 import type { UnwrittenTasks } from './unwritten-tasks.ts'
@@ -17,14 +17,14 @@ export interface TaskOutcomes {
    * @throws AppError TASK_CANCELLED where the task was told to stop before; OPERATION_NOT_ALLOWED
    *   where its client has called it a failure. The transaction must then change nothing.
    */
-  succeed(db: Queries, taskRef: string | undefined, madeUuid?: string): Promise<void>
+  succeed(transaction: Transaction, taskRef: string | undefined, madeUuid?: string): Promise<void>
 
   /**
    * The same for what cannot be taken back any more: a task that was told to stop has been told too
    * late.
    * @param result an XML-RPC `<value>`
    */
-  conclude(db: Queries, taskRef: string | undefined, result: string): Promise<void>
+  conclude(transaction: Transaction, taskRef: string | undefined, result: string): Promise<void>
 }
 
 /** The result of a task that made or filled this object, as XML-RPC writes it. */
@@ -38,18 +38,24 @@ export const createTaskOutcomes = (now: () => Date, unwritten: UnwrittenTasks): 
     return unwritten.latest(uuid, await row.executeTakeFirst())
   }
   // Where the transaction fails, what is in memory is still as it was.
-  const write = (db: Queries, task: TaskRow, result: string): Promise<void> =>
-    unwritten.write(db, { ...task, status: 'success', progress: 1, result, finishedAt: now() })
+  const write = (transaction: Transaction, task: TaskRow, result: string): Promise<void> =>
+    unwritten.write(transaction, {
+      ...task,
+      status: 'success',
+      progress: 1,
+      result,
+      finishedAt: now(),
+    })
   return {
-    async succeed(db, taskRef, madeUuid) {
-      const task = await find(db, taskRef)
+    async succeed(transaction, taskRef, madeUuid) {
+      const task = await find(transaction.db, taskRef)
       if (task === undefined || task.status === 'success') return
       requireRunning(task)
-      await write(db, task, madeUuid === undefined ? '' : resultOf(madeUuid))
+      await write(transaction, task, madeUuid === undefined ? '' : resultOf(madeUuid))
     },
-    async conclude(db, taskRef, result) {
-      const task = await find(db, taskRef)
-      if (task?.finishedAt === null) await write(db, task, result)
+    async conclude(transaction, taskRef, result) {
+      const task = await find(transaction.db, taskRef)
+      if (task?.finishedAt === null) await write(transaction, task, result)
     },
   }
 }

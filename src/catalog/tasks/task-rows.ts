@@ -1,7 +1,8 @@
 // The rows of tasks: how one is found, made, changed and destroyed, in the file or, while that
 // cannot be written, in memory. tasks.ts says what a change means; nothing here knows a status.
 
-import type { Database, Queries } from '../database.ts'
+import type { Database } from '../database.ts'
+import type { Queries, Transaction } from '../transaction.ts'
 import { dropFinished, dropFinishedOf, requireRoomForTask } from './task-limits.ts'
 import type { TaskRow } from './task-row.ts'
 import type { UnwrittenTasks } from './unwritten-tasks.ts'
@@ -39,25 +40,20 @@ export interface TaskRows {
   writeBack(): Promise<void>
 }
 
-/** @param onForgotten told of finished tasks that gave way to newer ones */
-export const createTaskRows = (
-  database: Database,
-  unwritten: UnwrittenTasks,
-  onForgotten: (uuids: readonly string[]) => void,
-): TaskRows => {
-  const { db } = database
+export const createTaskRows = (database: Database, unwritten: UnwrittenTasks): TaskRows => {
+  const { db, changes } = database
   const find = async (uuid: string | undefined): Promise<TaskRow | undefined> =>
     uuid === undefined ? undefined : unwritten.latest(uuid, await findTask(db, uuid))
 
   const writeBack = (): Promise<void> => unwritten.writeAll((work) => database.transaction(work))
 
   /**
-   * Runs `write`, which brings the row of that task up to date, as a transaction; `keep` where
-   * nothing can be written.
+   * Runs `write`, which brings the row of that task up to date, in a transaction; `keep`, which
+   * tells of the change itself, where nothing can be written.
    */
   const written = async <T>(
     uuid: string,
-    write: (db: Queries) => Promise<T>,
+    write: (transaction: Transaction) => Promise<T>,
     keep: (reason: unknown) => Promise<T>,
   ): Promise<T> => {
     try {
@@ -73,23 +69,22 @@ export const createTaskRows = (
   }
 
   const changeRow = async (
-    db: Queries,
+    transaction: Transaction,
     uuid: string,
     decide: (task: TaskRow) => Partial<TaskRow> | undefined,
   ): Promise<TaskRow | undefined> => {
-    const stored = await findTask(db, uuid)
+    const stored = await findTask(transaction.db, uuid)
     const task = unwritten.latest(uuid, stored)
     if (task === undefined) return undefined
     const changes = decide(task)
     if (changes === undefined || Object.keys(changes).length === 0) {
       // What is only in memory must not be forgotten for a change that is none.
-      if (task !== stored) await unwritten.write(db, task)
+      if (task !== stored) await unwritten.write(transaction, task)
       return task
     }
     const changed = { ...task, ...changes }
-    if (task === stored) {
-      await db.updateTable('tasks').set(changes).where('uuid', '=', uuid).execute()
-    } else await unwritten.write(db, changed)
+    if (task === stored) await transaction.update('tasks', uuid, changes)
+    else await unwritten.write(transaction, changed)
     return changed
   }
 
@@ -107,43 +102,54 @@ export const createTaskRows = (
     insert: (task) =>
       written(
         task.uuid,
-        async (db) => {
-          await requireRoomForTask(db, task.userUuid)
-          await db.insertInto('tasks').values(task).execute()
+        async (transaction) => {
+          await requireRoomForTask(transaction.db, task.userUuid)
+          await transaction.insert('tasks', task)
         },
-        async (reason) => unwritten.add(task, reason),
+        async (reason) => {
+          unwritten.add(task, reason)
+          changes.emit('task', task.uuid, 'add')
+          if (task.subtaskOfUuid !== null) changes.emit('task', task.subtaskOfUuid, 'mod')
+        },
       ),
     async change(uuid, decide) {
       if (uuid === undefined) return undefined
-      let forgotten: readonly string[] = []
-      const changed = await written(
+      return written(
         uuid,
-        async (db) => {
-          const task = await changeRow(db, uuid, decide)
+        async (transaction) => {
+          const task = await changeRow(transaction, uuid, decide)
           if (task !== undefined && task.finishedAt !== null) {
-            forgotten = [...(await dropFinishedOf(db, task.userUuid)), ...(await dropFinished(db))]
+            await dropFinishedOf(transaction, task.userUuid)
+            await dropFinished(transaction)
           }
           return task
         },
         async () => {
           const task = await find(uuid)
-          const changes = task && decide(task)
-          if (task === undefined || changes === undefined) return task
-          const changed = { ...task, ...changes }
+          const decided = task && decide(task)
+          if (task === undefined || decided === undefined) return task
+          const changed = { ...task, ...decided }
           unwritten.keep(changed)
+          changes.emit('task', uuid, 'mod')
           return changed
         },
       )
-      if (forgotten.length > 0) onForgotten(forgotten)
-      return changed
     },
     async remove(uuid) {
       const task = await find(uuid)
       if (task === undefined) return false
-      const removal = async (db: Queries): Promise<void> => {
-        await db.deleteFrom('tasks').where('uuid', '=', uuid).execute()
-      }
-      await written(uuid, removal, async () => unwritten.remove(uuid))
+      await written(
+        uuid,
+        async (transaction) => {
+          const removed = await transaction.remove('tasks', [uuid])
+          // It was only in memory.
+          if (removed === 0) transaction.touch('task', uuid, 'del')
+        },
+        async () => {
+          unwritten.remove(uuid)
+          changes.emit('task', uuid, 'del')
+        },
+      )
       return true
     },
     writeBack,

@@ -1,7 +1,8 @@
 // What is done to many tasks at once: their progress written, those that a crash left ended, old
 // ones forgotten. tasks.ts calls it.
 
-import type { Database, Queries } from '../database.ts'
+import type { Database } from '../database.ts'
+import type { Queries, Transaction } from '../transaction.ts'
 import type { TaskStatus } from '../schema.ts'
 import type { TaskRows } from './task-rows.ts'
 import type { TaskRow } from './task-row.ts'
@@ -18,12 +19,13 @@ const MAXIMUM_FINISHED = 65 * MINUTE
 /** Rows that go at a time. */
 const PAGE = 500
 
+/** Clients have been told already. */
 export const writeProgress = async (
-  db: Queries,
+  { untold }: Transaction,
   fractions: ReadonlyMap<string, number>,
 ): Promise<void> => {
   for (const [uuid, progress] of fractions) {
-    await db
+    await untold
       .updateTable('tasks')
       .set({ progress })
       .where('uuid', '=', uuid)
@@ -53,9 +55,9 @@ export const failAbandoned = async (
   const uuids = await left(database.db).where('status', 'in', unfinished).select('uuid').execute()
   if (uuids.length === 0) return 0
   try {
-    await database.transaction(async (db) => {
+    await database.transaction(async ({ untold }) => {
       for (const status of unfinished) {
-        await db
+        await untold
           .updateTable('tasks')
           .set(abandoned({ status }, finishedAt))
           .where('hasTransfer', '=', true)
@@ -72,9 +74,9 @@ export const failAbandoned = async (
 
 const before = (time: Date, milliseconds: number): Date => new Date(time.getTime() - milliseconds)
 
-/** Forgets a page of those that have expired; their uuids. */
-export const dropExpired = async (db: Queries, now: Date): Promise<string[]> => {
-  const expired = db
+/** Forgets a page of those that have expired; their number. */
+export const dropExpired = async (transaction: Transaction, now: Date): Promise<number> => {
+  const expired = await transaction.db
     .selectFrom('tasks')
     .select('uuid')
     .where((eb) =>
@@ -88,6 +90,9 @@ export const dropExpired = async (db: Queries, now: Date): Promise<string[]> => 
       ]),
     )
     .limit(PAGE)
-  const rows = await db.deleteFrom('tasks').where('uuid', 'in', expired).returning('uuid').execute()
-  return rows.map(({ uuid }) => uuid)
+    .execute()
+  return transaction.remove(
+    'tasks',
+    expired.map(({ uuid }) => uuid),
+  )
 }

@@ -10,6 +10,7 @@ import type { Database } from '../database.ts'
 import { handleInvalid } from '../../object-errors.ts'
 import { refToUuid, toRef } from '../../refs.ts'
 import type { TaskStatus } from '../schema.ts'
+import { createNewsInterval } from './news-interval.ts'
 import { trimTasks } from './task-limits.ts'
 import { createTaskProgress } from './task-progress.ts'
 import { createTaskRows } from './task-rows.ts'
@@ -117,18 +118,19 @@ export interface NewTask {
 interface TaskOptions {
   readonly now: () => Date
   readonly unwritten: UnwrittenTasks
-  /** Told of tasks that have expired, or given way to newer ones. */
-  readonly onForgotten: (uuids: readonly string[]) => void
 }
 
 /** @returns the tasks, and what writes what is only in memory before the database closes */
 export const createTasks = (
   database: Database,
-  { now, unwritten, onForgotten }: TaskOptions,
+  { now, unwritten }: TaskOptions,
 ): { readonly tasks: Tasks; readonly close: () => Promise<void> } => {
-  const rows = createTaskRows(database, unwritten, onForgotten)
+  const rows = createTaskRows(database, unwritten)
   const progress = createTaskProgress((fractions) =>
-    database.transactionWithoutSync((db) => writeProgress(db, fractions)),
+    database.transactionWithoutSync((transaction) => writeProgress(transaction, fractions)),
+  )
+  const news = createNewsInterval(PROGRESS_INTERVAL, (uuid) =>
+    database.changes.emit('task', uuid, 'mod'),
   )
   const live = (task: TaskRow): TaskRow => {
     const fraction = progress.get(task.uuid)
@@ -163,9 +165,7 @@ export const createTasks = (
       return toRef(uuid)
     },
     adopt: (task) =>
-      database.transactionWithoutSync(async (db) => {
-        await db.insertInto('tasks').values(task).execute()
-      }),
+      database.transactionWithoutSync((transaction) => transaction.insert('tasks', task)),
     async get(ref) {
       const task = await rows.find(refToUuid(ref))
       return task && live(task)
@@ -191,7 +191,9 @@ export const createTasks = (
     },
     setProgress(ref, fraction) {
       const uuid = refToUuid(ref)
-      if (uuid !== undefined) progress.set(uuid, fraction)
+      if (uuid === undefined) return
+      progress.set(uuid, fraction)
+      news.tell(uuid)
     },
     async succeed(ref, result) {
       requireWithin({ result: { characters: taskLimits.resultCharacters } }, { result })
@@ -225,16 +227,16 @@ export const createTasks = (
     async expire() {
       let count = 0
       for (;;) {
-        const expired = await database.transaction((db) => dropExpired(db, now()))
-        if (expired.length === 0) break
-        onForgotten(expired)
-        count += expired.length
+        const expired = await database.transaction((transaction) => dropExpired(transaction, now()))
+        if (expired === 0) break
+        count += expired
       }
       await rows.writeBack()
       return count
     },
   }
   const close = async (): Promise<void> => {
+    news.close()
     await progress.close()
     await rows.writeBack()
   }
@@ -242,6 +244,9 @@ export const createTasks = (
 }
 
 type Outcome = Pick<TaskRow, 'status' | 'progress'> & Partial<TaskChanges>
+
+/** Between two news of the progress of one task, in milliseconds. */
+const PROGRESS_INTERVAL = 1000
 
 /** What all tasks are when they begin. */
 export const newTask = {

@@ -3,7 +3,7 @@
 // written, or ends with the process.
 
 import { toAppError } from '../../errors.ts'
-import type { Queries } from '../database.ts'
+import type { Transaction } from '../transaction.ts'
 import type { TaskRow } from './task-row.ts'
 import { isUnwritable } from '../unwritable.ts'
 
@@ -48,10 +48,10 @@ export interface UnwrittenTasks {
   /**
    * Writes one task into the row of the file, or makes the row. Harmless for one that is not here.
    */
-  write(db: Queries, task: TaskRow): Promise<void>
+  write(transaction: Transaction, task: TaskRow): Promise<void>
 
-  /** Writes all; what cannot be written stays. @param transaction runs its argument as one */
-  writeAll(transaction: (work: (db: Queries) => Promise<void>) => Promise<void>): Promise<void>
+  /** Writes all; what cannot be written stays. @param run runs its argument in a transaction */
+  writeAll(run: (work: (transaction: Transaction) => Promise<void>) => Promise<void>): Promise<void>
 }
 
 export const createUnwrittenTasks = (): UnwrittenTasks => {
@@ -115,15 +115,18 @@ export const createUnwrittenTasks = (): UnwrittenTasks => {
       else tasks.set(uuid, null)
     },
     forget,
-    write: writeTask,
-    async writeAll(transaction) {
+    async write({ untold, touch }, task) {
+      await writeTask(untold, task)
+      touch('task', task.uuid)
+    },
+    async writeAll(run) {
       const all = [...tasks]
       if (all.length === 0) return
       try {
-        await transaction(async (db) => {
+        await run(async ({ untold }) => {
           for (const [uuid, task] of all) {
-            if (task === null) await db.deleteFrom('tasks').where('uuid', '=', uuid).execute()
-            else await writeTask(db, task)
+            if (task === null) await untold.deleteFrom('tasks').where('uuid', '=', uuid).execute()
+            else await writeTask(untold, task)
           }
         })
       } catch (error) {
@@ -143,7 +146,7 @@ const byAge = (left: TaskRow, right: TaskRow): number =>
   left.createdAt.getTime() - right.createdAt.getTime() || (left.uuid < right.uuid ? -1 : 1)
 
 /** A row that has ended keeps its outcome. */
-const writeTask = async (db: Queries, task: TaskRow): Promise<void> => {
+const writeTask = async (db: Transaction['untold'], task: TaskRow): Promise<void> => {
   const user = await db
     .selectFrom('users')
     .select('uuid')

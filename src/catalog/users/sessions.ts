@@ -4,7 +4,8 @@
 
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { sessionLimits } from '../bounds.ts'
-import type { Database, Queries } from '../database.ts'
+import type { Database } from '../database.ts'
+import type { Queries, Statements } from '../transaction.ts'
 import { handleInvalid } from '../../object-errors.ts'
 import { toRef } from '../../refs.ts'
 import type { SessionTable } from '../schema.ts'
@@ -60,7 +61,7 @@ export const createSessions = (database: Database, now: () => Date): Sessions =>
   const insert = async (row: SessionTable): Promise<void> => {
     const user = await requireUser(db, row.userUuid)
     try {
-      await database.transaction(async (db) => {
+      await database.transaction(async ({ db }) => {
         await requireUser(db, row.userUuid)
         await makeRoom(db, row.userUuid)
         await db.insertInto('sessions').values(row).execute()
@@ -84,7 +85,7 @@ export const createSessions = (database: Database, now: () => Date): Sessions =>
 
   const touch = async (uuid: string, lastActiveAt: Date): Promise<void> => {
     try {
-      await database.transactionWithoutSync((db) =>
+      await database.transactionWithoutSync(({ db }) =>
         db.updateTable('sessions').set({ lastActiveAt }).where('uuid', '=', uuid).execute(),
       )
     } catch (error) {
@@ -135,14 +136,15 @@ export const createSessions = (database: Database, now: () => Date): Sessions =>
     async destroy(ref) {
       const refHash = hashRef(ref)
       if (unwritten.delete(refHash)) return
-      await db.deleteFrom('sessions').where('refHash', '=', refHash).execute()
+      await database.transaction(({ db }) =>
+        db.deleteFrom('sessions').where('refHash', '=', refHash).execute(),
+      )
     },
     async expire() {
       const over = unwritten.expire(oldestUse())
-      const { numDeletedRows } = await db
-        .deleteFrom('sessions')
-        .where('lastActiveAt', '<=', oldestUse())
-        .executeTakeFirst()
+      const { numDeletedRows } = await database.transaction(({ db }) =>
+        db.deleteFrom('sessions').where('lastActiveAt', '<=', oldestUse()).executeTakeFirst(),
+      )
       return over + Number(numDeletedRows)
     },
   }
@@ -167,7 +169,7 @@ const requireUser = async (db: Queries, uuid: string): Promise<{ passwordHash: s
  * Before one more: ends what was not used for the longest time, of the user, or of whoever has
  * most.
  */
-const makeRoom = async (db: Queries, userUuid: string): Promise<void> => {
+const makeRoom = async (db: Statements, userUuid: string): Promise<void> => {
   const counts = await db
     .selectFrom('sessions')
     .groupBy('userUuid')
@@ -186,7 +188,7 @@ const makeRoom = async (db: Queries, userUuid: string): Promise<void> => {
   }
 }
 
-const endOldest = async (db: Queries, userUuid: string, count: number): Promise<void> => {
+const endOldest = async (db: Statements, userUuid: string, count: number): Promise<void> => {
   const oldest = db
     .selectFrom('sessions')
     .select('uuid')

@@ -2,7 +2,8 @@
 
 import { randomUUID } from 'node:crypto'
 import { AppError } from '../../errors.ts'
-import type { Database, Queries } from '../database.ts'
+import type { Database } from '../database.ts'
+import type { Queries } from '../transaction.ts'
 import type { PasswordHasher } from './password-hash.ts'
 import type { Asker } from './password-queue.ts'
 import { knownAsker } from './password-queue.ts'
@@ -78,7 +79,7 @@ export const createUsers = (
       }
       const passwordHash = await passwords.hash(password)
       const user = { uuid, name, passwordHash, role, createdAt: now() }
-      await db.insertInto('users').values(user).execute()
+      await database.transaction((transaction) => transaction.insert('users', user))
       return user
     },
     get: (uuid) => db.selectFrom('users').selectAll().where('uuid', '=', uuid).executeTakeFirst(),
@@ -92,8 +93,8 @@ export const createUsers = (
     },
     async setPassword(uuid, password, keptSessionUuid = '') {
       const passwordHash = await passwords.hash(password)
-      await database.transaction(async (db) => {
-        const { numUpdatedRows } = await db
+      await database.transaction(async ({ db, untold }) => {
+        const { numUpdatedRows } = await untold
           .updateTable('users')
           .set({ passwordHash })
           .where('uuid', '=', uuid)
@@ -107,23 +108,14 @@ export const createUsers = (
       })
     },
     setRole: (uuid, role) =>
-      database.transaction(async (db) => {
-        if (role !== 'pool-admin') await requireOtherAdministrator(db, uuid)
-        const { numUpdatedRows } = await db
-          .updateTable('users')
-          .set({ role })
-          .where('uuid', '=', uuid)
-          .executeTakeFirst()
-        if (numUpdatedRows === 0n) throw handleInvalid('user', uuid)
+      database.transaction(async (transaction) => {
+        if (role !== 'pool-admin') await requireOtherAdministrator(transaction.db, uuid)
+        if (!(await transaction.update('users', uuid, { role }))) throw handleInvalid('user', uuid)
       }),
     destroy: (uuid) =>
-      database.transaction(async (db) => {
-        await requireOtherAdministrator(db, uuid)
-        const { numDeletedRows } = await db
-          .deleteFrom('users')
-          .where('uuid', '=', uuid)
-          .executeTakeFirst()
-        if (numDeletedRows === 0n) throw handleInvalid('user', uuid)
+      database.transaction(async (transaction) => {
+        await requireOtherAdministrator(transaction.db, uuid)
+        if ((await transaction.remove('users', [uuid])) === 0) throw handleInvalid('user', uuid)
       }),
   }
 }

@@ -63,7 +63,7 @@ export const fileFolder = (path: string, stagingName = STAGING): LayerFolder => 
     discard: (name) => rm(join(staging, name), { force: true }),
     listStaging: async () => (await readdir(staging)).filter(isStagedName),
     openSpool: () => openFileSpool(join(staging, `${randomUUID()}.spool`)),
-    async usage() {
+    async space() {
       const { blocks, bfree, bsize } = await statfs(path)
       return { size: blocks * bsize, used: (blocks - bfree) * bsize }
     },

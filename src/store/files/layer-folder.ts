@@ -44,7 +44,7 @@ export interface LayerFolder {
 
   openSpool(): Promise<Spool>
 
-  usage(): Promise<StoreUsage>
+  space(): Promise<StoreSpace>
 }
 
 export interface FolderEntry {
@@ -54,7 +54,7 @@ export interface FolderEntry {
 }
 
 /** In bytes. */
-export interface StoreUsage {
+export interface StoreSpace {
   /** What the storage could hold in all. */
   readonly size: number
   /** What is taken of it, by whomever. */

@@ -33,7 +33,7 @@ import { watchImage } from './watch-image.ts'
 export const createLayerStore = (folder: LayerFolder): Store => ({
   openLayer: (layer) => openLayer(folder, layer),
   openSpool: () => folder.openSpool(),
-  usage: () => folder.usage(),
+  space: () => folder.space(),
   files: folder,
   clearStaging: () => clearStaging(folder),
 

@@ -37,7 +37,7 @@ export const createMemoryFolder = (): LayerFolder => {
     },
     listStaging: async () => [...staging.keys()],
     openSpool: async () => spoolOn(createMemoryImage()),
-    async usage() {
+    async space() {
       const used = [...published.values()].reduce((sum, image) => sum + image.size, 0)
       return { size: Number.MAX_SAFE_INTEGER, used }
     },

@@ -126,7 +126,7 @@ const createDetachedStore = ({ uuid }: SrPlace, reason: string): Store => {
     removeLayer: refuse,
     clearStaging: refuse,
     openSpool: refuse,
-    usage: async () => ({ size: 0, used: 0 }),
+    space: async () => ({ size: 0, used: 0 }),
     files: { list: refuse, state: refuse, open: refuse },
   }
 }

@@ -7,7 +7,7 @@ import type { BlockMap } from '../../disk/block-map.ts'
 import type { Disk, DiskWriter } from '../../disk/disk.ts'
 import type { LayerOptions } from '../../formats/format.ts'
 import type { Spool } from '../../image/spool.ts'
-import type { LayerFolder, StoreUsage } from './layer-folder.ts'
+import type { LayerFolder, StoreSpace } from './layer-folder.ts'
 
 export { layerFileName } from '../../catalog/layers/layer-file-name.ts'
 
@@ -75,7 +75,7 @@ export interface Store {
   /** A place for an upload's bytes that must wait. The caller closes it. */
   openSpool(): Promise<Spool>
 
-  usage(): Promise<StoreUsage>
+  space(): Promise<StoreSpace>
 
   /**
    * Why the folder is not there: then all but this member throws SR_NOT_ATTACHED. Absent: it is

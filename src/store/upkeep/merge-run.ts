@@ -178,7 +178,7 @@ const openOrClose = async (
 
 /** Work that nobody waits for must not be what fills the storage. */
 const requireRoom = async ({ store }: MergePorts, bytes: number): Promise<void> => {
-  const { size, used } = await store.usage()
+  const { size, used } = await store.space()
   if (size - used >= bytes) return
   const found = `they take ${formatBytes(bytes, size - used)}, ${formatBytes(size - used, bytes)} are free`
   throw new AppError('SR_FULL', [], { message: `Cannot merge layers: ${found}` })

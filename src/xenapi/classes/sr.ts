@@ -4,7 +4,7 @@ import type { SrTable, StringMap } from '../../catalog/schema.ts'
 import type { SrChanges, SrRow } from '../../catalog/srs.ts'
 import type { ScanProblems } from '../../operations/list-scan-problems.ts'
 import { listScanProblems } from '../../operations/list-scan-problems.ts'
-import type { SrUsage } from '../../operations/measure-sr.ts'
+import type { SrSizes } from '../../operations/measure-sr.ts'
 import { measureSr } from '../../operations/measure-sr.ts'
 import { problemLines } from '../../operations/sr/problem-files.ts'
 import { defineClass } from '../class.ts'
@@ -14,7 +14,7 @@ import { bool, int, mapOf, optionalRefTo, refTo, setOf, string } from '../wire/v
 import { nameDescriptionType, nameLabelType } from './names.ts'
 import { pbdUuidsOf } from './pbd.ts'
 
-interface Row extends SrRow, SrUsage {
+interface Row extends SrRow, SrSizes {
   readonly vdiUuids: readonly string[]
   readonly pbdUuids: readonly string[]
   readonly scan: ScanProblems

@@ -7,7 +7,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { Kysely, sql } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import type { Queries } from '../../../src/catalog/database.ts'
+import type { Transaction } from '../../../src/catalog/transaction.ts'
 import { openDatabase } from '../../../src/catalog/database.ts'
 import { migrations } from '../../../src/catalog/migrations/migrations.ts'
 import { createSqliteDialect } from '../../../src/catalog/sqlite/dialect.ts'
@@ -284,9 +284,9 @@ describe('transactions', () => {
 
   it('are undone as a whole when one statement fails', async () => {
     const database = await open()
-    const work = database.transaction(async (db) => {
-      await db.insertInto('sms').values(sm('a')).execute()
-      await db.insertInto('sms').values(sm('a')).execute()
+    const work = database.transaction(async ({ insert }) => {
+      await insert('sms', sm('a'))
+      await insert('sms', sm('a'))
     })
     await expect(work).rejects.toThrow('UNIQUE constraint failed')
     expect(await database.db.selectFrom('sms').selectAll().execute()).toEqual([])
@@ -294,9 +294,9 @@ describe('transactions', () => {
 
   it('report the error of a statement after which SQLite had rolled back by itself', async () => {
     const database = await open()
-    const work = database.transaction(async (db) => {
-      await db.insertInto('sms').values(sm('a')).execute()
-      await sql`insert or rollback into sms select * from sms`.execute(db)
+    const work = database.transaction(async ({ insert, untold }) => {
+      await insert('sms', sm('a'))
+      await sql`insert or rollback into sms select * from sms`.execute(untold)
     })
     await expect(work).rejects.toThrow('UNIQUE constraint failed')
     expect(await database.db.selectFrom('sms').selectAll().execute()).toEqual([])
@@ -306,7 +306,7 @@ describe('transactions', () => {
     const database = await open()
     const steps: string[] = []
     const work = (name: string) =>
-      database.transaction(async (db) => {
+      database.transaction(async ({ db }) => {
         steps.push(`${name} begins`)
         await db.selectFrom('sms').selectAll().execute()
         await new Promise((resolve) => setImmediate(resolve))
@@ -318,8 +318,8 @@ describe('transactions', () => {
 
   it('are synced, except those that are only news, and the setting comes back', async () => {
     const database = await open(await testCatalogPath())
-    const readSetting = async (queries: Queries) =>
-      (await sql<{ synchronous: number }>`pragma synchronous`.execute(queries)).rows[0]?.synchronous
+    const readSetting = async ({ untold }: Transaction) =>
+      (await sql<{ synchronous: number }>`pragma synchronous`.execute(untold)).rows[0]?.synchronous
     const NORMAL = 1
     const FULL = 2
     expect(await database.transaction(readSetting)).toBe(FULL)
@@ -332,12 +332,14 @@ describe('transactions', () => {
   })
 
   it('do not take rows that point nowhere', async () => {
-    const { db } = await open()
+    const database = await open()
     const session = { uuid: 'a', refHash: 'b', userUuid: 'nobody', originator: '' }
-    const insert = db
-      .insertInto('sessions')
-      .values({ ...session, createdAt: new Date(), lastActiveAt: new Date() })
-      .execute()
+    const insert = database.transaction(({ db }) =>
+      db
+        .insertInto('sessions')
+        .values({ ...session, createdAt: new Date(), lastActiveAt: new Date() })
+        .execute(),
+    )
     await expect(insert).rejects.toThrow('FOREIGN KEY constraint failed')
   })
 })

@@ -56,9 +56,9 @@ describe('moved VDIs', () => {
     expect(await catalog.vdis.get(snapshot.uuid)).toEqual({ ...snapshot, ...target })
     expect(changes.map(({ className, uuid, operation }) => [className, uuid, operation])).toEqual([
       ['VDI', vdi.uuid, 'mod'],
-      ['VDI', snapshot.uuid, 'mod'],
       ['SR', srUuid, 'mod'],
       ['SR', otherSrUuid, 'mod'],
+      ['VDI', snapshot.uuid, 'mod'],
     ])
   })
 

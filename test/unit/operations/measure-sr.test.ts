@@ -8,7 +8,7 @@ import { createTestContent, diskSize } from '../../support/content.ts'
 
 test('are those of its device, its layers and its VDIs', async () => {
   const on = await createTestContent({
-    wrap: (store) => ({ ...store, usage: async () => ({ size: 5 * GiB, used: GiB }) }),
+    wrap: (store) => ({ ...store, space: async () => ({ size: 5 * GiB, used: GiB }) }),
   })
   await addLayer(on.catalog, await on.create())
   await on.create()
@@ -22,7 +22,7 @@ test('are those of its device, its layers and its VDIs', async () => {
 
 test('one whose folder has just gone has a size of 0', async () => {
   const { context, srUuid } = await createTestContent({
-    wrap: (store) => ({ ...store, usage: () => Promise.reject(new Error('ENOENT')) }),
+    wrap: (store) => ({ ...store, space: () => Promise.reject(new Error('ENOENT')) }),
   })
   expect(await measureSr(context, srUuid)).toMatchObject({ physicalSize: 0 })
 })

@@ -295,7 +295,7 @@ describe('a migration that fails leaves all where it was', () => {
     await add(sealed.uuid)
     await storage.upkeep.recover()
     expect((await layers()).there).toBe(0)
-    expect((await store.usage()).used).toBe(0)
+    expect((await store.space()).used).toBe(0)
     await expectSameContent(content, family, before)
   })
 })

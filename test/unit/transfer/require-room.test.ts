@@ -6,8 +6,8 @@ import { requireRoom } from '../../../src/transfer/require-room.ts'
 import { GiB, MiB } from '../../../src/units.ts'
 
 const check = (free: number, image: AnnouncedImage) => {
-  const usage = async () => ({ size: 100 * GiB, used: 100 * GiB - free })
-  const storage = { stores: { get: () => ({ usage }) } }
+  const space = async () => ({ size: 100 * GiB, used: 100 * GiB - free })
+  const storage = { stores: { get: () => ({ space }) } }
   return requireRoom({ storage } as never, 'an-sr', image)
 }
 

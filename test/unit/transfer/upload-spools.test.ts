@@ -12,7 +12,7 @@ const spoolsOn = (free: number) => {
   const counting = createCountingSpool()
   const store = {
     openSpool: (): Promise<Spool> => counting.open(),
-    usage: async () => ({ size: 100 * MiB, used: 100 * MiB - free }),
+    space: async () => ({ size: 100 * MiB, used: 100 * MiB - free }),
   }
   const storage = { stores: { get: () => store } } as unknown as TransferContext['storage']
   return { ...counting, spools: createUploadSpools({ storage }) }

@@ -117,7 +117,7 @@ describe('a failed import', () => {
     expectSameBytes(await read(), before)
     const layers = await catalog.layers.list(srUuid)
     expect(layers.map((layer) => layer.uuid)).toEqual([top!.uuid])
-    expect((await store.usage()).used).toBe(top!.fileSize)
+    expect((await store.space()).used).toBe(top!.fileSize)
   })
 })
 

@@ -1,26 +1,38 @@
 // What a reader is given: a VDI and the layers that it shows at one moment.
 
 import { expect, test } from 'vitest'
+import type { OpenedContent } from '../../../../src/store/reading/opened-content.ts'
+import { AppError } from '../../../../src/errors.ts'
 import { createTestContent } from '../../../support/content.ts'
 import { expectSameBytes, readAll } from '../../../support/disks.ts'
 
-test('what is opened stays until it is closed, whatever becomes of the VDI', async () => {
+/** Opens a VDI that is destroyed and collected so many microtasks later: what comes of it. */
+const openWhileDestroyed = async (delay: number): Promise<string> => {
   const { create, write, read, catalog, storage, srUuid, layers, errors } =
     await createTestContent()
   const uuid = await create()
   await write(uuid, 0, 1)
   const before = await read(uuid)
-  const opening = storage.contents.open(uuid)
-  // Asked for while the row is read and its layers are pinned.
-  const destroying = catalog.vdis.destroy(uuid).then(() => storage.upkeep.collect(srUuid))
-  const { disk, vdi } = await opening
-  await destroying
-  expect((await layers()).here).toBe(1)
-  expectSameBytes(await readAll(disk), before)
-  expect(vdi.uuid).toBe(uuid)
-  await disk.close()
+  const opening = storage.contents.open(uuid).catch((error: unknown) => error)
+  for (let step = 0; step < delay; step += 1) await Promise.resolve()
+  await catalog.vdis.destroy(uuid)
+  storage.upkeep.collect(srUuid)
+  const content = await opening
+  const outcome = content instanceof AppError ? content.code : undefined
+  if (outcome === undefined) {
+    const { disk } = content as OpenedContent
+    expectSameBytes(await readAll(disk), before)
+    await disk.close()
+  }
   expect((await layers()).here).toBe(0)
   expect(errors).toEqual([])
+  return outcome ?? 'opened'
+}
+
+test('what is opened stays until it is closed, whenever the VDI is destroyed meanwhile', async () => {
+  const outcomes = new Set<string>()
+  for (let delay = 0; delay <= 400; delay += 20) outcomes.add(await openWhileDestroyed(delay))
+  expect(outcomes).toEqual(new Set(['HANDLE_INVALID', 'opened']))
 })
 
 test('a VDI that is pinned keeps its layers; one that is gone cannot be opened', async () => {

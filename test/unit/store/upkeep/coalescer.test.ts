@@ -248,7 +248,7 @@ describe('merging fails', () => {
     const small = { limit: Infinity, free: Number.MAX_SAFE_INTEGER }
     const limited: LayerFolder = {
       ...folder,
-      usage: async () => ({ size: small.free, used: 0 }),
+      space: async () => ({ size: small.free, used: 0 }),
       async create(name) {
         const image = await folder.create(name)
         return Object.assign(Object.create(image) as typeof image, {
@@ -326,6 +326,8 @@ describe('a storage repository that is not ours to change', () => {
   test('read-only: nothing is collected, nothing is merged', async () => {
     const { tree, uuid } = await start(4)
     const { catalog, srUuid, openStorage } = tree
+    // What wrote the layers may still be collecting.
+    await tree.storage.upkeep.settled()
     const srs = {
       ...catalog.srs,
       get: async (asked: string) => ({ ...(await catalog.srs.get(asked))!, readOnly: true }),
