@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { readInvocation } from '../../src/config.ts'
+import { firstCellsUnder } from '../support/markdown.ts'
 
 const read = (args: string[], environment: Record<string, string> = {}) =>
   readInvocation(args, environment)
@@ -171,18 +172,16 @@ describe('config', () => {
     expect(JSON.stringify(shown)).not.toContain('hunter2')
   })
 
-  test('--help names every option', () => {
-    const shown = read(['--help'])
-    for (const name of [
-      '--listen',
-      '--data',
-      '--log-level',
-      '--max-transfers',
-      '--max-chain-depth',
-      '--coalesce-rate',
-      '--show-config',
-    ]) {
-      expect(shown).toMatchObject({ kind: 'show', text: expect.stringContaining(name) })
-    }
+  test('the documentation names every option of --help, and no other', () => {
+    const help = read(['--help'])
+    const options = new Set(JSON.stringify(help).match(/(?<=\\n  )--[a-z-]+/g))
+    const documented = (file: string, heading: string) =>
+      firstCellsUnder(file, heading).map((cell) => /--[a-z-]+/.exec(cell)?.[0])
+    options.delete('--help')
+    const operating = documented('docs/operating.md', '## Options').filter((name) => name)
+    expect(new Set(operating)).toEqual(options)
+    const mostUsed = documented('README.md', '## The most used options')
+    expect(mostUsed).toHaveLength(10)
+    expect(mostUsed.filter((name) => !options.has(name!))).toEqual([])
   })
 })

@@ -1,6 +1,5 @@
 // Parameters that nobody knows: which are named in a warning.
 
-import { readFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import {
   exportParameters,
@@ -8,6 +7,7 @@ import {
   importParameters,
   warningOf,
 } from '../../../routes/parameter-names.ts'
+import { firstCellsUnder } from '../../support/markdown.ts'
 
 const warn = (query: string, known: readonly string[] = exportParameters) =>
   warningOf({ url: `/x?${query}` }, known)
@@ -32,20 +32,17 @@ describe('warnings', () => {
   })
 })
 
-test('README names every parameter, and no other', async () => {
-  const readme = await readFile('README.md', 'utf8')
-  const namesUnder = (heading: string): string[] => {
-    const [, section = ''] = readme.split(`\n${heading}\n`)
-    const rows = section.split('\n#')[0]!.matchAll(/^\| (`.*?) +\|/gm)
-    return Array.from(rows, ([, cell = '']) =>
-      Array.from(cell.matchAll(/`(\w+)`/g), (m) => m[1]!),
-    ).flat()
-  }
-  const of = (names: readonly string[]) => new Set(names)
-  expect(of(namesUnder('### `PUT /import_raw_vdi`'))).toEqual(
+test('docs/http-api.md names every parameter, and no other', () => {
+  const namesUnder = (heading: string) =>
+    new Set(
+      firstCellsUnder('docs/http-api.md', heading).flatMap((cell) =>
+        Array.from(cell.matchAll(/`(\w+)`/g), ([, name]) => name),
+      ),
+    )
+  expect(namesUnder('## `PUT /import_raw_vdi`')).toEqual(
     // The framing of XenServer's own uploader: nothing for people to set.
-    of(importParameters.filter((name) => name !== 'chunked')),
+    new Set(importParameters.filter((name) => name !== 'chunked')),
   )
-  expect(of(namesUnder('### `GET` and `HEAD /export_raw_vdi`'))).toEqual(of(exportParameters))
-  expect(of(namesUnder('### `GET` and `HEAD /vdi_extents`'))).toEqual(of(extentsParameters))
+  expect(namesUnder('## `GET` and `HEAD /export_raw_vdi`')).toEqual(new Set(exportParameters))
+  expect(namesUnder('## `GET` and `HEAD /vdi_extents`')).toEqual(new Set(extentsParameters))
 })
