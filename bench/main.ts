@@ -8,11 +8,12 @@ import { cpus, tmpdir, totalmem } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { spawnServer, type TestServer } from '../test/support/spawn-server.ts'
-import { formats, importDisk, listVdis, qemuName } from './client.ts'
+import { destroyVdisExcept, formats, importDisk, listVdis, qemuName } from './client.ts'
 import { type DiskPlan, writeDisk } from './disks.ts'
 import { measureMemory, memoryHead } from './memory.ts'
 import { type Nginx, startNginx } from './nginx.ts'
 import { timed, versionOf } from './processes.ts'
+import { requireRoom, roomFor } from './room.ts'
 import { formatTable, megabytes, type Row } from './table.ts'
 import {
   exportHead,
@@ -32,8 +33,8 @@ const plans = (short: boolean): DiskPlan[] =>
         { name: 'dense', size: 64 * MiB, dataSize: 64 * MiB },
       ]
     : [
-        { name: 'scattered', size: 16 * GiB, dataSize: 2.8 * GiB },
-        { name: 'dense', size: 2 * GiB, dataSize: 2 * GiB },
+        { name: 'scattered', size: 5 * GiB, dataSize: 1.2 * GiB },
+        { name: 'dense', size: 1.5 * GiB, dataSize: 1.5 * GiB },
       ]
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`)
@@ -77,8 +78,24 @@ const listLayers = async ({ dataFolder }: TestServer): Promise<string[]> =>
     .filter((path) => /^sr\/[^/]+\/[^/]+\.qcow2$/.test(path))
     .map((path) => join(dataFolder, path))
 
-const measure = async (folder: string, short: boolean): Promise<void> => {
-  const rounds = short ? 1 : 3
+/** The files of a disk, once it has been measured. */
+const removeSources = async (folder: string, plan: DiskPlan): Promise<void> => {
+  for (const format of formats) await rm(join(folder, `${plan.name}.${format}`))
+}
+
+const rowNames = (plan: DiskPlan): string[] =>
+  ['export', 'import'].flatMap((way) => formats.map((format) => `${way} ${plan.name} ${format}`))
+
+const memoryDataSize = (short: boolean): number => (short ? 16 * MiB : 512 * MiB)
+
+const measure = async (folder: string, short: boolean, only: string): Promise<void> => {
+  const isWanted = (row: string): boolean => row.includes(only)
+  const wanted = plans(short).filter((plan) => rowNames(plan).some(isWanted))
+  if (wanted.length === 0 && !isWanted('memory')) throw new Error(`No row is named ${only}`)
+  const needed = roomFor(wanted, isWanted('memory') ? memoryDataSize(short) : 0)
+  await requireRoom(folder, needed)
+  print(`needs up to ${megabytes(needed)} there`)
+  const rounds = short ? 1 : 5
   const nginxVersion = findNginx()
   const peers = [versionOf('qemu-img'), nginxVersion, versionOf('curl')?.split(' (')[0]]
   print(`Node ${process.version}, ${peers.filter((name) => name !== undefined).join(', ')}`)
@@ -88,28 +105,33 @@ const measure = async (folder: string, short: boolean): Promise<void> => {
   let nginx: Nginx | undefined
   try {
     nginx = nginxVersion === undefined ? undefined : await startNginx(folder, folder)
-    const bench = { server, nginx, folder, rounds }
+    const bench = { server, nginx, folder, rounds, isWanted }
     const exports: Row[] = []
     const imports: Row[] = []
-    for (const plan of plans(short)) {
+    for (const plan of wanted) {
       const subject = await prepareSubject(server, folder, plan)
       exports.push(...(await measureExports(bench, subject)))
       imports.push(...(await measureImports(bench, plan.name)))
+      await destroyVdisExcept(server, [])
+      await removeSources(folder, plan)
     }
-    print(`\nBest of ${rounds}, the peers taking turns, sync before each run.\n`)
-    print(formatTable(exportHead, exports))
-    print(formatTable(importHead, imports))
+    print(`\nPairs with each peer: ${rounds}. Medians; lowest and highest in brackets.\n`)
+    if (exports.length > 0) print(formatTable(exportHead, exports))
+    if (imports.length > 0) print(formatTable(importHead, imports))
   } finally {
     await nginx?.stop()
     await server.stop()
   }
-  print(formatTable(memoryHead, await measureMemory(folder, short ? 16 * MiB : 512 * MiB)))
+  if (isWanted('memory')) {
+    print(formatTable(memoryHead, await measureMemory(folder, memoryDataSize(short))))
+  }
 }
 
-const { short, dir } = parseArgs({
+const { short, dir, only } = parseArgs({
   options: {
     short: { type: 'boolean', default: false },
     dir: { type: 'string', default: tmpdir() },
+    only: { type: 'string', default: '' },
   },
 }).values
 const folder = await mkdtemp(join(resolve(dir), 'diskport-bench-'))
@@ -122,7 +144,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   })
 }
 try {
-  await measure(folder, short)
+  await measure(folder, short, only)
 } finally {
   await rm(folder, { recursive: true, force: true })
 }

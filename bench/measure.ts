@@ -1,4 +1,4 @@
-// One comparison: peers that do the same work take turns, and the best run of each counts.
+// One comparison: diskport and a peer do the same work in turns, and each pair gives one ratio.
 
 import { timed } from './processes.ts'
 
@@ -12,24 +12,43 @@ export interface Contender {
   cleanUp?(): Promise<void>
 }
 
-/**
- * The best of `rounds` runs of each, in seconds, by name. The order turns round with each round.
- */
-export const compare = async (
-  contenders: readonly Contender[],
+/** Seconds of two runs, one right after the other. */
+export interface Pair {
+  readonly own: number
+  readonly peer: number
+}
+
+const runOnce = async (contender: Contender): Promise<number> => {
+  await contender.prepare?.()
+  // What others have written must not be on its way to the disk while this one is timed.
+  await timed('sync', [])
+  const seconds = await contender.run()
+  await contender.cleanUp?.()
+  return seconds
+}
+
+/** `rounds` pairs with each peer, by the peer's name. Who goes first changes with each round. */
+export const comparePairs = async (
+  own: Contender,
+  peers: readonly Contender[],
   rounds: number,
-): Promise<Map<string, number>> => {
-  const best = new Map<string, number>()
+): Promise<Map<string, Pair[]>> => {
+  const pairs = new Map<string, Pair[]>(peers.map(({ name }) => [name, []]))
   for (let round = 0; round < rounds; round += 1) {
-    const order = round % 2 === 0 ? contenders : contenders.toReversed()
-    for (const contender of order) {
-      await contender.prepare?.()
-      // What others have written must not be on its way to the disk while this one is timed.
-      await timed('sync', [])
-      const seconds = await contender.run()
-      best.set(contender.name, Math.min(seconds, best.get(contender.name) ?? Infinity))
-      await contender.cleanUp?.()
+    for (const peer of peers) {
+      const first = round % 2 === 0 ? await runOnce(own) : undefined
+      const peerSeconds = await runOnce(peer)
+      const ownSeconds = first ?? (await runOnce(own))
+      pairs.get(peer.name)!.push({ own: ownSeconds, peer: peerSeconds })
     }
   }
-  return best
+  return pairs
+}
+
+/** Of an even count the mean of the middle two; undefined of none. */
+export const median = (values: readonly number[]): number | undefined => {
+  const sorted = values.toSorted((a, b) => a - b)
+  const low = sorted[Math.floor((sorted.length - 1) / 2)]
+  const high = sorted[Math.floor(sorted.length / 2)]
+  return low === undefined || high === undefined ? undefined : (low + high) / 2
 }

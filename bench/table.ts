@@ -1,5 +1,7 @@
 // Numbers in columns.
 
+import { median } from './measure.ts'
+
 export type Row = readonly string[]
 
 /** The first column to the left, the others to the right. */
@@ -24,7 +26,12 @@ export const formatTable = (head: Row, rows: readonly Row[]): string => {
 export const rate = (bytes: number, seconds: number | undefined): string =>
   seconds === undefined ? '-' : (bytes / 1e6 / seconds).toFixed(0)
 
-export const ratio = (value: number | undefined): string =>
-  value === undefined ? '-' : `${value.toFixed(2)} x`
+/** The median of ratios, with the lowest and the highest. */
+export const ratio = (values: readonly number[]): string => {
+  const middle = median(values)
+  if (middle === undefined) return '-'
+  const [low, high] = [Math.min(...values), Math.max(...values)]
+  return `${middle.toFixed(2)} x (${low.toFixed(2)}-${high.toFixed(2)})`
+}
 
 export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(0)} MB`

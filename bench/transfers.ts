@@ -15,7 +15,7 @@ import {
   putAway,
   qemuName,
 } from './client.ts'
-import { compare, type Contender } from './measure.ts'
+import { comparePairs, type Contender, median, type Pair } from './measure.ts'
 import type { Nginx } from './nginx.ts'
 import { timed } from './processes.ts'
 import { megabytes, rate, ratio, type Row } from './table.ts'
@@ -27,6 +27,8 @@ export interface Bench {
   /** Holds `<disk>.<format>` for each disk and format, made by qemu-img; nginx serves it. */
   readonly folder: string
   readonly rounds: number
+  /** Whether a row is to be measured, by its name: `export scattered raw`. */
+  isWanted(row: string): boolean
 }
 
 /**
@@ -58,6 +60,14 @@ const convertContender = (
   }
 }
 
+/** Seconds of diskport: the median over the pairs with all peers. */
+const ownSeconds = (pairs: ReadonlyMap<string, readonly Pair[]>): number | undefined =>
+  median([...pairs.values()].flat().map(({ own }) => own))
+
+/** Seconds of a peer; undefined if it did not run. */
+const peerSeconds = (pairs: readonly Pair[] | undefined): number | undefined =>
+  median((pairs ?? []).map(({ peer }) => peer))
+
 const sizeOf = async (path: string): Promise<number> => (await stat(path)).size
 
 export const exportHead: Row = [
@@ -77,33 +87,28 @@ export const measureExports = async (bench: Bench, subject: Subject): Promise<Ro
   const { disk, uuid, layer } = subject
   const rows: Row[] = []
   for (const format of formats) {
+    if (!bench.isWanted(`export ${disk} ${format}`)) continue
     await server.forgetPeakMemory()
     const ours = { name: 'diskport', run: () => exportDisk(server, uuid, format) }
-    const contenders: Contender[] = [
-      ours,
-      convertContender('qemu-img', folder, [layer, 'qcow2'], format),
-    ]
+    const peers = [convertContender('qemu-img', folder, [layer, 'qcow2'], format)]
     if (format === 'raw') {
-      contenders.push(convertContender('dense', folder, [layer, 'qcow2'], format, ['-S', '0']))
+      peers.push(convertContender('dense', folder, [layer, 'qcow2'], format, ['-S', '0']))
     }
     if (nginx !== undefined) {
       const url = `${nginx.url}/${disk}.${format}`
-      contenders.push({ name: 'nginx', run: () => fetchAway(url) })
+      peers.push({ name: 'nginx', run: () => fetchAway(url) })
     }
-    const seconds = await compare(contenders, rounds)
+    const pairs = await comparePairs(ours, peers, rounds)
     const ready = await sizeOf(join(folder, `${disk}.${format}`))
     const size = await exportSize(server, uuid, format)
-    const own = size / seconds.get('diskport')!
-    const compareTo = (name: string): number | undefined => {
-      const peer = seconds.get(name)
-      return peer === undefined ? undefined : own / (ready / peer)
-    }
+    const compareTo = (name: string): number[] =>
+      (pairs.get(name) ?? []).map(({ own, peer }) => size / own / (ready / peer))
     rows.push([
       `${disk} ${format}, ${megabytes(size)}`,
-      rate(size, seconds.get('diskport')),
-      rate(ready, seconds.get('qemu-img')),
-      rate(ready, seconds.get('dense')),
-      rate(ready, seconds.get('nginx')),
+      rate(size, ownSeconds(pairs)),
+      rate(ready, peerSeconds(pairs.get('qemu-img'))),
+      rate(ready, peerSeconds(pairs.get('dense'))),
+      rate(ready, peerSeconds(pairs.get('nginx'))),
       ratio(compareTo('qemu-img')),
       ratio(compareTo('nginx')),
       megabytes(await server.peakMemory()),
@@ -130,35 +135,36 @@ export const measureImports = async (bench: Bench, disk: string): Promise<Row[]>
   const kept = await listVdis(server)
   const rows: Row[] = []
   for (const format of formats) {
+    if (!bench.isWanted(`import ${disk} ${format}`)) continue
     const source = join(folder, `${disk}.${format}`)
     await server.forgetPeakMemory()
-    const contenders: Contender[] = [
-      {
-        name: 'diskport',
-        run: () => importDisk(server, source, format),
-        cleanUp: () => destroyVdisExcept(server, kept),
-      },
+    const ours = {
+      name: 'diskport',
+      run: () => importDisk(server, source, format),
+      cleanUp: () => destroyVdisExcept(server, kept),
+    }
+    const peers = [
       convertContender('qemu-img', folder, [source, format], 'qcow2'),
       convertContender('flushed', folder, [source, format], 'qcow2', ['-t', 'writeback']),
     ]
     if (nginx !== undefined) {
       const url = `${nginx.url}/put/${disk}.${format}`
       const clear = (): Promise<void> => rm(join(folder, 'put'), { recursive: true, force: true })
-      contenders.push({ name: 'nginx', run: () => putAway(url, source), cleanUp: clear })
+      peers.push({ name: 'nginx', run: () => putAway(url, source), cleanUp: clear })
     }
-    const seconds = await compare(contenders, rounds)
+    const pairs = await comparePairs(ours, peers, rounds)
     const size = await sizeOf(source)
-    const own = seconds.get('diskport')!
-    const nginxTime = seconds.get('nginx')
+    const compareTo = (name: string): number[] =>
+      (pairs.get(name) ?? []).map(({ own, peer }) => own / peer)
     rows.push([
       `${disk} ${format}, ${megabytes(size)}`,
-      rate(size, own),
-      rate(size, seconds.get('qemu-img')),
-      rate(size, seconds.get('flushed')),
-      rate(size, nginxTime),
-      ratio(own / seconds.get('qemu-img')!),
-      ratio(own / seconds.get('flushed')!),
-      ratio(nginxTime === undefined ? undefined : own / nginxTime),
+      rate(size, ownSeconds(pairs)),
+      rate(size, peerSeconds(pairs.get('qemu-img'))),
+      rate(size, peerSeconds(pairs.get('flushed'))),
+      rate(size, peerSeconds(pairs.get('nginx'))),
+      ratio(compareTo('qemu-img')),
+      ratio(compareTo('flushed')),
+      ratio(compareTo('nginx')),
       megabytes(await server.peakMemory()),
     ])
   }
