@@ -1,4 +1,4 @@
-// Extents without HTTP. What is listed for which chain is in routes/vdi-extents.test.ts.
+// Extents without HTTP. What is listed for which chain is in test/unit/routes/vdi-extents.test.ts.
 
 import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
