@@ -146,18 +146,15 @@ describe('readBody', () => {
 
   it('does not blame the client while we are the slow ones', async () => {
     vi.useFakeTimers()
-    try {
-      const body = new PassThrough()
-      const chunks = readTestBody(body)[Symbol.asyncIterator]()
-      body.write(chunkOf(1))
-      await chunks.next()
-      await vi.advanceTimersByTimeAsync(600_000)
-      expect(body.destroyed).toBe(false)
-      body.write(chunkOf(2))
-      expect((await chunks.next()).value?.[0]).toBe(2)
-    } finally {
-      vi.useRealTimers()
-    }
+    onTestFinished(() => void vi.useRealTimers())
+    const body = new PassThrough()
+    const chunks = readTestBody(body)[Symbol.asyncIterator]()
+    body.write(chunkOf(1))
+    await chunks.next()
+    await vi.advanceTimersByTimeAsync(600_000)
+    expect(body.destroyed).toBe(false)
+    body.write(chunkOf(2))
+    expect((await chunks.next()).value?.[0]).toBe(2)
   })
 
   it('lets others have its place while nothing comes, and takes turns when it is busy', async () => {

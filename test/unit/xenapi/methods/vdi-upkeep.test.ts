@@ -5,9 +5,9 @@ import { appendFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { createRawSource } from '../../support/sources.ts'
-import { createTestFolder } from '../../support/tools.ts'
-import { asMap, createTestApi, createVdi } from '../../support/xenapi.ts'
+import { createRawSource } from '../../../support/sources.ts'
+import { createTestFolder } from '../../../support/tools.ts'
+import { asMap, createTestApi, createVdi } from '../../../support/xenapi.ts'
 
 it('VDI.update follows a file that others have changed', async () => {
   const { call, hostUuid } = await createTestApi()

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createTestApi, createVdi } from '../../support/xenapi.ts'
+import { createTestApi, createVdi } from '../../../support/xenapi.ts'
 
 const createSnapshot = async (more: { cbtEnabled?: boolean; isSnapshot?: boolean } = {}) => {
   const api = await createTestApi()

@@ -2,11 +2,11 @@
 
 import { randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import type { LongText } from '../../../src/disk/long-text.ts'
-import { writeLayer } from '../../../src/transfer/write-layer.ts'
-import { KiB, MiB } from '../../../src/units.ts'
-import { asMap, createTestApi, createVdi, type TestApi } from '../../support/xenapi.ts'
-import { undisturbed } from '../../support/work.ts'
+import type { LongText } from '../../../../src/disk/long-text.ts'
+import { writeLayer } from '../../../../src/transfer/write-layer.ts'
+import { KiB, MiB } from '../../../../src/units.ts'
+import { asMap, createTestApi, createVdi, type TestApi } from '../../../support/xenapi.ts'
+import { undisturbed } from '../../../support/work.ts'
 
 const size = 4 * MiB
 

@@ -3,8 +3,8 @@
 
 import { randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import type { Wire } from '../../../src/xenapi/wire/values.ts'
-import { asMap, createTestApi, createVdi } from '../../support/xenapi.ts'
+import type { Wire } from '../../../../src/xenapi/wire/values.ts'
+import { asMap, createTestApi, createVdi } from '../../../support/xenapi.ts'
 
 describe('host, PBD and SR', () => {
   it('name each other', async () => {

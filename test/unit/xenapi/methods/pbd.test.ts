@@ -5,11 +5,11 @@ import { randomUUID } from 'node:crypto'
 import { cp, mkdir, readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import type { Change } from '../../../src/catalog/changes.ts'
-import { attachAllSrs } from '../../../src/operations/attach-all-srs.ts'
-import { createRawSource } from '../../support/sources.ts'
-import { createTestFolder } from '../../support/tools.ts'
-import { asMap, createTestApi } from '../../support/xenapi.ts'
+import type { Change } from '../../../../src/catalog/changes.ts'
+import { attachAllSrs } from '../../../../src/operations/attach-all-srs.ts'
+import { createRawSource } from '../../../support/sources.ts'
+import { createTestFolder } from '../../../support/tools.ts'
+import { asMap, createTestApi } from '../../../support/xenapi.ts'
 
 const raw = async (folder: string, uuid: string = randomUUID()): Promise<string> => {
   await createRawSource(folder, `${uuid}.raw`, { size: 4096, parts: [[0, 512]] })

@@ -1,9 +1,9 @@
 // Users and what they may do, and the line that each change leaves in the log.
 
 import { describe, expect, it } from 'vitest'
-import type { Wire } from '../../../src/xenapi/wire/values.ts'
-import { ROOT_PASSWORD } from '../../support/catalogs.ts'
-import { createTestApi, createVdi } from '../../support/xenapi.ts'
+import type { Wire } from '../../../../src/xenapi/wire/values.ts'
+import { ROOT_PASSWORD } from '../../../support/catalogs.ts'
+import { createTestApi, createVdi } from '../../../support/xenapi.ts'
 
 const start = async () => {
   const api = await createTestApi()

@@ -4,11 +4,11 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, readdir, rename, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import type { Change } from '../../../src/catalog/changes.ts'
-import { createRawSource } from '../../support/sources.ts'
-import { createTestFolder } from '../../support/tools.ts'
-import type { TestApi } from '../../support/xenapi.ts'
-import { asMap, createTestApi } from '../../support/xenapi.ts'
+import type { Change } from '../../../../src/catalog/changes.ts'
+import { createRawSource } from '../../../support/sources.ts'
+import { createTestFolder } from '../../../support/tools.ts'
+import type { TestApi } from '../../../support/xenapi.ts'
+import { asMap, createTestApi } from '../../../support/xenapi.ts'
 
 const start = async () => {
   const api = await createTestApi()

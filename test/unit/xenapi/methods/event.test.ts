@@ -2,15 +2,15 @@
 
 import { randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { createChanges } from '../../../src/catalog/changes.ts'
-import { AppError } from '../../../src/errors.ts'
-import { createEventFeed } from '../../../src/xenapi/events/event-feed.ts'
-import { createSubscription } from '../../../src/xenapi/events/event-subscription.ts'
-import type { WireMap } from '../../../src/xenapi/wire/values.ts'
-import { within } from '../../support/wait.ts'
-import type { TestApi } from '../../support/xenapi.ts'
-import { createTestApi, createVdi } from '../../support/xenapi.ts'
-import { WireInt } from '../../../src/xenapi/wire/values.ts'
+import { createChanges } from '../../../../src/catalog/changes.ts'
+import { AppError } from '../../../../src/errors.ts'
+import { createEventFeed } from '../../../../src/xenapi/events/event-feed.ts'
+import { createSubscription } from '../../../../src/xenapi/events/event-subscription.ts'
+import type { WireMap } from '../../../../src/xenapi/wire/values.ts'
+import { within } from '../../../support/wait.ts'
+import type { TestApi } from '../../../support/xenapi.ts'
+import { createTestApi, createVdi } from '../../../support/xenapi.ts'
+import { WireInt } from '../../../../src/xenapi/wire/values.ts'
 
 interface Batch {
   readonly token: string

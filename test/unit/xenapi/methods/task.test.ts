@@ -1,9 +1,9 @@
 // Tasks as clients see them.
 
 import { describe, expect, it } from 'vitest'
-import { AppError } from '../../../src/errors.ts'
-import type { Wire } from '../../../src/xenapi/wire/values.ts'
-import { createTestApi } from '../../support/xenapi.ts'
+import { AppError } from '../../../../src/errors.ts'
+import type { Wire } from '../../../../src/xenapi/wire/values.ts'
+import { createTestApi } from '../../../support/xenapi.ts'
 
 const start = async () => {
   const api = await createTestApi()

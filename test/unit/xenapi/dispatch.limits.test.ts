@@ -92,7 +92,7 @@ describe('registrations for events', () => {
     expect(() => registrations.require('of eve 0')).toThrow(
       expect.objectContaining({ code: 'SESSION_NOT_REGISTERED' }),
     )
-    expect(registrations.require('of eve 1')).toBeDefined()
+    expect(registrations.require('of eve 1').names).toEqual(new Set(['*']))
   })
 
   it('name 1024 classes and objects, in one call or in many', () => {

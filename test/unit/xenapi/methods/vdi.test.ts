@@ -2,11 +2,11 @@
 
 import { randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { GiB, KiB, MiB, MAXIMUM_DISK_SIZE, TiB } from '../../../src/units.ts'
-import type { WireMap } from '../../../src/xenapi/wire/values.ts'
-import { addLayer } from '../../support/catalogs.ts'
-import { asMap, createTestApi, createVdi, MAXIMUM_VHD_SIZE } from '../../support/xenapi.ts'
-import { WireInt } from '../../../src/xenapi/wire/values.ts'
+import { GiB, KiB, MiB, MAXIMUM_DISK_SIZE, TiB } from '../../../../src/units.ts'
+import type { WireMap } from '../../../../src/xenapi/wire/values.ts'
+import { addLayer } from '../../../support/catalogs.ts'
+import { asMap, createTestApi, createVdi, MAXIMUM_VHD_SIZE } from '../../../support/xenapi.ts'
+import { WireInt } from '../../../../src/xenapi/wire/values.ts'
 
 describe('VDI.create', () => {
   it('needs only a storage repository and a size', async () => {
