@@ -95,7 +95,7 @@ const measure = async (folder: string, short: boolean, only: string): Promise<vo
   const needed = roomFor(wanted, isWanted('memory') ? memoryDataSize(short) : 0)
   await requireRoom(folder, needed)
   print(`needs up to ${megabytes(needed)} there`)
-  const rounds = short ? 1 : 5
+  const rounds = short ? 1 : 4
   const nginxVersion = findNginx()
   const peers = [versionOf('qemu-img'), nginxVersion, versionOf('curl')?.split(' (')[0]]
   print(`Node ${process.version}, ${peers.filter((name) => name !== undefined).join(', ')}`)
