@@ -1,5 +1,5 @@
-// A block map as JSON text, in the form of `qemu-img map --output=json`: an array of stretches.
-// Written and read piece by piece, so that a map of any size takes bounded memory beside the map.
+// A block map as JSON text, in the form of `qemu-img map --output=json`: an array of extents. Reads
+// and writes piece by piece, so that beside the map itself memory is bounded.
 
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -14,15 +14,15 @@ import { createStepCounter } from './step-counter.ts'
 
 const what = 'Cannot read the block map'
 
-/** How many stretches a map may have: 9 bytes of memory each. */
+/** The largest number of entries in a map. Each takes 9 bytes of memory. */
 export const MAXIMUM_MAP_ENTRIES = 8 * 1024 * 1024
 
-/** The text of an entry costs more than a step through a map. */
+/** Fewer than the default, because formatting an entry costs more than a step through a map. */
 const stepsPerPause = 1024
 
 /**
- * For an array of flat objects with short names and numbers; as many as there may be take about
- * 0.75 GiB.
+ * Enough for an array of flat objects with short names and numbers. The largest permitted number of
+ * entries takes about 0.75 GiB of text.
  */
 const limits = { what, bytes: GiB, depth: 2, tokenLength: 4096 }
 
@@ -31,9 +31,9 @@ export interface MapEntry {
   /** Both in bytes. */
   readonly start: number
   readonly length: number
-  /** The layer that answers, counted from the top; of a hole the last one. */
+  /** The layer that answers, counted from the top; the last layer for a hole. */
   readonly depth: number
-  /** False where no layer says anything. */
+  /** False where no layer holds anything. */
   readonly present: boolean
   /** Whether it reads as zeros. */
   readonly zero: boolean
@@ -46,7 +46,7 @@ export const mapEntryOf = ({ offset, length, kind, depth }: MapRun): MapEntry =>
   return { start: offset, length, depth, present: kind !== 'hole', zero, data: !zero }
 }
 
-/** The text of `map`, a line a run. */
+/** The text of `map`, one line per run. */
 export function* writeBlockMapJson(map: BlockMap): Generator<string, void, undefined> {
   let before = '['
   for (const run of map.runs()) {
@@ -57,8 +57,9 @@ export function* writeBlockMapJson(map: BlockMap): Generator<string, void, undef
 }
 
 /**
- * The same text of runs as they come, neighbours that are alike joined, in pieces of about
- * `pieceLength` characters. Where the runs fail, it ends without the bracket.
+ * Writes runs as the same text while they arrive, in pieces of about `pieceLength` characters.
+ * Joins neighbours of the same kind and depth. If the source of the runs fails, the text ends
+ * without its closing bracket.
  */
 export async function* writeRunsJson(
   runs: AsyncIterable<MapRun> | Iterable<MapRun>,
@@ -92,10 +93,10 @@ export async function* writeRunsJson(
 }
 
 /**
- * Reads a map back, ours or qemu-img's. Unknown members (`offset`, `compressed`) are passed over.
- * The text may be anybody's: its length, its nesting, its numbers and its entries are bounded.
- * @throws AppError IMPORT_ERROR_GENERIC unless the stretches are ascending, gap-free and cover
- *   `size` bytes exactly
+ * Reads a map that diskport or qemu-img wrote. Ignores unknown members (`offset`, `compressed`).
+ * The text is not trusted: its length, nesting, numbers and entries are bounded.
+ * @throws AppError IMPORT_ERROR_GENERIC unless the entries are ascending, gap-free and cover `size`
+ *   bytes exactly
  */
 export const readBlockMapJson = async (
   source: AsyncIterable<Uint8Array>,
@@ -104,7 +105,7 @@ export const readBlockMapJson = async (
   const builder = createBlockMapBuilder()
   const entries = streamArray.withParserAsStream()
   const parsed = pipeline(Readable.from(boundJson(source, limits)), entries)
-  // The loop below reports the failure; the promise must not report it a second time.
+  // The loop below reports the failure. Without this handler it would also count as unhandled.
   parsed.catch(() => {})
   let end = 0
   try {

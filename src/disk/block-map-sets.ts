@@ -1,14 +1,14 @@
-// Block maps put together: a chain as one map, union, intersection, difference, clip. Each walks
-// its maps side by side, every run once; many maps are joined in halves, so that k maps of n runs
-// in all cost n log k steps. Results take memory by runs.
+// Combines block maps: a chain as one map, union, intersection, difference, clip. Each function
+// walks its maps side by side and visits every run once. Many maps are joined in halves, so k maps
+// with n runs in total take n log k steps. Memory grows with the runs of the result.
 
 import type { BlockMap, BlockMapBuilder, RunCursor } from './block-map.ts'
 import { createBlockMapBuilder, emptyBlockMap } from './block-map.ts'
 
 /**
- * Walks two maps over `size` bytes, in stretches in which neither changes. A map that is shorter
- * has holes beyond its end.
- * @param add puts what the stretch becomes into the builder: `length` bytes of one kind
+ * Walks two maps over `size` bytes, in stretches within which neither changes. A shorter map has a
+ * hole beyond its end.
+ * @param add adds the result for one stretch of `length` bytes to the builder
  */
 const combine = (
   one: BlockMap,
@@ -28,7 +28,10 @@ const combine = (
   return builder.finish()
 }
 
-/** Joins neighbours, their results, and so on; undefined for none. `join` must be associative. */
+/**
+ * Joins neighbours, then their results, and so on. Undefined without parts. `join` must be
+ * associative.
+ */
 const joinInHalves = <T>(parts: readonly T[], join: (one: T, other: T) => T): T | undefined => {
   if (parts.length <= 1) return parts[0]
   const middle = parts.length >>> 1
@@ -36,9 +39,9 @@ const joinInHalves = <T>(parts: readonly T[], join: (one: T, other: T) => T): T 
 }
 
 /**
- * What is seen of `lower` through the holes of `upper`. The result has the size of `upper`: what
- * `lower` has beyond is cut off, what it lacks is hole.
- * @param layers how many `upper` stands for: so much deeper is what comes from `lower`
+ * `upper`, with `lower` showing through its holes. The result has the size of `upper`: what `lower`
+ * holds beyond that is cut off, and where `lower` ends earlier the result is a hole.
+ * @param layers the number of layers in `upper`, added to each depth that comes from `lower`
  */
 export const overlayBlockMap = (upper: BlockMap, lower: BlockMap, layers = 1): BlockMap =>
   combine(upper, lower, upper.size, (builder, length, above, below) => {
@@ -48,8 +51,8 @@ export const overlayBlockMap = (upper: BlockMap, lower: BlockMap, layers = 1): B
   })
 
 /**
- * The maps of a chain, top first, as one of `size` bytes; a run's depth is the index of its map.
- * Beyond the end of a map nothing of those below it is seen.
+ * Overlays the maps of a chain, top first, as one map of `size` bytes. The depth of a run is the
+ * index of its map. Beyond the end of a map, the maps below it are hidden.
  */
 export const overlayChain = (maps: readonly BlockMap[], size: number): BlockMap => {
   let reach = size
@@ -65,9 +68,9 @@ export const overlayChain = (maps: readonly BlockMap[], size: number): BlockMap 
 }
 
 /**
- * What the maps hold between them: `data` where any has data or zeros, `hole` where none says
- * anything. Depths are dropped.
- * @param size of the result; a map that is shorter has holes beyond its end
+ * The union of the maps: `data` where any map has data or zeros, `hole` elsewhere. All depths are
+ * 0.
+ * @param size of the result in bytes; a shorter map has a hole beyond its end
  */
 export const unionBlockMap = (maps: readonly BlockMap[], size: number): BlockMap => {
   const union = (one: BlockMap, other: BlockMap): BlockMap =>
@@ -75,11 +78,11 @@ export const unionBlockMap = (maps: readonly BlockMap[], size: number): BlockMap
       builder.add(length, a.kind === 'hole' && b.kind === 'hole' ? 'hole' : 'data'),
     )
   const nothing = emptyBlockMap(size)
-  // A single one is joined with nothing, which drops its zeros, its depths and what is beyond.
+  // The union with an empty map drops zeros, depths and whatever lies beyond `size`.
   return joinInHalves(maps.length === 1 ? [...maps, nothing] : maps, union) ?? nothing
 }
 
-/** What `map` says, where `mask` holds something; hole elsewhere. Has the size of `map`. */
+/** `map` where `mask` has data or zeros; a hole elsewhere. Has the size of `map`. */
 export const intersectBlockMap = (map: BlockMap, mask: BlockMap): BlockMap =>
   combine(map, mask, map.size, (builder, length, kept, within) =>
     within.kind === 'hole'
@@ -87,7 +90,7 @@ export const intersectBlockMap = (map: BlockMap, mask: BlockMap): BlockMap =>
       : builder.add(length, kept.kind, kept.depth),
   )
 
-/** What `map` says, where `taken` holds nothing; hole elsewhere. Has the size of `map`. */
+/** `map` where `taken` is a hole; a hole elsewhere. Has the size of `map`. */
 export const subtractBlockMap = (map: BlockMap, taken: BlockMap): BlockMap =>
   combine(map, taken, map.size, (builder, length, kept, without) =>
     without.kind === 'hole'
@@ -95,7 +98,7 @@ export const subtractBlockMap = (map: BlockMap, taken: BlockMap): BlockMap =>
       : builder.add(length, 'hole'),
   )
 
-/** The map, cut to `size` bytes, or filled up with a hole. */
+/** The map, cut to `size` bytes or extended with a hole. */
 export const clipBlockMap = (map: BlockMap, size: number): BlockMap => {
   if (map.size === size) return map
   return combine(map, emptyBlockMap(0), size, (builder, length, { kind, depth }) =>

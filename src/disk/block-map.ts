@@ -1,7 +1,7 @@
-// The block-allocation map: which stretches of a disk hold data, zeros or nothing, and in which
-// layer of its chain. Built once for each immutable layer, and used by everything that skips holes;
-// block-map-sets.ts puts maps together. Runs in typed arrays: 9 bytes each, never one entry a
-// block.
+// The block map: which stretches of a disk hold data, zeros or nothing, and in which layer of its
+// chain. Built once for each immutable layer and used by everything that skips holes.
+// block-map-sets.ts combines maps. The runs lie in typed arrays, 9 bytes each; there is never an
+// entry per block.
 
 import type { Disk } from './disk.ts'
 import { rangeWithin } from './disk.ts'
@@ -9,40 +9,40 @@ import type { ByteRange, Extent, ExtentKind } from './extents.ts'
 
 /** A stretch of one kind from one layer. */
 export interface MapRun extends Extent {
-  /** The layer that answers: 0 is the top one. Of a hole: 0, no layer does. */
+  /** The layer that answers; 0 is the top one. Always 0 for a hole, because no layer answers. */
   readonly depth: number
 }
 
 export interface BlockMap {
-  /** Virtual size in bytes, covered by the runs exactly. */
+  /** Virtual size in bytes. The runs cover it exactly. */
   readonly size: number
   readonly runCount: number
   /** The runs in `range` (default: all), clipped to it; ascending, gap-free, neighbours differ. */
   runs(range?: ByteRange): Iterable<MapRun>
-  /** A new cursor on the first run, for walks over maps together. */
+  /** A new cursor on the first run, for walking several maps together. */
   cursor(): RunCursor
-  /** How many bytes are of this kind. */
+  /** The number of bytes of this kind. */
   countBytes(kind: ExtentKind): number
 }
 
 /**
- * Stands on one run of a map; makes no object a run. Past the last run it stands on a hole without
- * end.
+ * A position in the runs of a map. It creates no object per run. Past the last run it stands on a
+ * hole without end.
  */
 export interface RunCursor {
   readonly kind: ExtentKind
   readonly depth: number
-  /** Where the run ends, in bytes; Infinity past the last. */
+  /** The end of the run, in bytes; Infinity past the last run. */
   readonly end: number
   next(): void
 }
 
-/** The deepest layer that a label can name. Above the limit of a chain's length by far. */
+/** The deepest layer that a label can name, far above the limit on the length of a chain. */
 const maximumDepth = 126
 
 const kinds: readonly ExtentKind[] = ['zero', 'data']
 
-// A run's label: 0 is a hole, then zero and data of layer 0, of layer 1, and so on.
+// The label of a run: 0 is a hole, then come zero and data of layer 0, of layer 1, and so on.
 const labelOf = (kind: ExtentKind, depth: number): number =>
   kind === 'hole' ? 0 : 1 + depth * kinds.length + kinds.indexOf(kind)
 
@@ -53,7 +53,7 @@ const depthOf = (label: number): number => (label === 0 ? 0 : Math.floor((label 
 export interface BlockMapBuilder {
   /** Adds the next `length` bytes. */
   add(length: number, kind: ExtentKind, depth?: number): void
-  /** The map of all that was added. */
+  /** The map of everything that was added. */
   finish(): BlockMap
 }
 
@@ -143,8 +143,8 @@ const blockMapOf = (starts: Float64Array, labels: Uint8Array, size: number): Blo
 }
 
 /**
- * The map of one disk, read from its extents; everything is at depth 0.
- * @param within only what it holds is asked for; the rest is hole
+ * The map of one disk, made from its extents. All depths are 0.
+ * @param within asks only for the stretches that this map holds; the rest is a hole
  */
 export const collectBlockMap = async (disk: Disk, within?: BlockMap): Promise<BlockMap> => {
   const builder = createBlockMapBuilder()
@@ -158,14 +158,14 @@ export const collectBlockMap = async (disk: Disk, within?: BlockMap): Promise<Bl
   return builder.finish()
 }
 
-/** A map of `size` bytes that holds nothing. */
+/** A map of `size` bytes that is one hole. */
 export const emptyBlockMap = (size: number): BlockMap => {
   const builder = createBlockMapBuilder()
   builder.add(size, 'hole')
   return builder.finish()
 }
 
-/** Whether two maps of one layer each, as collectBlockMap makes them, tell the same. */
+/** Whether two maps of single layers, as made by collectBlockMap, are equal. */
 export const tellTheSame = (map: BlockMap, other: BlockMap): boolean => {
   if (map.size !== other.size || map.runCount !== other.runCount) return false
   const others = other.runs()[Symbol.iterator]()

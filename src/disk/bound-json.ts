@@ -1,28 +1,29 @@
-// A guard before a JSON parser: passes text on as it comes and refuses what would make the parser
-// hold much of it, deep nesting and endless names or numbers. Whether it is JSON, the parser says.
+// A guard in front of a JSON parser. It passes text through and refuses what would make the parser
+// buffer too much: deep nesting, and endless names or numbers. It does not check that the text is
+// valid JSON; the parser does.
 
 import { imageError } from '../errors.ts'
 
 interface JsonLimits {
-  /** Of the message: `Cannot read the block map`. */
+  /** The start of the message: `Cannot read the block map`. */
   readonly what: string
-  /** Of the whole text. */
+  /** The largest size of the whole text. */
   readonly bytes: number
-  /** Arrays and objects inside each other. */
+  /** The deepest nesting of arrays and objects. */
   readonly depth: number
-  /** Bytes of a name, a text, a number or a word. */
+  /** The largest number of bytes in a name, a string, a number or a word. */
   readonly tokenLength: number
 }
 
 const quote = 0x22
 const backslash = 0x5c
-/** `[` and `{`, and what closes them. */
+/** `[` and `{`. The next line holds the characters that close them. */
 const opening = new Set([0x5b, 0x7b])
 const closing = new Set([0x5d, 0x7d])
-/** White space, `,` and `:`: they end a number or a word. */
+/** White space, `,` and `:`, which end a number or a word. */
 const between = new Set([0x20, 0x09, 0x0a, 0x0d, 0x2c, 0x3a])
 
-/** @throws AppError IMPORT_ERROR_GENERIC for a text beyond one of the limits */
+/** @throws AppError IMPORT_ERROR_GENERIC if the text exceeds one of the limits */
 export async function* boundJson(
   source: AsyncIterable<Uint8Array>,
   { what, bytes, depth, tokenLength }: JsonLimits,

@@ -1,7 +1,7 @@
-// A chain of layers as one disk: each stretch is read from the top-most layer that holds it. Two
-// ways to know which one that is: an overlaid map of all layers, for whoever reads everything, or
-// asking the layers for one range after the other, for whoever needs little of a chain whose maps
-// are not known.
+// A chain of layers as one disk. Each stretch is read from the topmost layer that holds it. There
+// are two ways to find that layer: an overlaid map of all layers, for readers of the whole disk, or
+// asking the layers from the top down for each range, for readers of a small part of a chain whose
+// maps are not known.
 
 import type { BlockMap, MapRun } from './block-map.ts'
 import { overlayChain } from './block-map-sets.ts'
@@ -11,30 +11,27 @@ import type { ByteRange } from './extents.ts'
 import { coalesce } from './extents.ts'
 import { settleAll } from './settle.ts'
 
-/** One layer, open, with its own map. */
+/** One open layer with its own map. */
 interface ChainLayer {
   readonly disk: Disk
   readonly map: BlockMap
 }
 
-/** One layer, open; where its map is known, its disk tells its extents from that. */
+/** One open layer. If its map is known, its disk answers `extents` from the map. */
 export interface LayerOnDemand {
   readonly disk: Disk
 }
 
-/** A disk that tells from which layer each stretch comes. */
+/** A disk that also tells which layer each stretch comes from. */
 export interface ChainDisk extends Disk {
   /**
-   * What lies in a range of the disk, as `extents`, with the depth of the layer that answers;
-   * neighbours may be alike.
+   * Like `extents`, with the depth of the layer that answers. Neighbours may be of the same kind
+   * and depth.
    */
   runs(range?: ByteRange): AsyncIterable<MapRun> | Iterable<MapRun>
 }
 
-/**
- * @param layers top first; the disk owns and closes them. None: a disk of zeros
- * @param size virtual size; a layer may be shorter (the disk grew) or longer (it is cut off)
- */
+/**  */
 export const createChainDisk = (layers: readonly ChainLayer[], size: number): ChainDisk => {
   const map = overlayChain(
     layers.map((layer) => layer.map),
