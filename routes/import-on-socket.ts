@@ -38,7 +38,7 @@ export const createSocketImport = (context: RouteContext): RawRoute => ({
   handle: (head, socket) => handleImport(context, head, socket),
 })
 
-/** NaN for a Content-Length that is none. */
+/** NaN for an invalid Content-Length. */
 const lengthOf = ({ headers }: RequestHead): number | undefined => {
   const text = headers['content-length']
   if (text === undefined) return undefined

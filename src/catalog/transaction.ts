@@ -121,7 +121,7 @@ const touchNeighbours = (row: object, touch: Touches['touch']): void => {
   if (subtaskOfUuid) touch('task', subtaskOfUuid)
 }
 
-/** The rows that name one of these and will name none: the database sees to that. */
+/** The rows that refer to one of `uuids`; the database will clear their references. */
 const dependentsOf = async (
   db: Queries,
   table: ObservedTable,

@@ -72,7 +72,7 @@ export const errorMessages = (error: unknown): readonly Message[] => {
     return [{ kind: 'error', code, params: failure.params.map(withoutPrefixes) }]
   }
   const lines = failure.params.flatMap((value, index) =>
-    // The sentence is not said twice, and an object that there is none of has no name.
+    // The sentence is not repeated, and an object that does not exist has no name.
     value === message || value === nullRef ? [] : [`${names[index] ?? '<extra>'}: ${value}`],
   )
   return [message, ...lines].map(withoutPrefixes).map(toStderr)

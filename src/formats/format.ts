@@ -95,7 +95,7 @@ export interface ParentClaim {
   readonly names: readonly string[]
   /** The parent's own id; absent where the image does not say. */
   readonly uuid?: string
-  /** `unknown` for a word that is none of the formats here; absent where the image does not say. */
+  /** `unknown` for a name that is not a format of ours; absent if the image names none. */
   readonly format?: FormatName | 'unknown'
 }
 

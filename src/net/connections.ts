@@ -48,7 +48,8 @@ export interface ConnectionLimits {
 }
 
 /**
- * With those that are new or whose password is being checked there may be so many times as many.
+ * The wider limit, as a multiple: it also counts connections that are new or whose password is
+ * being checked.
  */
 const CHECKED_TOO = 2
 
@@ -64,7 +65,7 @@ const GRACE = 2000
  */
 const defaultLimits: ConnectionLimits = { unknown: 512, unknownByNetwork: 256, byUser: 1024 }
 
-/** What is told of those that were closed, once in this many milliseconds. */
+/** Closed connections are logged at most once in this many milliseconds. */
 const SILENCE = 60_000
 
 interface Options extends Partial<ConnectionLimits> {
@@ -95,15 +96,15 @@ export const createConnections = ({
   now = Date.now,
   grace = GRACE,
 }: Options): Connections => {
-  /** Those that have shown nothing, or only wrong passwords. */
+  /** Connections that have shown no credentials, or only wrong passwords. */
   const silent = createConnectionGroups<Connection>({ all: unknown, group: unknownByNetwork })
-  /** These, new ones, and those whose password is being checked. */
+  /** The silent ones, the new ones, and those whose password is being checked. */
   const anonymous = createConnectionGroups<Connection>({
     all: CHECKED_TOO * unknown,
     group: CHECKED_TOO * unknownByNetwork,
   })
   const ofUsers = createConnectionGroups<Connection>({ all: Infinity, group: byUser })
-  /** Open ones by their names, for what TLS makes of them. */
+  /** Open connections by name, to find the one that a TLS socket belongs to. */
   const byName = new Map<string, Connection>()
   const bySocket = new WeakMap<Socket, Connection>()
   let closed = 0
@@ -148,7 +149,7 @@ export const createConnections = ({
   const open = (socket: Socket): void => {
     const name = nameOf(socket)
     const { remoteAddress: address } = socket
-    // It has gone before anybody could look at it.
+    // It was closed before it could be counted.
     if (name === undefined || address === undefined) return
     const network = networkOf(address)
     const connection: Connection = { name, address, network, socket, checks: 0, isNew: grace > 0 }
@@ -174,7 +175,7 @@ export const createConnections = ({
   }
   return {
     watch(server) {
-      // First of all listeners: what comes too much goes before anything is made of what is new.
+      // Before all other listeners: surplus connections are closed before anything else is done.
       ;(server as NetServer).prependListener('connection', open)
       if (server instanceof HttpsServer) server.prependListener('secureConnection', secure)
     },
@@ -201,7 +202,7 @@ export const createConnections = ({
   }
 }
 
-/** Both ends, which no other open connection has. */
+/** Both ends: unique among open connections. */
 const nameOf = (socket: Socket): string | undefined => {
   const { remoteAddress, remotePort, localAddress, localPort } = socket
   if (remoteAddress === undefined || remotePort === undefined) return undefined

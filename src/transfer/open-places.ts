@@ -27,10 +27,10 @@ interface OpenPlaces {
   readonly size: number
 
   /**
-   * Takes a place. Where there is none for this user, the transfer that has waited longest for its
-   * client is ended: one of the user's own, where the user has as many as one may; one of whoever
-   * has most, and more than this user, where all places are taken.
-   * @throws AppError TOO_BUSY where none has waited for 60 s
+   * Takes a place. If no place is left, the transfer that has waited longest for its client is
+   * ended: one of this user if the user has reached the limit; if all places are taken, one of the
+   * user who has the most, and more than this user.
+   * @throws AppError TOO_BUSY if no such transfer has waited for 60 s
    */
   take(occupant: Occupant): void
 

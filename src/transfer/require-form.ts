@@ -43,8 +43,8 @@ export interface FormCheck {
 }
 
 export const createFormCheck = ({ format, chunked }: Claim): FormCheck => {
-  // In a fixed VHD the guest's bytes come first, whatever they look like: only a failure shows that
-  // it is none.
+  // A fixed VHD begins with the guest's bytes, which may look like anything: only a failure shows
+  // that the image is not one.
   let doubt: string | undefined
   return {
     async requireForm(stream) {

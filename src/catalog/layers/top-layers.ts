@@ -22,7 +22,7 @@ export const readTopLayers = async (db: Queries, srUuid?: string): Promise<TopLa
   return rows
 }
 
-/** The VDIs whose top layer is one of these take another amount of room. */
+/** The utilisation of the VDIs whose top layer is one of `layerUuids` has changed. */
 export const touchVdisOn = async (
   { db, touch }: Transaction,
   layerUuids: Iterable<string>,

@@ -70,7 +70,8 @@ export const withBriefTasks = (
     return act()
   }
   /**
-   * The end of a transfer: what is no news is forgotten, unless others may have seen it already.
+   * The end of a transfer. A task that nobody needs to hear of is forgotten, unless others may have
+   * seen it already.
    */
   const end = async (ref: string, isNews: boolean, act: () => Promise<void>): Promise<void> => {
     decided.delete(refToUuid(ref) ?? '')

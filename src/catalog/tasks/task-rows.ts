@@ -78,7 +78,7 @@ export const createTaskRows = (database: Database, unwritten: UnwrittenTasks): T
     if (task === undefined) return undefined
     const changes = decide(task)
     if (changes === undefined || Object.keys(changes).length === 0) {
-      // What is only in memory must not be forgotten for a change that is none.
+      // A change of nothing must not make us forget what is only in memory.
       if (task !== stored) await unwritten.write(transaction, task)
       return task
     }

@@ -41,7 +41,7 @@ const ownNames = new Set([...Object.values(withValue), ...Object.values(flags)])
 /**
  * @param rc the content of ~/.xe; empty where there is none
  * @param extra XE_EXTRA_ARGS: parted by commas, `\,` is a comma
- * @throws UsageError for a port that is none, a flag that is neither true nor false, a missing
+ * @throws UsageError for an invalid port, a flag that is neither true nor false, a missing
  *   value
  */
 export const readOptions = (argv: readonly string[], extra: string, rc: string): XeOptions => {

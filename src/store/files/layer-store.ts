@@ -42,7 +42,7 @@ export const createLayerStore = (folder: LayerFolder): Store => ({
     const disk = await openLayer(folder, layer)
     try {
       const map = await collectBlockMap(disk)
-      // One that was read while the file changed is none.
+      // A map that was read while the file changed is not valid.
       await disk.verify?.()
       return map
     } finally {

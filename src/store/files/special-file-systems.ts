@@ -5,7 +5,7 @@ import { readFile, realpath } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
 import { isNodeError } from '../../errors.ts'
 
-/** Names of the kernel's own. tmpfs is none: a disk in memory may be wanted, as in /dev/shm. */
+/** File systems of the kernel. Not tmpfs: a disk in memory may be wanted, as in /dev/shm. */
 const specialTypes: ReadonlySet<string> = new Set([
   'binder',
   'binfmt_misc',

@@ -58,7 +58,7 @@ export const openChain = (
       disk,
       map: await source.maps.get(contentKeyOf(layer), async () => {
         const map = await collectBlockMap(disk)
-        // One that was read while the file changed is none.
+        // A map that was read while the file changed is not valid.
         await disk.verify?.()
         return map
       }),

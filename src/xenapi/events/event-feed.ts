@@ -122,7 +122,7 @@ export const createEventFeed = ({
   const unsubscribe = changes.subscribe(({ className, uuid, operation }) => {
     const uuids = living.get(className) ?? new Set()
     living.set(className, uuids)
-    // News of what nobody has heard of, or has gone, is none.
+    // Changes of unknown or deleted objects are not told.
     if (operation !== 'add' && !uuids.has(uuid)) return
     if (operation === 'del') uuids.delete(uuid)
     else uuids.add(uuid)

@@ -55,7 +55,7 @@ const eventsAfter = async (
   const entries = context.events.since(since).filter(subscription.has)
   const events = entries.map(async (entry) => {
     if (entry.isDeleted) {
-      // What came and went unseen is no news.
+      // An object that was made and deleted between two calls is not told.
       return entry.createdAt > since ? undefined : eventOf(entry, 'del')
     }
     const apiClass = classesByName.get(entry.className.toLowerCase())

@@ -135,7 +135,7 @@ const readTyped = (cursor: Cursor, type: string): Wire => {
   const read = Object.hasOwn(scalars, type) ? scalars[type] : undefined
   if (read === undefined) throw new XmlRpcError(`<${type.slice(0, 32)}> is no type of XenAPI`)
   const value = read(cursor.text())
-  if (value === undefined) throw new XmlRpcError(`a <${type}> that is none`)
+  if (value === undefined) throw new XmlRpcError(`a malformed <${type}>`)
   return value
 }
 

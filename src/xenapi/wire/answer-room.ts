@@ -116,7 +116,7 @@ class Room {
     return this.#all.places < places && this.#all.bytes < bytes && share.bytes < bytesOfUser
   }
 
-  /** Of those who fit the one whose user has the least under way; of these the first that came. */
+  /** The waiting call that fits and whose user has the least under way; the oldest of several. */
   #nextWaiter(): Waiter | undefined {
     let next: Waiter | undefined
     for (const waiter of this.#waiters) {

@@ -6,7 +6,7 @@ import { handleInvalid } from '../../object-errors.ts'
 
 /**
  * The uuid that `text` names.
- * @throws AppError HANDLE_INVALID [className, text] for the null reference and for what is neither
+ * @throws AppError HANDLE_INVALID [className, text] for the null reference and any other text
  */
 export const requireUuid = (className: string, text: string): string => {
   const uuid = refToUuid(text)
@@ -16,7 +16,7 @@ export const requireUuid = (className: string, text: string): string => {
 
 /**
  * The uuid that a client has chosen for a new object.
- * @throws AppError INVALID_VALUE [uuid, text] for what is none
+ * @throws AppError INVALID_VALUE [uuid, text] if it is not a uuid
  */
 export const requireChosenUuid = (text: string): string => {
   const uuid = refToUuid(text)

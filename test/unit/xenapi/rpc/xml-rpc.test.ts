@@ -264,19 +264,19 @@ describe('what is no call', () => {
     ],
     [
       callOf('<value><int>secret</int></value>'),
-      '-32600 Cannot read the call: a &lt;int&gt; that is none',
+      '-32600 Cannot read the call: a malformed &lt;int&gt;',
     ],
     [
       callOf('<value><boolean>2</boolean></value>'),
-      '-32600 Cannot read the call: a &lt;boolean&gt; that is none',
+      '-32600 Cannot read the call: a malformed &lt;boolean&gt;',
     ],
     [
       callOf('<value><double>NaN</double></value>'),
-      '-32600 Cannot read the call: a &lt;double&gt; that is none',
+      '-32600 Cannot read the call: a malformed &lt;double&gt;',
     ],
     [
       callOf('<value><dateTime.iso8601>now</dateTime.iso8601></value>'),
-      '-32600 Cannot read the call: a &lt;dateTime.iso8601&gt; that is none',
+      '-32600 Cannot read the call: a malformed &lt;dateTime.iso8601&gt;',
     ],
     [
       callOf('<value><base64>AA==</base64></value>'),
