@@ -3,8 +3,8 @@
 import { isIPv6 } from 'node:net'
 
 /**
- * An IPv4 address itself, in any notation; the /64 of an IPv6 address, because a client that has one
- * address of a /64 usually has them all.
+ * An IPv4 address itself, in any notation; the /64 of an IPv6 address, because a client that has
+ * one address of a /64 usually has them all.
  */
 export const networkOf = (address: string): string => {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
