@@ -7,11 +7,11 @@ import type { HostTable } from './schema.ts'
 
 export type HostRow = Readonly<HostTable>
 
-export type HostChanges = Partial<
+export type HostUpdate = Partial<
   Pick<HostRow, 'nameLabel' | 'nameDescription' | 'otherConfig' | 'tags' | 'hostname' | 'address'>
 >
 
-export type Hosts = NamedObjects<HostTable, HostChanges>
+export type Hosts = NamedObjects<HostTable, HostUpdate>
 
 export const createHosts = (database: Database, now: () => Date): Hosts =>
   createNamedObjects(database, now, 'hosts', 'host')

@@ -7,11 +7,11 @@ import type { PoolTable } from './schema.ts'
 
 export type PoolRow = Readonly<PoolTable>
 
-export type PoolChanges = Partial<
+export type PoolUpdate = Partial<
   Pick<PoolRow, 'nameLabel' | 'nameDescription' | 'otherConfig' | 'tags' | 'defaultSrUuid'>
 >
 
-export type Pools = NamedObjects<PoolTable, PoolChanges>
+export type Pools = NamedObjects<PoolTable, PoolUpdate>
 
 export const createPools = (database: Database, now: () => Date): Pools =>
   createNamedObjects(database, now, 'pools', 'pool')

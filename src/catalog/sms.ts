@@ -7,11 +7,11 @@ import type { SmTable } from './schema.ts'
 
 export type SmRow = Readonly<SmTable>
 
-export type SmChanges = Partial<
+export type SmUpdate = Partial<
   Pick<SmRow, 'nameLabel' | 'nameDescription' | 'otherConfig' | 'supportedImageFormats'>
 >
 
-export type Sms = NamedObjects<SmTable, SmChanges>
+export type Sms = NamedObjects<SmTable, SmUpdate>
 
 export const createSms = (database: Database, now: () => Date): Sms =>
   createNamedObjects(database, now, 'sms', 'SM')

@@ -12,7 +12,7 @@ export interface SrRow extends Readonly<SrTable> {
   readonly supportedFormats: readonly FormatName[]
 }
 
-export type SrChanges = Partial<
+export type SrUpdate = Partial<
   Pick<
     SrRow,
     | 'nameLabel'
@@ -36,7 +36,7 @@ type Plugging = 'hasPbd' | 'isPlugged' | 'pbdOtherConfig'
 
 type NewSrRow = Omit<NewObject<SrTable>, Plugging> & Partial<Pick<SrTable, Plugging>>
 
-export interface Srs extends Omit<NamedObjects<SrTable, SrChanges>, 'create' | 'get' | 'list'> {
+export interface Srs extends Omit<NamedObjects<SrTable, SrUpdate>, 'create' | 'get' | 'list'> {
   create(sr: NewSrRow): Promise<SrRow>
   get(uuid: string): Promise<SrRow | undefined>
 
@@ -47,7 +47,7 @@ export interface Srs extends Omit<NamedObjects<SrTable, SrChanges>, 'create' | '
 const plugged = { hasPbd: true, isPlugged: true, pbdOtherConfig: {} } as const
 
 export const createSrs = (database: Database, now: () => Date): Srs => {
-  const srs = createNamedObjects<'srs', SrChanges>(database, now, 'srs', 'SR')
+  const srs = createNamedObjects<'srs', SrUpdate>(database, now, 'srs', 'SR')
   const withFormats = async (rows: readonly Readonly<SrTable>[]): Promise<SrRow[]> => {
     const sms = await database.db
       .selectFrom('sms')

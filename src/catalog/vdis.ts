@@ -19,7 +19,7 @@ import { requireStorage } from './vdi-storage.ts'
 export type VdiRow = Readonly<VdiTable>
 
 /** What may change of a VDI beside its content and its size. */
-export type VdiChanges = Partial<
+export type VdiUpdate = Partial<
   Pick<
     VdiRow,
     | 'cbtEnabled'
@@ -82,7 +82,7 @@ export interface Vdis {
    * @throws AppError HANDLE_INVALID if the VDI has gone; INVALID_VALUE for a field that is too
    *   large; what `change` throws
    */
-  update(uuid: string, change: (vdi: VdiRow) => VdiChanges): Promise<void>
+  update(uuid: string, change: (vdi: VdiRow) => VdiUpdate): Promise<void>
 
   /**
    * Makes the VDI larger; no layer is touched, what is new reads as zeros.

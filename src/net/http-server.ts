@@ -14,7 +14,7 @@ export type Server = HttpServer | HttpsServer
  */
 export const headersTimeout = 10_000
 
-/** node:http looks for clients that are too slow so many times before one can be. */
+/** How often node:http checks for slow clients within the time that they have. */
 const looks = 5
 
 /** How long an idle connection is kept for the next request, in milliseconds. */

@@ -1,6 +1,6 @@
 // The use case of VDI.introduce: an image file in the folder of a storage repository becomes a VDI.
 
-import type { VdiChanges, VdiRow } from '../catalog/vdis.ts'
+import type { VdiUpdate, VdiRow } from '../catalog/vdis.ts'
 import { AppError } from '../errors.ts'
 import { parseImageFileName } from '../store/scanning/inspect-file.ts'
 import type { IntroducedVdi } from '../store/scanning/scan-folder.ts'
@@ -17,7 +17,7 @@ interface IntroduceRequest {
    * What the client sets beside, for the VDI as the file made it.
    * @throws AppError where it contradicts the file: the VDI is not introduced then
    */
-  readonly change?: (vdi: VdiRow) => VdiChanges
+  readonly change?: (vdi: VdiRow) => VdiUpdate
 }
 
 /**

@@ -18,7 +18,7 @@ import { dropExpired, failAbandoned, unfinished, writeProgress } from './task-up
 import type { UnwrittenTasks } from './unwritten-tasks.ts'
 import { otherOperation } from '../../object-errors.ts'
 
-export type TaskChanges = Partial<
+export type TaskUpdate = Partial<
   Pick<TaskRow, 'nameLabel' | 'nameDescription' | 'otherConfig' | 'result' | 'errorInfo'>
 >
 
@@ -85,7 +85,7 @@ export interface Tasks {
    * @throws AppError HANDLE_INVALID for an unknown task; INVALID_VALUE for what is too long; what
    *   `change` throws
    */
-  update(ref: string, change: (task: TaskRow) => TaskChanges): Promise<void>
+  update(ref: string, change: (task: TaskRow) => TaskUpdate): Promise<void>
 
   /** @throws AppError HANDLE_INVALID for an unknown task */
   destroy(ref: string): Promise<void>
@@ -243,7 +243,7 @@ export const createTasks = (
   return { tasks, close }
 }
 
-type Outcome = Pick<TaskRow, 'status' | 'progress'> & Partial<TaskChanges>
+type Outcome = Pick<TaskRow, 'status' | 'progress'> & Partial<TaskUpdate>
 
 /** Between two news of the progress of one task, in milliseconds. */
 const PROGRESS_INTERVAL = 1000

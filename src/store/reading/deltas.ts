@@ -179,12 +179,12 @@ export const createDeltas = ({ sourceOf, pins }: DeltaParts): Deltas => {
       await options.check?.(vdi.vdi, base.vdi)
       const { srUuid, virtualSize } = vdi.vdi
       let opened: OpenedChain | undefined
-      const openLayers = async (): Promise<OpenedChain> =>
+      const openWhole = async (): Promise<OpenedChain> =>
         (opened = await openChainOnDemand(sourceOf(srUuid), vdi.chain, virtualSize))
       const { map, own } = await findChanges(vdi, base, options)
       const isEmpty = map.countBytes('data') === 0
       // Of what does not differ nothing is sent, so nothing is read either.
-      const disk = isEmpty ? createDeferredDisk(virtualSize, openLayers) : await openLayers()
+      const disk = isEmpty ? createDeferredDisk(virtualSize, openWhole) : await openWhole()
       try {
         const sent = isEmpty ? map : await collectDeltaMap(disk, map, own)
         return {

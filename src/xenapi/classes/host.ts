@@ -1,7 +1,7 @@
 // host: this server, as far as a host without virtual machines goes.
 
 import { cpus } from 'node:os'
-import type { HostChanges, HostRow } from '../../catalog/hosts.ts'
+import type { HostUpdate, HostRow } from '../../catalog/hosts.ts'
 import type { StringMap } from '../../catalog/schema.ts'
 import { defineClass } from '../class.ts'
 import type { ObjectContext } from '../object-context.ts'
@@ -35,7 +35,7 @@ const load = async (
   }))
 }
 
-const { field, constant, map, set } = fieldsFor<Row, HostRow, HostChanges>()
+const { field, constant, map, set } = fieldsFor<Row, HostRow, HostUpdate>()
 
 /** In XenAPI's words, as far as the operating system tells. */
 const cpuInfo = (): StringMap => {
@@ -50,7 +50,7 @@ const cpuInfo = (): StringMap => {
 /** The version of XenAPI whose calls these are. */
 const API_VERSION = { major: 2, minor: 21 }
 
-export const hostClass = defineClass<Row, HostRow, HostChanges>({
+export const hostClass = defineClass<Row, HostRow, HostUpdate>({
   name: 'host',
   writeRole: 'pool-operator',
   find: async (context, uuid) => {

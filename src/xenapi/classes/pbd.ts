@@ -2,7 +2,7 @@
 // which comes and goes by SR.create, SR.forget and the calls of methods/pbd.ts.
 
 import type { SrTable, StringMap } from '../../catalog/schema.ts'
-import type { SrChanges, SrRow } from '../../catalog/srs.ts'
+import type { SrUpdate, SrRow } from '../../catalog/srs.ts'
 import { pbdUuid, requireSrOfPbd, srOfPbd, tellOfPbd } from '../../operations/sr/pbds.ts'
 import { defineClass } from '../class.ts'
 import type { ObjectContext } from '../object-context.ts'
@@ -17,7 +17,7 @@ interface Row extends Pick<SrTable, 'pbdOtherConfig'> {
   readonly isAttached: boolean
 }
 
-const { field, map } = fieldsFor<Row, Pick<SrTable, 'pbdOtherConfig'>, SrChanges>()
+const { field, map } = fieldsFor<Row, Pick<SrTable, 'pbdOtherConfig'>, SrUpdate>()
 
 /** None for a storage repository that has none. */
 export const pbdUuidsOf = (hostUuid: string, srs: readonly SrRow[]): string[] =>
@@ -35,7 +35,7 @@ const toRow = (
   isAttached: storage.stores.isAttached(srUuid),
 })
 
-export const pbdClass = defineClass<Row, Pick<SrTable, 'pbdOtherConfig'>, SrChanges>({
+export const pbdClass = defineClass<Row, Pick<SrTable, 'pbdOtherConfig'>, SrUpdate>({
   name: 'PBD',
   writeRole: 'pool-operator',
   find: async (context, uuid) => {

@@ -1,15 +1,15 @@
 // pool: one object, the first that clients look at.
 
 import { handleInvalid } from '../../object-errors.ts'
-import type { PoolChanges, PoolRow } from '../../catalog/pools.ts'
+import type { PoolUpdate, PoolRow } from '../../catalog/pools.ts'
 import { defineClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
 import { bool, int, mapOf, optionalRefTo, refTo, setOf, string, stringMap } from '../wire/values.ts'
 import { nameDescriptionType, nameLabelType } from './names.ts'
 
-const { field, constant, map, set } = fieldsFor<PoolRow, PoolRow, PoolChanges>()
+const { field, constant, map, set } = fieldsFor<PoolRow, PoolRow, PoolUpdate>()
 
-export const poolClass = defineClass<PoolRow, PoolRow, PoolChanges>({
+export const poolClass = defineClass<PoolRow, PoolRow, PoolUpdate>({
   name: 'pool',
   writeRole: 'pool-operator',
   find: ({ catalog }, uuid) => catalog.pools.get(uuid),

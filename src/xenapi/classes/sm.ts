@@ -1,6 +1,6 @@
 // SM: the storage managers. The smallest class, the one to read first.
 
-import type { SmChanges, SmRow } from '../../catalog/sms.ts'
+import type { SmUpdate, SmRow } from '../../catalog/sms.ts'
 import { defineClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
 import { int, mapOf, setOf, string, stringMap } from '../wire/values.ts'
@@ -8,7 +8,7 @@ import { nameDescriptionType, nameLabelType } from './names.ts'
 
 type Row = SmRow & { readonly serverVersion: string }
 
-const { field, constant, map } = fieldsFor<Row, SmRow, SmChanges>()
+const { field, constant, map } = fieldsFor<Row, SmRow, SmUpdate>()
 
 /** XenAPI's names for what VDIs of this type can do. */
 const features = [
@@ -24,7 +24,7 @@ const features = [
   'THIN_PROVISIONING',
 ]
 
-export const smClass = defineClass<Row, SmRow, SmChanges>({
+export const smClass = defineClass<Row, SmRow, SmUpdate>({
   name: 'SM',
   writeRole: 'pool-operator',
   find: async ({ catalog, version }, uuid) => {

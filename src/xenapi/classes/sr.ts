@@ -1,7 +1,7 @@
 // SR: storage repositories, with what lies in them now.
 
 import type { SrTable, StringMap } from '../../catalog/schema.ts'
-import type { SrChanges, SrRow } from '../../catalog/srs.ts'
+import type { SrUpdate, SrRow } from '../../catalog/srs.ts'
 import type { ScanProblems } from '../../operations/list-scan-problems.ts'
 import { listScanProblems } from '../../operations/list-scan-problems.ts'
 import type { SrSizes } from '../../operations/measure-sr.ts'
@@ -20,7 +20,7 @@ interface Row extends SrRow, SrSizes {
   readonly scan: ScanProblems
 }
 
-const { field, constant, map, set } = fieldsFor<Row, SrTable, SrChanges>()
+const { field, constant, map, set } = fieldsFor<Row, SrTable, SrUpdate>()
 
 const load = async (context: ObjectContext, srs: readonly SrRow[]): Promise<Row[]> => {
   const vdis = Map.groupBy(await context.catalog.vdis.list(), (vdi) => vdi.srUuid)
@@ -61,7 +61,7 @@ const shownSmConfig = ({ smConfig, scan: { problems, file } }: Row): StringMap =
 const withoutProblems = (smConfig: StringMap): StringMap =>
   Object.fromEntries(Object.entries(smConfig).filter(([key]) => key !== SCAN_PROBLEMS))
 
-export const srClass = defineClass<Row, SrTable, SrChanges>({
+export const srClass = defineClass<Row, SrTable, SrUpdate>({
   name: 'SR',
   writeRole: 'pool-operator',
   find: async (context, uuid) => {

@@ -1,6 +1,6 @@
 // task: what clients watch a transfer by. Each belongs to the user who made it.
 
-import type { TaskChanges } from '../../catalog/tasks/tasks.ts'
+import type { TaskUpdate } from '../../catalog/tasks/tasks.ts'
 import type { TaskRow } from '../../catalog/tasks/task-row.ts'
 import { toRef } from '../../refs.ts'
 import { AppError } from '../../errors.ts'
@@ -16,7 +16,7 @@ interface Row extends TaskRow {
   readonly subtaskUuids: readonly string[]
 }
 
-const { field, constant, map } = fieldsFor<Row, TaskRow, TaskChanges>()
+const { field, constant, map } = fieldsFor<Row, TaskRow, TaskUpdate>()
 
 /** The lowest role that may touch the tasks of others. */
 const anyTaskRole = 'pool-operator'
@@ -51,7 +51,7 @@ const toRow = (
 
 const isOver = ({ status }: TaskRow): boolean => status !== 'pending' && status !== 'cancelling'
 
-export const taskClass = defineClass<Row, TaskRow, TaskChanges>({
+export const taskClass = defineClass<Row, TaskRow, TaskUpdate>({
   name: 'task',
   writeRole: 'read-only',
   find: async (context, uuid) => {

@@ -1,6 +1,6 @@
 // VDI: virtual disks.
 
-import type { VdiChanges, VdiRow } from '../../catalog/vdis.ts'
+import type { VdiUpdate, VdiRow } from '../../catalog/vdis.ts'
 import { defineClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
 import type { ObjectContext } from '../object-context.ts'
@@ -26,7 +26,7 @@ interface Row extends VdiRow {
   readonly physicalUtilisation: number
 }
 
-const { field, constant, map, set } = fieldsFor<Row, VdiRow, VdiChanges>()
+const { field, constant, map, set } = fieldsFor<Row, VdiRow, VdiUpdate>()
 
 const useOf = ({ leases }: ObjectContext, uuid: string): VdiUse | undefined => {
   const [holder, operation] = [leases.holder(uuid), leases.operation(uuid)]
@@ -45,7 +45,7 @@ const toRow = (
   physicalUtilisation,
 })
 
-export const vdiClass = defineClass<Row, VdiRow, VdiChanges>({
+export const vdiClass = defineClass<Row, VdiRow, VdiUpdate>({
   name: 'VDI',
   writeRole: 'vm-admin',
   find: async (context, uuid) => {
