@@ -18,9 +18,9 @@ export interface BodyRooms {
   of(network: string): BodyRoom
 }
 
-/** How many bytes of long bodies are held. */
+/** Bytes of long bodies that are held in memory. */
 export interface BodyRoom {
-  /** False: there is no room for so many more. */
+  /** False if there is no room for that many more bytes. */
   take(bytes: number): boolean
   give(bytes: number): void
 }
@@ -59,7 +59,7 @@ export interface Collector {
   readonly release: () => void
 }
 
-/** Copies what comes: a chunk of one byte, kept, would hold many times its weight. */
+/** Copies each chunk: a chunk of one byte would keep a much larger buffer alive. */
 export const createCollector = (room: BodyRoom): Collector => {
   let bytes = new Uint8Array(4 * KiB)
   let length = 0

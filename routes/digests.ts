@@ -107,7 +107,7 @@ const membersOf = (header: string, value: string): (readonly [string, string])[]
 interface DigestCheck {
   /** To be iterated once. */
   readonly pass: (chunks: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>
-  /** @throws AppError IMPORT_ERROR_GENERIC where what has passed is not what a digest says */
+  /** @throws AppError IMPORT_ERROR_GENERIC if the bytes do not match a digest */
   readonly verify: () => void
 }
 

@@ -1,6 +1,6 @@
 // PUT /import_raw_vdi on a bare socket, for the clients that node:http cannot serve: those that
 // tell no length, and those that close the connection as soon as they have sent the last byte (xe,
-// Orchestra), upon which node throws away what has not been read yet. They wait for the 200 before
+// Orchestra), whereupon node discards what has not been read yet. They wait for the 200 before
 // they send; the task tells the outcome.
 
 import { STATUS_CODES } from 'node:http'

@@ -5,7 +5,7 @@ import { AppError } from '../src/errors.ts'
 import type { RequestHead } from '../src/net/request-head.ts'
 import { KiB } from '../src/units.ts'
 
-/** The longest request line that is looked for. */
+/** The longest request line that is recognised. */
 const longestLine = 4 * KiB
 
 const requestLine = /^[A-Z]{3,20} \/[!-~]* HTTP\/1\.[01]\r\n/

@@ -48,7 +48,7 @@ export const mayBeEmpty: ReadonlySet<ParameterName> = new Set([
   'name_label',
 ])
 
-/** How many unknown names of one request are looked at. */
+/** The number of unknown names of one request that are checked. */
 const maximumNames = 16
 
 /**

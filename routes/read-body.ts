@@ -39,7 +39,7 @@ export const readBody = (
 
 interface Reader {
   readonly stop: () => void
-  /** How many bytes have come to it. */
+  /** Bytes received so far. */
   readonly received: () => number
 }
 
@@ -50,7 +50,7 @@ export class StalledUploadError extends AppError {
   }
 }
 
-/** Who reads a stream, or did so last: to be stopped by whoever takes it over. */
+/** The current or last reader of a stream, so that a new reader can stop it. */
 const readers = new WeakMap<Readable, Reader>()
 
 /**
@@ -111,7 +111,7 @@ const iterate = (
   const stop = (): void => {
     clearTimeout(silence)
     incoming.off('data', onData).off('end', onEnd).off('close', onClose)
-    // An error that comes later is nobody's any more: without a listener it would end the process.
+    // A later error concerns nobody; without a listener it would end the process.
     incoming.off('error', fail).on('error', () => {})
     incoming.pause()
   }

@@ -10,7 +10,7 @@ import { createPacedPool } from '../src/image/buffer-pool.ts'
 import type { Image } from '../src/image/image.ts'
 import type { Turn } from '../src/transfer/turns.ts'
 
-/** How many pieces are being read while others are being sent. */
+/** The number of pieces that are read ahead while others are sent. */
 const readsAhead = 2
 
 interface SendOptions {

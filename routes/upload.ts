@@ -1,4 +1,4 @@
-// The answer to an upload, and what becomes of a body that nobody wants.
+// The answer to an upload, and what happens to a body that is not wanted.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { STATUS_CODES } from 'node:http'
@@ -121,7 +121,7 @@ const throwAway = (incoming: Readable, onBytes: (length: number) => void): numbe
   const before = stopReading(incoming)
   incoming.on('error', () => {})
   incoming.on('data', (chunk: Uint8Array) => onBytes(chunk.length))
-  // Whoever read before has paused it.
+  // The previous reader has paused it.
   incoming.resume()
   return before
 }

@@ -30,13 +30,13 @@ export interface Config {
    */
   readonly srRoots: readonly string[]
   readonly logLevel: LogLevel
-  /** How many transfers may be busy at once: the others wait for their turn. */
+  /** The number of transfers that may be busy at once; the others wait for their turn. */
   readonly maxTransfers: number
-  /** How many may be open at once, those included whose clients take or send nothing. */
+  /** The number of transfers that may be open at once, including those with stalled clients. */
   readonly maxOpenTransfers: number
   /** How long a client may take or send nothing in the middle of a transfer, in seconds. */
   readonly stallTimeout: number
-  /** How many layers a chain may have before some are merged. */
+  /** The number of layers that a chain may have before some are merged. */
   readonly maxChainDepth: number
   /** How fast layers are merged, in MiB a second; 0: they are not. */
   readonly coalesceRate: number

@@ -5,7 +5,7 @@ export interface FairQueue<T> {
   /**
    * @param path from the widest group to the narrowest; of one length in a queue
    * @returns what must leave because the queue or its group is full: the newest of the longest
-   *   group. Where others are as long as the group of `item`, it is one of theirs.
+   *   group. If other groups are as long as that of `item`, it is taken from one of those.
    */
   add(path: readonly string[], item: T): T | undefined
   /** The next: of each group in turn, and in the narrowest the oldest. */
@@ -20,9 +20,9 @@ interface Limits {
 }
 
 interface Group<T> {
-  /** How many wait in it and below. */
+  /** The number of items in it and below it. */
   count: number
-  /** Whose turn is next comes first. */
+  /** In the order of their turns. */
   readonly groups: Map<string, Group<T>>
   /** In the narrowest only. */
   readonly items: T[]
@@ -82,8 +82,8 @@ const dropNewest = <T>(group: Group<T>, path?: readonly string[]): T | undefined
 }
 
 /**
- * Of groups as long as each other the last one, but not the newcomer's: of the others then the one
- * in the middle.
+ * The longest group. If several are equally long, the last one; if the newcomer's is among them,
+ * the middle one of the others.
  */
 const longestOf = <T>(
   groups: ReadonlyMap<string, Group<T>>,
@@ -98,6 +98,6 @@ const longestOf = <T>(
   }
   const others = longest.filter((name) => name !== newcomer)
   if (others.length === longest.length || others.length === 0) return longest.at(-1)
-  // Neither who has waited longest nor who came just before leaves for who comes now.
+  // Neither the group that has waited longest nor the newest gives way to the newcomer.
   return others[Math.floor(others.length / 2)]
 }

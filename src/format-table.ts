@@ -56,7 +56,7 @@ export const formatTable: Readonly<Record<FormatName, FormatFacts>> = rows
 
 export const formatNames = Object.keys(rows) as readonly FormatName[]
 
-/** What layers lie in where nobody asks for another, or where the other cannot lie on a parent. */
+/** The format of layers if no other is asked for, or if that one cannot lie on a parent. */
 export const DEFAULT_FORMAT: FormatName = 'qcow2'
 
 /** The formats that VDIs may lie in: the default, then what can do more before what can do less. */

@@ -15,7 +15,7 @@ const secrets = ['password', 'session_id', 'sessionId', 'authorization', 'cookie
 
 /** Writes lines to a file descriptor, as far as that takes them. */
 interface LogSink {
-  /** How many lines were dropped in all. */
+  /** The number of lines that were dropped in all. */
   readonly dropped: number
   write(line: string): void
 }
@@ -43,7 +43,7 @@ export const createLogSink = (write: (bytes: Uint8Array) => number = writeToStde
   /** Of a line that was written in part: without its end the next one would be lost in it. */
   let rest: Uint8Array = new Uint8Array(0)
 
-  /** Writes what is left over; false where something still is. */
+  /** Writes what is left; false if something remains. */
   const flush = (): boolean => {
     try {
       while (rest.length > 0) rest = rest.subarray(write(rest))

@@ -73,7 +73,7 @@ switch (invocation.kind) {
     } catch (error) {
       fail([toAppError(error).message], EX_REFUSED)
     }
-    // A terminal or a pipe that nobody reads any more would keep the process.
+    // A terminal or pipe without a reader would keep the process alive.
     process.stdin.destroy()
     break
   case 'serve':

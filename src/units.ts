@@ -17,7 +17,7 @@ export const alignDown = (value: number, unit: number): number => value - (value
 /** The smallest multiple of `unit` that is not below `value`. */
 export const alignUp = (value: number, unit: number): number => alignDown(value + unit - 1, unit)
 
-/** How many units of `unit` bytes cover `value` bytes. */
+/** The number of units of `unit` bytes that cover `value` bytes. */
 export const unitsFor = (value: number, unit: number): number => Math.ceil(value / unit)
 
 /**

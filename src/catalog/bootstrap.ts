@@ -1,5 +1,5 @@
 // What a new catalog starts with, so that a client finds a pool, a host and a place for disks.
-// server.ts calls it at every start: what is there already is left alone.
+// server.ts calls it at every start; existing objects are left alone.
 
 import { randomBytes } from 'node:crypto'
 import { DEFAULT_FORMAT, formatsAtRest } from '../format-table.ts'
@@ -22,7 +22,7 @@ interface Bootstrapped {
   readonly poolUuid: string
   readonly hostUuid: string
   readonly srUuid: string
-  /** Set once, when root was made without a given password: nobody can read it again. */
+  /** Set once, if root was made without a given password. It cannot be read again. */
   readonly generatedPassword?: string
 }
 
@@ -88,7 +88,7 @@ const ensureHost = async (
     const host = await hosts.create({ nameLabel: hostname, hostname, address, tags: [] })
     return host.uuid
   }
-  // A start on a full disk must not fail for what is there already.
+  // A start on a full disk must not fail if nothing has to be written.
   if (first.hostname !== hostname || first.address !== address) {
     await hosts.update(first.uuid, () => ({ hostname, address }))
   }

@@ -85,7 +85,7 @@ export interface Vdis {
   update(uuid: string, change: (vdi: VdiRow) => VdiUpdate): Promise<void>
 
   /**
-   * Makes the VDI larger; no layer is touched, what is new reads as zeros.
+   * Makes the VDI larger. No layer is touched; the new part reads as zeros.
    * @param virtualSize in bytes
    * @throws AppError HANDLE_INVALID if the VDI has gone; INVALID_VALUE for less than it has
    */

@@ -1,4 +1,4 @@
-// `xe help`: the commands, or what some of them take. Asks nobody for a password.
+// `xe help`: the commands, or the parameters of some of them. Needs no login.
 
 import { CliError } from './cli-error.ts'
 import type { Params } from './command-line.ts'
@@ -22,7 +22,7 @@ To get help on a specific command:
 /** Columns in a list of commands. */
 const listWidth = 76
 
-/** Whoever asks has no session. */
+/** The caller has no session. */
 const maximumAsked = 100
 
 /** @throws CliError where too many commands are asked for */

@@ -19,7 +19,7 @@ export class ConnectionLostError extends Error {}
 export interface MessageStream {
   /** Bytes that have come so far. */
   readonly received: number
-  /** Exactly so many bytes. One read at a time. @throws ConnectionLostError */
+  /** Reads exactly that many bytes. One read at a time. @throws ConnectionLostError */
   readBytes(length: number): Promise<Buffer>
   /** The next bytes, at most `maximum` of them. @throws ConnectionLostError */
   readSome(maximum: number): Promise<Buffer>

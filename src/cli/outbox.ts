@@ -15,7 +15,7 @@ export interface OutboxOptions {
 
 interface Outbox {
   send(message: Message): void
-  /** Drops what has not been begun, and takes no more. */
+  /** Drops messages that have not been started, and accepts no more. */
   close(): void
   /** Returns when all has been handed to the network, or the connection has closed. */
   sent(): Promise<void>

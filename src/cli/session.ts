@@ -51,7 +51,7 @@ interface CommandCalls {
 }
 
 export interface CliDependencies {
-  /** Begins a command of whoever is at the other end; `gone` is aborted when they have left. */
+  /** Begins a command of the client; `gone` is aborted when the client has left. */
   readonly beginCalls: (socket: Socket, gone: AbortSignal) => CommandCalls
   readonly log: Logger
   /** How slowly a command may come; default: as for calls. */

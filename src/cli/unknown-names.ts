@@ -9,7 +9,7 @@ import type { Command } from './commands/command.ts'
 /** Of a name that a client chose, in a message. */
 const longestShown = 64
 
-/** How many of a command's warnings are shown. */
+/** The number of warnings of a command that are shown. */
 const maximumShown = 10
 
 /** The first of what `warningsOf` has to say, and how many more there are. */

@@ -1,4 +1,4 @@
-// How slowly the body of a call may come: for bodies of a few kilobytes, whose sender nobody knows
+// The slowest pace of the body of a call: a few kilobytes, from a sender who is not known
 // yet. Uploads have a pace of their own.
 
 import { KiB } from '../units.ts'

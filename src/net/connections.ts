@@ -9,7 +9,7 @@ import { createConnectionGroups } from './connection-groups.ts'
 import type { Server } from './http-server.ts'
 import { networkOf } from './network.ts'
 
-/** Where a request comes from; authentication is told by it who is behind a connection. */
+/** Where a request comes from. Authentication reports to it which user a connection belongs to. */
 export interface SocketOrigin {
   readonly address: string
   readonly network: string

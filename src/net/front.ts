@@ -30,7 +30,7 @@ interface FrontOptions {
 }
 
 export interface Front {
-  /** How many connections the routes are answering. */
+  /** The number of connections that the routes are answering. */
   readonly taken: number
   /** Destroys the connections whose head is still being read. For the beginning of a stop. */
   closeWaiting(): void
@@ -146,7 +146,7 @@ const readFirstBytes = (
     onChoice(choice)
   }
   const leave = (): void => settle('gone')
-  // `close` follows; nobody else has the socket who could be told.
+  // `close` follows; there is nobody else to report it to.
   const ignore = (): void => {}
   const read = (): void => {
     const chunk = socket.read() as Buffer | null

@@ -43,7 +43,7 @@ export const createHttpServer = (
     tls === undefined
       ? createServer(options, listener)
       : createHttpsServer({ handshakeTimeout: headTimeout, ...options, ...tls }, listener)
-  // Without this Node says `100 Continue` itself, before anybody has looked at the request.
+  // Without this, Node sends `100 Continue` before the request has been checked.
   server.on('checkContinue', listener)
   // And this with a bare 417: those that answer know which request it is, and whose task.
   server.on('checkExpectation', listener)
@@ -73,7 +73,7 @@ export const stopAccepting = (server: Server): Promise<void> =>
   new Promise((resolve) => server.close(() => resolve()))
 
 /**
- * Gives the last answers time to leave, then closes what is left.
+ * Gives the last answers time to be sent, then closes the remaining connections.
  * @param closed from stopAccepting
  * @param closeOthers closes the connections that the HTTP server does not know
  */

@@ -47,7 +47,7 @@ export interface Listeners {
   reload(): Promise<void>
   /** Takes no new connections and drops those that have asked for nothing yet. */
   stopAccepting(): void
-  /** After stopAccepting: gives the last answers time to leave, then closes what is left. */
+  /** After stopAccepting: gives the last answers time to be sent, then closes all connections. */
   end(): Promise<void>
 }
 

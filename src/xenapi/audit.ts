@@ -38,7 +38,7 @@ interface AuditLine {
 }
 
 /**
- * Runs `run` and tells what came of it.
+ * Runs `run` and logs the outcome.
  * @param madeOf the uuid of what was made, for lines without an object
  */
 export const withAuditLine = async <T>(
@@ -59,7 +59,7 @@ export const withAuditLine = async <T>(
   }
 }
 
-/** Whoever names a session where an object belongs must not have it written down. */
+/** A session reference that is passed in place of an object must not be logged. */
 const shownObject = async (
   { sessions }: Pick<Catalog, 'sessions'>,
   object: string | undefined,

@@ -39,7 +39,7 @@ interface AuthenticateOptions {
 /** A password that is being worked out. */
 interface Check {
   readonly user: Promise<UserRow | undefined>
-  /** How many wait for it. */
+  /** The number of callers that wait for it. */
   sharers: number
 }
 

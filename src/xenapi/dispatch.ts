@@ -107,7 +107,7 @@ export const createDispatcher = (
     return withTask(context.catalog, asked, (task) => run({ ...call, task }), resultText)
   }
 
-  /** Any error as an AppError; one that is nobody's fault but ours is logged. */
+  /** Any error as an AppError; an internal error is logged. */
   const ours = (error: unknown, method: string): AppError => {
     if (!(error instanceof AppError) || error.code === 'INTERNAL_ERROR') {
       context.log.error({ error, method: method.slice(0, 128) }, 'A call failed')

@@ -8,7 +8,7 @@ import { KiB, TiB } from '../units.ts'
 /** Clients export what this says, and VHD without it. */
 const ASKED = 'image-format'
 
-/** Where nobody asked: for people, and for no client to act on. */
+/** Shown if no format was asked for: for people; clients do not act on it. */
 const CHOSEN = 'at-rest-format'
 
 /** Above it a disk can only be qcow2, and clients must know. */
@@ -39,7 +39,7 @@ export const changedSmConfig = (changed: StringMap, vdi: VdiRow): StringMap => {
 }
 
 interface AskedFormat {
-  /** As the client wrote it; undefined: nobody asked. */
+  /** As the client wrote it; undefined if none was asked for. */
   readonly formatName: string | undefined
   /** The client's keys. */
   readonly smConfig: StringMap

@@ -26,7 +26,7 @@ export interface Call {
   readonly context: XenApiContext
   readonly identity: Identity
   readonly origin: Origin
-  /** Of an `Async.` call; else nobody is told. */
+  /** The task of an `Async.` call; otherwise one that does nothing. */
   readonly task: TaskHandle
   /** Aborted when the client has left, where that can be known. */
   readonly signal?: AbortSignal
@@ -37,7 +37,7 @@ interface Signature {
   readonly name: string
   /** In their order, without the session, which no count includes. */
   readonly parameters: readonly { readonly name: string; readonly type: ValueType<unknown> }[]
-  /** How many of them must be given. */
+  /** The number of mandatory parameters. */
   readonly mandatory: number
 }
 

@@ -13,7 +13,7 @@ interface RememberedPasswords {
   forget(mark: string): void
 }
 
-/** How long one stays that nobody uses, in milliseconds. */
+/** How long an unused password is remembered, in milliseconds. */
 const MAXIMUM_IDLE = 5 * 60_000
 
 /** At a time; the one that was used longest ago goes first. */

@@ -12,7 +12,7 @@ export interface VdiUse {
   readonly operation: LeaseOperation
 }
 
-/** Reading and taking a snapshot wait for nobody; whatever else needs the VDI for itself. */
+/** Reads and snapshots need no lease. All other operations need the VDI for themselves. */
 export const allowedOperations = (vdi: VdiRow, use: VdiUse | undefined): string[] => {
   const ending = ['update', 'forget', 'destroy']
   if (vdi.type === METADATA_ONLY) {

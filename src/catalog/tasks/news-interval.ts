@@ -3,7 +3,7 @@
 
 interface NewsInterval {
   tell(name: string): void
-  /** Nothing is told after it. */
+  /** Nothing is told after this. */
   close(): void
 }
 

@@ -63,7 +63,7 @@ export const dropFinishedOf = async (
   return removeAll(transaction, rows)
 }
 
-/** The same for all users together: whoever has most gives way. */
+/** The same for all users together, at the expense of the user who has the most. */
 export const dropFinished = async (transaction: Transaction): Promise<number> => {
   const { db } = transaction
   const users = await db

@@ -12,7 +12,7 @@ export interface TaskOutcomes {
   /**
    * The task becomes `success`, with the object as its result. Harmless without a task, for one
    * that its client has destroyed, and for one that its client has called a success before.
-   * @param taskRef undefined: nobody is told
+   * @param taskRef undefined: there is no task
    * @param madeUuid of the object that is the result; absent: there is none
    * @throws AppError TASK_CANCELLED where the task was told to stop before; OPERATION_NOT_ALLOWED
    *   where its client has called it a failure. The transaction must then change nothing.

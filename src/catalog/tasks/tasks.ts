@@ -104,7 +104,7 @@ export interface Tasks {
   expire(): Promise<number>
 }
 
-/** @throws AppError where whoever asks may not do it with this task */
+/** @throws AppError if the caller may not use the task */
 export type TaskCheck = (task: TaskRow) => void
 
 export interface NewTask {

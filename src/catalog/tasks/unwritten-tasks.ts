@@ -12,7 +12,7 @@ const MAXIMUM_OF_USER = 250
 const MAXIMUM = 1000
 
 export interface UnwrittenTasks {
-  /** How many there are. */
+  /** The number of tasks. */
   readonly size: number
 
   /**
@@ -42,7 +42,7 @@ export interface UnwrittenTasks {
   /** The task is destroyed. */
   remove(uuid: string): void
 
-  /** Forgets what has been written by another way. */
+  /** Forgets a task that has been written otherwise. */
   forget(uuid: string): void
 
   /**

@@ -76,7 +76,7 @@ export const createPasswordHasher = (cost = defaultPasswordCost): PasswordHasher
     async verify(password, stored, turn = knownTurn) {
       const isTooLong = Buffer.byteLength(password) > MAXIMUM_PASSWORD_LENGTH
       const { cost, salt, key } = parseHash(stored ?? decoy)
-      // One that nobody can have costs as much as any other: its failure is logged, too.
+      // A password of an unknown user costs as much as any other; its failure is logged, too.
       const derived = await deriveInTurn(isTooLong ? '' : password, salt, cost, turn)
       return timingSafeEqual(derived, key) && !isTooLong
     },

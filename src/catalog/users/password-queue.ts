@@ -37,7 +37,7 @@ interface Waiting {
 
 export const createPasswordQueue = (): PasswordQueue => {
   const queue = createFairQueue<Waiting>(limits)
-  /** Connections of which a password waits. */
+  /** Connections that have a password waiting. */
   const connections = new Set<string>()
   let running = 0
   const startNext = (): void => {

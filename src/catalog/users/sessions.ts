@@ -16,7 +16,7 @@ export type SessionRow = Readonly<Omit<SessionTable, 'refHash'>>
 
 const HOUR = 3_600_000
 
-/** A session that nobody uses for so long is over, in milliseconds. */
+/** An idle session ends after this time, in milliseconds. */
 const MAXIMUM_IDLE = 24 * HOUR
 
 /** How exactly the last use is known, in milliseconds: a write a call would be too much. */

@@ -120,7 +120,7 @@ export const createUsers = (
   }
 }
 
-/** Without an administrator nobody could ever make another. */
+/** Without an administrator, none could ever be made again. */
 const requireOtherAdministrator = async (db: Queries, uuid: string): Promise<void> => {
   const administrators = await db
     .selectFrom('users')

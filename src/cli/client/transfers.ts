@@ -26,7 +26,7 @@ const pieceSize = 1 << 20
 const maximumHead = 16 * 1024
 const maximumRedirections = 5
 
-/** Names that are no files, whoever's server says them. */
+/** Names that are not files, on any server. */
 const standardOutput: readonly string[] = ['', '-', '/dev/stdout']
 
 /**

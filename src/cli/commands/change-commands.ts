@@ -10,7 +10,7 @@ import { findRecord, refOf } from './command.ts'
 
 const isCollection = ({ kind }: CliField): boolean => kind === 'set' || kind === 'map'
 
-/** None for a class of which nothing can be changed. */
+/** None for a class that cannot be changed. */
 export const changeCommands = (shown: CliClass): Command[] => {
   const writable = shown.fields.filter((field) => field.isWritable)
   const settable = writable.filter(({ kind }) => kind !== 'set')

@@ -11,7 +11,7 @@ export interface Command {
   readonly name: string
   /** For `help <command>`. */
   readonly help: string
-  /** Checked before anybody is asked for a password. */
+  /** Checked before a password is asked for. */
   readonly required: readonly string[]
   /** With `:` at the end: a map, of which each key is a parameter. */
   readonly optional: readonly string[]
@@ -31,7 +31,7 @@ export interface Command {
 export interface CommandContext {
   readonly params: Params
   readonly print: Printer
-  /** Makes a call of XenAPI with the session of whoever runs the command. */
+  /** Makes a XenAPI call with the session of the user who runs the command. */
   readonly api: (method: string, ...params: unknown[]) => Promise<unknown>
   /** The same for a call that waits, and ends when the signal is aborted. */
   readonly apiUntil: (signal: AbortSignal, method: string, ...params: unknown[]) => Promise<unknown>

@@ -1,4 +1,4 @@
-// What whoever asks does beside storage: wait for an event, stop a task, change the own password.
+// Commands beside storage: wait for an event, cancel a task, change one's own password.
 
 import type { CliClass } from '../cli-class.ts'
 import { cliClasses } from '../classes.ts'

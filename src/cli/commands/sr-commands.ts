@@ -5,7 +5,7 @@ import type { Params } from '../command-line.ts'
 import type { Command, CommandContext } from './command.ts'
 import { refOf, uuidIn } from './command.ts'
 
-/** What a folder is told by. */
+/** The parameters that name a folder. */
 const deviceConfigKeys = { 'device-config': ['location', 'read-only', 'preferred-image-formats'] }
 
 /** The host that `host-uuid=` names, or the only one. */

@@ -48,7 +48,7 @@ export interface EventFeed {
    */
   touch(className: string, uuid: string): number
 
-  /** How many objects the class has. */
+  /** The number of objects of the class. */
   count(className: string): number
 
   /** What `read` gives, asked once for all who want the same object between two changes. */
@@ -66,7 +66,7 @@ interface FeedOptions {
   /** Whose uuids are there already, by class. */
   readonly existing: ReadonlyMap<string, Iterable<string>>
   readonly now?: () => number
-  /** How many changes are remembered at least. */
+  /** The least number of changes that are remembered. */
   readonly history?: number
 }
 
@@ -95,7 +95,7 @@ export const createEventFeed = ({
   let shared = new Map<FeedEntry, Promise<XenRecord | undefined>>()
   let isClosed = false
 
-  /** How many of the user's calls wait, after so many more. */
+  /** The number of waiting calls of the user, after a change by this many. */
   const countOf = (userUuid: string, more = 0): number => {
     const count = (waiting.get(userUuid) ?? 0) + more
     if (count === 0) waiting.delete(userUuid)

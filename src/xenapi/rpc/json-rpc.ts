@@ -1,5 +1,5 @@
 // JSON-RPC 2.0 and 1.0 around the dispatcher: text in, an answer out. XenAPI takes no
-// notifications: a call whose failure nobody hears of would break the promise of an honest outcome.
+// notifications: the failure of a call without an answer would go unnoticed.
 
 import { toAppError } from '../../errors.ts'
 import type { LongText } from '../../disk/long-text.ts'

@@ -7,13 +7,13 @@ import { AppError } from '../../errors.ts'
 import { formatBytes, MiB } from '../../units.ts'
 
 interface AnswerRoomOptions {
-  /** How many large answers are made at once. */
+  /** The number of large answers that are made at once. */
   readonly places?: number
   /** Bytes of answers under way from which on no other is begun. */
   readonly bytes?: number
   /** The same for those of one user. */
   readonly bytesOfUser?: number
-  /** How many calls may wait in all, and of one user. */
+  /** The number of calls that may wait, in all and of one user. */
   readonly waiting?: number
   readonly waitingOfUser?: number
   /** How long one waits, in milliseconds. */
@@ -26,7 +26,7 @@ const defaults: Required<AnswerRoomOptions> = {
   bytesOfUser: 32 * MiB,
   waiting: 256,
   waitingOfUser: 64,
-  // Longer than a client may read nothing: whoever waits for its answer to end lives to see it.
+  // Longer than a client may read nothing, so a call outlives the stalled client it waits for.
   patience: 45_000,
 }
 
@@ -97,7 +97,7 @@ class Room {
     this.#all[name] += count
   }
 
-  /** Forgets users for whom nothing is under way, and lets in whoever now fits. */
+  /** Forgets users with no work under way, and admits waiting calls that now fit. */
   settle(): void {
     for (let next = this.#nextWaiter(); next !== undefined; next = this.#nextWaiter()) next.admit()
     for (const [user, { bytes, places, waiting }] of this.#shares) {
@@ -185,7 +185,7 @@ class Work implements AnswerWork {
     this.#signal = signal
   }
 
-  /** The first one counts: whoever sends calls of many users in a batch is one of them. */
+  /** The first user counts, because one sender sends the whole batch. */
   user(uuid: string): void {
     if (this.#share !== undefined || this.#isReleased) return
     this.#share = this.#room.shareOf(uuid)
