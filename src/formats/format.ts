@@ -80,7 +80,7 @@ export interface ImageFormat {
   checkTables?(image: Image): Promise<void>
 }
 
-/** All of it is the image's word: nobody opens what it names. */
+/** As the image says; the files that it names are never opened. */
 export interface ImageDescription {
   /** Where the format has one: what a differencing image on top calls its parent. */
   readonly imageUuid?: string
@@ -133,7 +133,7 @@ export interface DecodeContext {
    * Virtual size of the VDI that the image goes to, where there is one. Raw takes its size from it.
    */
   readonly diskSize?: number
-  /** A raw stream of unknown length may end anywhere: whoever sends it says so. */
+  /** The sender says that a raw stream of unknown length may end anywhere. */
   readonly mayBeShort?: boolean
   readonly signal?: AbortSignal
 }

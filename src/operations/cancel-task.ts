@@ -12,7 +12,7 @@ export const cancelTask = async (
   // First the word, then the deed: a transfer that stops at once must not find it pending.
   await tasks.cancelling(taskRef)
   if (transfers.cancel(taskRef) || storage.upkeep.cancel(taskRef)) return
-  // What runs and cannot be stopped ends the task itself; a task that nobody took ends here.
+  // Work that cannot be stopped ends the task itself; a task without work ends here.
   const task = await tasks.get(taskRef)
   if (task?.hasTransfer === false) await tasks.cancel(taskRef)
 }

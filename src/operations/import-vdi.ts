@@ -124,7 +124,7 @@ const importInto = async (importing: Importing, vdiUuid: string): Promise<string
   if (upload.length === 0) return answerEmpty(importing, vdiUuid)
   const announced = { formatName: format.name, length: upload.length, diskSize: asked.virtualSize }
   await requireRoom(context, asked.srUuid, announced)
-  // Whoever cuts may have come only to ask: the VDI is taken when the first byte is there.
+  // A client that cuts the connection may only have asked: the lease is taken at the first byte.
   const probe = upload.endsWith === 'cut' ? await openStream(importing) : undefined
   if (await probe?.atEnd()) return answerEmpty(importing, vdiUuid)
   const release = context.leases.take(vdiUuid, task.ref ?? 'another import')
@@ -151,7 +151,7 @@ const importInto = async (importing: Importing, vdiUuid: string): Promise<string
   }
 }
 
-/** Whether the VDI, as it is now, takes what has been announced. */
+/** Checks that the VDI, as it is now, can take the announced image. */
 const requireTakes = async (importing: Importing, vdi: VdiRow): Promise<void> => {
   await requireWritableSr(importing.context, vdi.srUuid)
   requireData(vdi)

@@ -8,7 +8,7 @@ import type { OperationContext } from './context.ts'
 
 /**
  * @param fromUuid the VDI that it is compared with; of any size, related or not
- * @param toUuid the VDI whose blocks are told
+ * @param toUuid the VDI whose changed blocks are listed
  * @returns base64 of one bit for 64 KiB of `toUuid`: see encodeChangedBlocks
  * @throws AppError HANDLE_INVALID
  */

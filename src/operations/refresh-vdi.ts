@@ -9,7 +9,7 @@ import type { OperationContext } from './context.ts'
 export const refreshVdi = async (context: OperationContext, vdiUuid: string): Promise<void> => {
   const { type } = await findVdi(context, vdiUuid)
   if (type === METADATA_ONLY) return
-  // Opening looks, and follows what has changed.
+  // Opening checks the files and follows their changes.
   const { disk } = await context.storage.contents.open(vdiUuid)
   await disk.close()
 }

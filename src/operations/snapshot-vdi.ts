@@ -1,5 +1,5 @@
 // The use case of VDI.snapshot: what a VDI shows at this moment, in one more row that names the
-// same top layer. It costs the same for any disk, waits for nobody, and copies nothing.
+// same top layer. It costs the same for any disk, never waits, and copies nothing.
 
 import type { NewVdi, VdiRow } from '../catalog/vdis.ts'
 import { findVdi, requireWritableSr } from '../transfer/find.ts'

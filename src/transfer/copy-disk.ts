@@ -40,7 +40,7 @@ export const copyDisk = async (
   }
 }
 
-/** How many bytes a copy of the disk reads. */
+/** Bytes that a copy of the disk reads. */
 export const countData = async (disk: Disk): Promise<number> => {
   let bytes = 0
   for await (const { kind, length } of disk.extents()) if (kind === 'data') bytes += length

@@ -43,7 +43,7 @@ export const copyLayers = async (
   const chains = await Promise.all([...new Set(tops)].map((top) => catalog.layers.chain(top)))
   const stretches = stretchesOf(chains)
   const copyOf = new Map(stretches.map(({ top }) => [top.uuid, randomUUID()]))
-  // A sealed layer that no VDI has taken yet is one that nobody needs, unless somebody holds it.
+  // A sealed layer that no VDI names yet would be collected if it were not pinned.
   const release = await storage.contents.pinLayers([...copyOf.values()])
   try {
     const onProgress = progressOf(await countAll(context, stretches), options.task)
@@ -70,7 +70,7 @@ const withStretch = async <T>(
   }
 }
 
-/** How many bytes of data all stretches hold. */
+/** Bytes of data of all stretches. */
 const countAll = async (
   context: TransferContext,
   stretches: readonly Stretch[],

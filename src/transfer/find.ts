@@ -1,4 +1,4 @@
-// Looks up what a request names, or says that there is no such thing, or that it does not do.
+// Looks up the objects that a request names, and refuses those that do not exist or do not fit.
 
 import { handleInvalid } from '../object-errors.ts'
 import type { SrRow } from '../catalog/srs.ts'

@@ -8,11 +8,11 @@ export type LeaseOperation = 'import' | 'copy' | 'mirror' | 'resize'
 export interface Leases {
   /**
    * Takes the VDI for writing; the returned function gives it back (idempotent).
-   * @param holder what a person is told who finds it taken: the reference of a task, or words
+   * @param holder shown to others who want the VDI: the reference of a task, or words
    * @throws AppError OTHER_OPERATION_IN_PROGRESS while another holds it
    */
   take(vdiUuid: string, holder: string, operation?: LeaseOperation): () => void
-  /** Who holds the VDI; undefined for nobody. */
+  /** The holder of the VDI; undefined if it is free. */
   holder(vdiUuid: string): string | undefined
   /** What it is held for; undefined for nothing. */
   operation(vdiUuid: string): LeaseOperation | undefined

@@ -27,7 +27,7 @@ export const requireBase = async (
   vdi: VdiRow,
   { format, replace, decoded }: Delta,
 ): Promise<void> => {
-  // XenServer's chunks leave out what holds nothing: they are no delta of anything.
+  // XenServer's chunks leave out empty blocks; they are not a delta.
   if (!decoded.isDelta || format === 'raw') return
   const found = 'it is a delta and holds only what differs from its base'
   if (replace) {

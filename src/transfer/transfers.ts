@@ -42,18 +42,20 @@ export interface Transfers {
   /** Stops the transfers of a task; false where none runs. */
   cancel(taskRef: string): boolean
 
-  /** How many run, those included that are not open yet. */
+  /** Running transfers, including those that are not open yet. */
   readonly running: number
 
-  /** How many are open. */
+  /** Open transfers. */
   readonly open: number
 
-  /** Takes no new ones, waits for those that run, and stops what is left after `milliseconds`. */
+  /**
+   * Accepts no new transfers, waits for the running ones, and stops the rest after `milliseconds`.
+   */
   drain(milliseconds: number): Promise<void>
 }
 
 interface TransferOptions {
-  /** How many may be open at once; most of them wait for their clients. */
+  /** The number that may be open at once; most of them wait for their clients. */
   readonly maximumOpen?: number
   /** A clock in milliseconds. */
   readonly now?: () => number

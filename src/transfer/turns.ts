@@ -4,10 +4,10 @@
 import { throwIfAborted } from '../disk/disk.ts'
 import { MiB } from '../units.ts'
 
-/** How many bytes one may move while others wait, before it is their turn. */
+/** Bytes that a transfer may move while others wait, before it is their turn. */
 const sliceSize = 4 * MiB
 
-/** What returns undefined is done at once: work that nobody disturbs pays for no promise. */
+/** Returns undefined if nothing has to be waited for, so undisturbed work needs no promise. */
 export interface Turn {
   /**
    * Takes a place, or waits for one. Harmless where it has one.
@@ -41,10 +41,10 @@ interface Turns {
   /** @param user whose work it is: users take turns first, then the work of each */
   turn(user: string): Turn
 
-  /** How many hold a place, paused ones included. */
+  /** Transfers that hold a place, including paused ones. */
   readonly busy: number
 
-  /** How many wait for one. */
+  /** Transfers that wait for a place. */
   readonly waiting: number
 }
 

@@ -8,7 +8,7 @@ import { toAppError } from '../errors.ts'
 
 /** The task as a transfer sees it. */
 export interface TaskHandle {
-  /** None: nobody is told, or nothing has begun yet. */
+  /** Absent if there is no task, or nothing has begun yet. */
   readonly ref?: string | undefined
   /** The name of the user whose work it is. */
   readonly user?: string | undefined

@@ -75,7 +75,7 @@ export const readTables = async (
   return { header, l1 }
 }
 
-/** @throws AppError IMPORT_ERROR_GENERIC for what is no QCOW2, or too short to be one */
+/** @throws AppError IMPORT_ERROR_GENERIC if it is not a QCOW2 image, or too short for one */
 export const readFirstCluster = async (image: Image, what: string): Promise<Uint8Array> => {
   if (image.size < PREFIX_LENGTH) {
     throw imageError(what, `the file has ${image.size} bytes, a header needs ${PREFIX_LENGTH}`)

@@ -1,4 +1,4 @@
-// Whether a storage repository may be detached or forgotten: nobody reads or writes in it.
+// Checks that a storage repository may be detached or forgotten: no transfer uses it.
 
 import type { OperationContext } from '../context.ts'
 import { otherOperation } from '../../object-errors.ts'

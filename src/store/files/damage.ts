@@ -1,5 +1,5 @@
 // A layer at rest that is broken: whatever reading it throws becomes a VDI_IO_ERROR that names the
-// file. A format calls a broken image the fault of whoever sent it; here nobody sends one.
+// file. A format blames a broken image on its sender, but a layer at rest has none.
 
 import type { Disk } from '../../disk/disk.ts'
 import type { Extent } from '../../disk/extents.ts'

@@ -8,10 +8,10 @@ import type { FileState, Image } from '../../image/image.ts'
 import { parseSidecar, sidecarName } from './map-sidecar.ts'
 import type { LayerId, StoreFiles } from './store.ts'
 
-/** How many stretches of data of a file are compared with its map: a second or two. */
+/** The number of extents of a file that are compared with its map: a second or two. */
 const maximumStretches = 1024 * 1024
 
-/** After so many of them others get a turn. */
+/** Other requests get a turn after this many of them. */
 const stretchesAtOnce = 4096
 
 type ForeignMap = { readonly map: BlockMap } | { readonly distrust: string }

@@ -63,7 +63,7 @@ export const specialFileSystemOf = async (path: string): Promise<string | undefi
     closedPlaces.find((closed) => isWithin(path, closed)) ??
     specialPlaces.find((special) => isWithin(path, special))
   if (place === undefined) return undefined
-  // /dev/shm: what is mounted there is no part of /dev.
+  // /dev/shm: a mounted file system is not part of /dev.
   const isOwnMount = mount !== undefined && mount.point !== place && isWithin(mount.point, place)
   return isOwnMount && !closedPlaces.includes(place) ? undefined : place
 }

@@ -53,7 +53,7 @@ const makeMarked = async (folder: string, srUuid: string): Promise<boolean> => {
   try {
     await writeMark(folder, srUuid)
   } catch (error) {
-    // On a full disk the mark is there and empty: nobody could tell whose the folder is.
+    // On a full disk the mark may be empty, and would not tell whose the folder is.
     await rm(join(folder, markName), { force: true })
     await rmdir(folder)
     throw error
@@ -72,7 +72,7 @@ export const findStaging = async (path: string, srUuid: string): Promise<string 
   return undefined
 }
 
-/** Whose the folder is; undefined for one without a mark, and for what is no folder. */
+/** The owner of the folder; undefined without a mark, and for what is not a folder. */
 const readMark = async (folder: string): Promise<string | undefined> => {
   if (!(await isFolder(folder))) return undefined
   try {

@@ -13,14 +13,14 @@ export { layerFileName } from '../../catalog/layers/layer-file-name.ts'
 
 /** Names one layer of a store. */
 export interface LayerId extends NamedLayer {
-  /** What its file must look like, where others may change it; absent or null: nobody does. */
+  /** What its file must look like if others may change it; absent or null if they do not. */
   readonly fileStamp?: string | null
 }
 
 /** A layer opened for reading. */
 export interface LayerDisk extends Disk {
   /**
-   * Says whether what was read so far is the layer's content. Absent: nobody can change it.
+   * Checks that what was read so far is the layer's content. Absent if it cannot change.
    * @throws ChangedFileError where the file is no longer as it was when it was opened
    */
   verify?(): Promise<void>
@@ -37,8 +37,8 @@ export type NewLayerOptions = Omit<LayerOptions, 'uuid'>
 
 export interface Store {
   /**
-   * Starts a layer in staging, where nobody sees it. The caller keeps the parent's disk open until
-   * seal or abort.
+   * Starts a layer in staging, where it is not visible. The caller keeps the parent's disk open
+   * until seal or abort.
    */
   createLayer(layer: LayerId, options: NewLayerOptions): Promise<LayerDraft>
 

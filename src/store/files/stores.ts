@@ -17,7 +17,7 @@ export interface Stores {
   /** The storage repository is forgotten here; what lies in it stays. */
   detach(srUuid: string): void
 
-  /** `listener` is told of each storage repository that is detached. */
+  /** `listener` is called for each storage repository that is detached. */
   whenDetached(listener: (srUuid: string) => void): void
 
   /** False: the folder of the storage repository is not there now. */

@@ -7,7 +7,7 @@ import { MiB } from '../../units.ts'
 import type { FileStamp } from './file-stamp.ts'
 import { changesBetween, ChangedFileError, takeStamp } from './file-stamp.ts'
 
-/** How many bytes are read between two looks. */
+/** Bytes that are read between two checks. */
 const bytesBetweenLooks = 32 * MiB
 
 interface WatchedImage {

@@ -21,12 +21,12 @@ import { requireData } from './require-data.ts'
 
 export interface Contents {
   /**
-   * What the VDI shows at this moment, for whoever reads all of it.
+   * What the VDI shows at this moment, for readers of the whole disk.
    * @throws AppError HANDLE_INVALID; VDI_INCOMPATIBLE_TYPE for a VDI without data
    */
   open(vdiUuid: string): Promise<OpenedContent>
 
-  /** The same without a map of the whole, for whoever needs little of it. */
+  /** The same without a map of the whole disk, for readers that need little of it. */
   openRuns(vdiUuid: string): Promise<OpenedContent>
 
   /**

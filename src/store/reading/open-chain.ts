@@ -67,7 +67,7 @@ export const openChain = (
   )
 
 /**
- * The same, without collecting a map that is not known yet: for whoever needs little of the chain.
+ * The same without collecting maps that are not known yet: for readers that need little of it.
  */
 export const openChainOnDemand = (
   source: LayerSource,

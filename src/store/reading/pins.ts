@@ -15,7 +15,7 @@ export interface Pins {
    */
   step<T>(step: () => Promise<T>): Promise<T>
 
-  /** `listener` is called whenever a layer is no longer pinned by anybody. */
+  /** `listener` is called whenever the last pin of a layer is released. */
   whenReleased(listener: () => void): void
 }
 

@@ -74,7 +74,7 @@ export const createRunCache = (limit: number): RunCache => {
       }
     }
     const making: Making = { stop, askers, result: Promise.resolve().then(work) }
-    // Those who wait are told; when all have left, nobody is.
+    // Reports to those who still wait.
     making.result.catch(() => {})
     running.set(key, making)
     return making

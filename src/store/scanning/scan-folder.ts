@@ -40,7 +40,7 @@ export interface ScanReport {
 export type IntroducedVdi = NonNullable<ReturnType<FolderContents['vdis']['get']>>
 
 export interface Scanner {
-  /** Makes a VDI of each image that is nobody's parent. @throws AppError SR_NOT_ATTACHED */
+  /** Makes a VDI of each image that is not a parent of another. @throws AppError SR_NOT_ATTACHED */
   scan(srUuid: string): Promise<ScanReport>
 
   /**
@@ -275,7 +275,7 @@ const chainFileOf = (layer: LayerRow, byUuid: ReadonlyMap<string, LayerRow>): Ch
   }
 }
 
-/** Each image that nobody knows and nobody lies on. */
+/** Each unknown image that no other lies on. */
 const newVdis = (
   { files, hidden, known }: ResolvedFolder,
   sr: SrRow | undefined,

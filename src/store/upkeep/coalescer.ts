@@ -44,7 +44,7 @@ export interface CoalescingOptions {
     info(fields: object, message: string): void
     error(fields: object, message: string): void
   }
-  /** Calls `wake` once, so many milliseconds later; the returned function prevents it. */
+  /** Calls `wake` once, that many milliseconds later; the returned function prevents it. */
   readonly later?: (milliseconds: number, wake: () => void) => () => void
 }
 
@@ -96,7 +96,7 @@ export const createCoalescer = (ports: CoalescerPorts): Coalescer => {
       failures.delete(uuid)
     } catch (error) {
       if (end.signal.aborted) return false
-      // Whoever cancels its task wants it later, too: that is no failure to be looked into.
+      // A user who cancels the task wants the merge later: this is not a failure.
       if (toAppError(error).code === 'TASK_CANCELLED') {
         log.info({ srUuid, layer: uuid }, 'merging layers was cancelled: later again')
       } else {

@@ -27,7 +27,8 @@ interface Collector {
    */
   collect(srUuid: string): Promise<number | undefined>
   /**
-   * Before anything is written there: ends what a crash has left half-done. How many layers went.
+   * To be called before anything is written there: completes what a crash interrupted. Returns the
+   * number of layers that were deleted.
    */
   recover(srUuid: string, store: Store): Promise<number>
 }

@@ -36,13 +36,13 @@ interface MergePorts extends LayerSource {
   pinLayer(uuid: string): Promise<{ chain: readonly LayerRow[]; release: () => void }>
   /** Whether the layers still are a run that somebody needs. */
   isRun(run: readonly LayerRow[]): Promise<boolean>
-  /** Makes the merged file count; false where the run is no longer one. */
+  /** Makes the merged file count; false if the layers are no longer a run. */
   rebase(rebase: Rebase): Promise<boolean>
 }
 
 export interface MergeOptions {
   readonly signal: AbortSignal
-  /** Waited for before so many bytes are copied. */
+  /** Awaited before that many bytes are copied. */
   readonly beforePiece: (bytes: number) => Promise<void>
   /** The task that the merging ends; its result is `freed` of Merged. */
   readonly taskRef?: string
@@ -89,7 +89,7 @@ export const mergeRun = async (
 }
 
 /**
- * The options, with an end where the run is no longer one: its layers must not be held for nothing.
+ * The options, ended when the layers are no longer a run, so they are not held for nothing.
  */
 const watchRun = (
   ports: MergePorts,
@@ -176,7 +176,7 @@ const openOrClose = async (
   }
 }
 
-/** Work that nobody waits for must not be what fills the storage. */
+/** Background work must not fill the storage. */
 const requireRoom = async ({ store }: MergePorts, bytes: number): Promise<void> => {
   const { size, used } = await store.space()
   if (size - used >= bytes) return

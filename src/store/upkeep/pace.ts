@@ -1,14 +1,14 @@
-// Holds work that nobody waits for to a number of bytes a second, all such work together.
+// Limits background work to a number of bytes a second, for all of it together.
 
 import { setTimeout as sleepFor } from 'node:timers/promises'
 import { throwIfAborted } from '../../disk/disk.ts'
 
 export interface Pace {
-  /** Returns when so many bytes more may be moved. @throws AppError when aborted */
+  /** Returns when that many more bytes may be moved. @throws AppError when aborted */
   take(bytes: number, signal: AbortSignal): Promise<void>
 }
 
-/** Waits so many milliseconds. @throws what the signal was aborted with */
+/** Waits that many milliseconds. @throws what the signal was aborted with */
 type Sleep = (milliseconds: number, signal: AbortSignal) => Promise<void>
 
 interface PaceOptions {

@@ -1,4 +1,4 @@
-// Work on storage repositories that nobody waits for: layers that nothing needs are deleted, long
+// Background work on storage repositories: layers that nothing needs are deleted, long
 // chains are merged, and what a crash has left is removed.
 
 import pLimit from 'p-limit'
@@ -16,7 +16,7 @@ import { mergeRun } from './merge-run.ts'
 
 export interface Upkeep {
   /**
-   * In the background: deletes the layers of the repository that no VDI reaches and nobody reads,
+   * In the background: deletes the layers that no VDI needs and no reader has open,
    * and the data of which only the map is needed; then merges what makes a chain too long.
    */
   collect(srUuid: string): void

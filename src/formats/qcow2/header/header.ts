@@ -18,7 +18,7 @@ import { readHeaderExtensions } from './header-extensions.ts'
 import type { HeaderFields } from './header-fields.ts'
 import { readHeaderFields } from './header-fields.ts'
 
-/** How many bytes `readClusterSize` wants: the smallest cluster there is. */
+/** Bytes that `readClusterSize` needs: the smallest possible cluster. */
 export const PREFIX_LENGTH = 2 ** LIMITS.clusterBits.from
 
 const compressionTypeBit = 3

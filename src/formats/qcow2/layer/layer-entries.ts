@@ -64,7 +64,7 @@ export const placeClusters = (
   return runs
 }
 
-/** How many clusters from `cluster` on follow each other in the file, or have no place in it. */
+/** The number of clusters from `cluster` on that are contiguous in the file, or unallocated. */
 const countAlike = (view: DataView, cluster: number, to: number): number => {
   const first = entryOf(view, cluster).imageOffset
   const step = first > 0 ? clusterSize : 0

@@ -131,7 +131,7 @@ export class StreamGaps {
     await this.#parked.park(at, this.#piece.subarray(0, whole), this.#signal)
   }
 
-  /** Blocks that follow each other are one run. An entry that makes no sense is nobody's loss. */
+  /** Contiguous blocks are one run. An invalid entry is ignored. */
   async #readRefcountTable(what: string): Promise<void> {
     const { clusterSize, refcountTableLength } = this.#header
     this.#refcountTable = Infinity
