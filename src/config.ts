@@ -81,12 +81,12 @@ const options = {
   'log-level': { metavar: 'LEVEL', help: logLevels.join(', '), fallback: 'info' },
   'max-transfers': {
     metavar: 'N',
-    help: 'how many transfers may be busy at once; others take turns with them',
+    help: 'transfers that may be busy at once; the others take turns',
     fallback: String(Math.max(8, cpus().length * 4)),
   },
   'max-open-transfers': {
     metavar: 'N',
-    help: 'how many may be open at once; one more gets 503',
+    help: 'transfers that may be open at once; one more gets 503',
     fallback: '1000',
   },
   'stall-timeout': {

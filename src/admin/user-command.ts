@@ -87,7 +87,7 @@ const usageProblems = ([name, ...given]: readonly string[], hasRole: boolean): s
   return problems
 }
 
-const helpText = `diskport user: who may log in, and what each may do
+const helpText = `diskport user: manages users and their roles
 
 usage: diskport user list
        diskport user add NAME [--role ROLE]
@@ -97,13 +97,13 @@ usage: diskport user list
 
   --data DIR      the data folder of the server (DISKPORT_DATA; default ./data)
   --role ROLE     ${roles.join(', ')};
-                  each may do what those behind it may; default ${defaultRole}, which may import and export
+                  each role includes those after it; default ${defaultRole}, which may import and export
   --help          print this and exit
 
-A password is asked for at the terminal, without being shown, or read from standard input, one line. It is never taken
-from the command line. list prints role, time of creation and name, a user a line.
+A password is asked for at the terminal without being shown, or read as one line of standard input. It is never taken
+from the command line. list prints one user a line: role, time of creation, name.
 
-The server may run meanwhile, and takes each change at once. A new password, and remove, end the user's sessions;
-transfers that run go on. A server that is started with DISKPORT_ROOT_PASSWORD sets that password of root again.
+The server may run meanwhile; changes take effect at once. passwd and remove end the user's sessions; running
+transfers go on. A server that is started with DISKPORT_ROOT_PASSWORD sets that password of root again.
 
-The exit code is 0, 64 for wrong usage, or 1 where it could not be done.`
+The exit code is 0, 64 for wrong usage, or 1 for a failure.`
