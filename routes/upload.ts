@@ -29,7 +29,7 @@ export const mayBeQuestion = (length: number | undefined, httpVersion: string): 
 const lingerBytes = 64 * MiB
 const lingerTime = 10_000
 
-/** How long nothing may come of a body that is thrown away, in milliseconds. */
+/** How long a client may pause in a body that is discarded, in milliseconds. */
 const silenceLimit = 120_000
 
 /** Headers of whatever answer follows. */

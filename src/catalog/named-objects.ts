@@ -10,7 +10,7 @@ import type { Tables } from './schema.ts'
 
 type ObjectTable = 'pools' | 'hosts' | 'sms' | 'srs'
 
-/** A row as it is asked for: names may be missing, uuid and time are given by the catalog. */
+/** A row to be made. Names may be missing; the catalog sets uuid and time. */
 export type NewObject<Row> = Omit<Row, 'uuid' | 'createdAt' | keyof Names> &
   Partial<Names> & { readonly uuid?: string }
 

@@ -49,8 +49,8 @@ export interface NewVdi extends Partial<
 }
 
 /**
- * `taskRef` is the task that the deed ends, with it or not at all: what has one throws what
- * TaskOutcomes.succeed throws, and has changed nothing then.
+ * A method that takes a `taskRef` ends that task in the same transaction. It throws what
+ * TaskOutcomes.succeed throws, and then changes nothing.
  */
 export interface Vdis {
   /**

@@ -9,7 +9,7 @@ export const cancelTask = async (
   { catalog: { tasks }, transfers, storage }: OperationContext,
   taskRef: string,
 ): Promise<void> => {
-  // First the word, then the deed: a transfer that stops at once must not find it pending.
+  // The status is set first: a transfer that stops at once must not find the task pending.
   await tasks.cancelling(taskRef)
   if (transfers.cancel(taskRef) || storage.upkeep.cancel(taskRef)) return
   // Work that cannot be stopped ends the task itself; a task without work ends here.

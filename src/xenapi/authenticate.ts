@@ -36,7 +36,7 @@ interface AuthenticateOptions {
   readonly log?: LoginLog
 }
 
-/** A password that is being worked out. */
+/** A password that is being checked. */
 interface Check {
   readonly user: Promise<UserRow | undefined>
   /** The number of callers that wait for it. */
@@ -49,7 +49,7 @@ export const createAuthenticate = (
 ): Authenticate => {
   const remembered = createRememberedPasswords(now)
   const failedLogins = createFailedLogins(log, now)
-  /** Passwords that are being worked out: many clients of one sender show the same at once. */
+  /** Passwords that are being checked: many clients of one sender may show the same one at once. */
   const underWay = new Map<string, Check>()
 
   const verifyOnce = async (

@@ -1,5 +1,5 @@
-// How a task ends inside the transaction that does what the task is about: the deed and its outcome
-// are written together, or neither is. The parts of the catalog that commit for a client call it.
+// Ends a task inside the transaction of its work: the work and its outcome are written together, or
+// neither is. Called by the parts of the catalog that commit for a client.
 
 import { AppError } from '../../errors.ts'
 import type { Queries, Transaction } from '../transaction.ts'

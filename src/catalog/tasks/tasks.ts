@@ -1,6 +1,6 @@
 // Tasks: what clients watch a transfer by. A task ends once, with the first outcome it is given;
-// whatever is said of it afterwards is harmless. Their rows are task-rows.ts, what is done to many
-// of them task-upkeep.ts.
+// later ones are ignored. Their rows are in task-rows.ts, operations on many of them in
+// task-upkeep.ts.
 
 import type { TaskRow } from './task-row.ts'
 import { randomUUID } from 'node:crypto'

@@ -179,7 +179,7 @@ const checkUnlessWritten = async (
 const remarkOn = ({ size }: FileStamp): string =>
   `its ${size} bytes are no whole sectors: read as ${alignUp(size, SECTOR_SIZE)} bytes, with zeros at the end`
 
-/** What to tell of a file that could not be looked at. */
+/** The message for a file that could not be inspected. */
 export const reasonOf = (error: unknown): string => toAppError(error).message
 
 /** Whether the file is as it was, by what can be seen from outside. */

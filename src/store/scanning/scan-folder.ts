@@ -53,8 +53,8 @@ export interface Scanner {
   introduce(srUuid: string, fileName: string, vdi: IntroducedVdi): Promise<ScanReport>
 
   /**
-   * The layers that must not be removed though no VDI lies on them: those below files that the
-   * catalog does not know, for who wrote these needs them.
+   * The layers that must be kept although no VDI lies on them: those below files that the catalog
+   * does not know, because the owners of those files need them.
    */
   neededByOthers(srUuid: string): Promise<string[]>
 

@@ -1,4 +1,4 @@
-// host: this server, as far as a host without virtual machines goes.
+// host: this server, as a host without virtual machines.
 
 import { cpus } from 'node:os'
 import type { HostUpdate, HostRow } from '../../catalog/hosts.ts'

@@ -5,7 +5,7 @@ import { KiB, MiB } from '../../../units.ts'
 export interface DecodeLimits {
   /** Runs of clusters that L2 tables named and that are still to come, 16 bytes each. */
   readonly awaitedRuns: number
-  /** Runs of clusters that need no look, 16 bytes each. */
+  /** Runs of clusters that need no check, 16 bytes each. */
   readonly ignoredRuns: number
   /** Runs of parked clusters, 16 bytes each. */
   readonly parkedRuns: number
