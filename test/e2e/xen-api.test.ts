@@ -314,7 +314,7 @@ describe.skipIf(!hasTool('qemu-img')).each(['json-rpc', 'xml-rpc'] as const)(
 )
 
 test('a refused upload shows its XenAPI code, not only 409', async () => {
-  const xapi = await connectXenApi(await shareServer())
+  const xapi = await connectXenApi(await startServer())
   const vdi = await createVdi(xapi)
   const snapshot = (await xapi.call('VDI.snapshot', vdi.$ref)) as string
   const source = await createSource(await createTestFolder())
