@@ -7,6 +7,7 @@ import { PreconditionFailedError } from './preconditions.ts'
 import { StalledUploadError } from './read-body.ts'
 
 const statuses: Readonly<Record<ErrorCode, number>> = {
+  DEVICE_ALREADY_EXISTS: 409,
   EVENT_FROM_TOKEN_PARSE_FAILURE: 400,
   EVENTS_LOST: 409,
   FIELD_TYPE_ERROR: 400,
@@ -14,12 +15,15 @@ const statuses: Readonly<Record<ErrorCode, number>> = {
   HOST_IS_SHUTTING_DOWN: 503,
   IMPORT_ERROR_GENERIC: 400,
   INTERNAL_ERROR: 500,
+  INVALID_DEVICE: 400,
   INVALID_VALUE: 400,
+  MAC_INVALID: 400,
   MAP_DUPLICATE_KEY: 400,
   MESSAGE_DEPRECATED: 410,
   MESSAGE_METHOD_UNKNOWN: 404,
   MESSAGE_PARAMETER_COUNT_MISMATCH: 400,
   NOT_IMPLEMENTED: 501,
+  OPERATION_BLOCKED: 409,
   OPERATION_NOT_ALLOWED: 409,
   OTHER_OPERATION_IN_PROGRESS: 409,
   PBD_EXISTS: 409,
@@ -38,6 +42,10 @@ const statuses: Readonly<Record<ErrorCode, number>> = {
   TOO_MANY_PENDING_TASKS: 503,
   UUID_INVALID: 404,
   VALUE_NOT_SUPPORTED: 400,
+  VBD_CDS_MUST_BE_READONLY: 400,
+  VBD_IS_EMPTY: 409,
+  VBD_NOT_EMPTY: 409,
+  VBD_NOT_REMOVABLE_MEDIA: 409,
   VDI_INCOMPATIBLE_TYPE: 400,
   VDI_IN_USE: 409,
   VDI_IO_ERROR: 500,
@@ -45,6 +53,9 @@ const statuses: Readonly<Record<ErrorCode, number>> = {
   VDI_READONLY: 409,
   VDI_TOO_LARGE: 400,
   VDI_TOO_SMALL: 413,
+  VM_BAD_POWER_STATE: 409,
+  VM_IS_TEMPLATE: 409,
+  VM_SNAPSHOT_WITH_QUIESCE_NOT_SUPPORTED: 409,
 }
 
 /** How long a client that met TOO_BUSY should wait, in seconds. */

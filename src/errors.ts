@@ -9,6 +9,7 @@ const named = (reference = ''): string => reference.replace(/^OpaqueRef:/, '')
  * the thrower gave no better one. The order of the parameters is XenAPI's.
  */
 const sentences = {
+  DEVICE_ALREADY_EXISTS: (params) => `The VM has a device ${params[0]} already`,
   EVENT_FROM_TOKEN_PARSE_FAILURE: (params) => `"${params[0]}" is no token of event.from`,
   EVENTS_LOST: () => 'The token is too old: read all records again, and begin with an empty token',
   FIELD_TYPE_ERROR: (params) => `The value of ${params[0]} has the wrong type`,
@@ -16,13 +17,16 @@ const sentences = {
   HOST_IS_SHUTTING_DOWN: () => 'The server is shutting down',
   IMPORT_ERROR_GENERIC: (params) => params[0] ?? 'The image cannot be imported',
   INTERNAL_ERROR: (params) => params[0] ?? 'Internal error',
+  INVALID_DEVICE: (params) => `"${params[0]}" is no device, or all devices are taken`,
   INVALID_VALUE: (params) => `The value "${params[1]}" of ${params[0]} is not valid`,
+  MAC_INVALID: (params) => `"${params[0]}" is no MAC address`,
   MAP_DUPLICATE_KEY: (params) => `The map ${params[1]} of ${params[0]} has the key ${params[3]}`,
   MESSAGE_DEPRECATED: () => 'This message has been deprecated.',
   MESSAGE_METHOD_UNKNOWN: (params) => `There is no method ${params[0]}`,
   MESSAGE_PARAMETER_COUNT_MISMATCH: (params) =>
     `${params[0]} takes ${params[1]} parameters, not ${params[2]}`,
   NOT_IMPLEMENTED: (params) => `${params[0]} is not implemented`,
+  OPERATION_BLOCKED: (params) => `The operation is blocked: ${params[1]}`,
   OPERATION_NOT_ALLOWED: (params) => params[0] ?? 'The operation is not allowed',
   OTHER_OPERATION_IN_PROGRESS: (params) =>
     `Another operation is in progress on the ${params[0]} ${named(params[1])}`,
@@ -44,6 +48,10 @@ const sentences = {
   TOO_BUSY: () => 'Too many transfers are running, try again later',
   UUID_INVALID: () => 'The uuid you supplied was invalid.',
   VALUE_NOT_SUPPORTED: (params) => `The value "${params[1]}" of ${params[0]}: ${params[2]}`,
+  VBD_CDS_MUST_BE_READONLY: () => 'A CD drive must be read-only',
+  VBD_IS_EMPTY: (params) => `The drive ${named(params[0])} is empty`,
+  VBD_NOT_EMPTY: (params) => `The drive ${named(params[0])} is not empty`,
+  VBD_NOT_REMOVABLE_MEDIA: (params) => `The disk ${named(params[0])} cannot be taken out`,
   VDI_INCOMPATIBLE_TYPE: (params) => params[1] ?? 'The type of the VDI does not allow this',
   VDI_IN_USE: (params) => `The VDI ${named(params[0])} is in use by ${params[1]}`,
   VDI_IO_ERROR: (params) => params[0] ?? 'The disk could not be read or written',
@@ -51,6 +59,10 @@ const sentences = {
   VDI_READONLY: (params) => `The VDI ${named(params[0])} is read-only`,
   VDI_TOO_LARGE: (params) => `The VDI ${named(params[0])} is larger than ${params[1]} bytes`,
   VDI_TOO_SMALL: (params) => `The VDI ${named(params[0])} is smaller than ${params[1]} bytes`,
+  VM_BAD_POWER_STATE: (params) => `The VM ${named(params[0])} is ${params[2]}, not ${params[1]}`,
+  VM_IS_TEMPLATE: (params) => `The VM ${named(params[0])} is a template`,
+  VM_SNAPSHOT_WITH_QUIESCE_NOT_SUPPORTED: (params) =>
+    `No guest runs in the VM ${named(params[0])} that could be quiesced`,
 } satisfies Record<string, (params: readonly string[]) => string>
 
 export type ErrorCode = keyof typeof sentences

@@ -11,7 +11,7 @@ export const handleInvalid = (className: string, uuid: string): AppError =>
 
 /** @param found what else goes on there; default: the sentence that XenAPI has */
 export const otherOperation = (
-  className: 'VDI' | 'SR' | 'task',
+  className: 'VDI' | 'SR' | 'VM' | 'task',
   uuid: string,
   found?: string,
 ): AppError =>
@@ -78,3 +78,13 @@ export const srNotAttached = (uuid: string, reason: string, cause?: unknown): Ap
 
 const nextStep = (reason: string): string =>
   reason === noPbd || reason === unplugged ? '' : '; sr-scan tries again'
+
+/** For a position that another disk or interface of the VM has, or one more where all are taken. */
+export const deviceExists = (device: string): AppError =>
+  new AppError('DEVICE_ALREADY_EXISTS', [device])
+
+/** As XenServer says it of a VM that would have to run. */
+export const vmIsHalted = (uuid: string, expected: string): AppError =>
+  new AppError('VM_BAD_POWER_STATE', [toRef(uuid), expected, 'halted'], {
+    message: `The VM ${uuid} is halted, it would have to be ${expected}; no VM runs here`,
+  })

@@ -34,6 +34,7 @@ export const bootstrap = async (
   await ensureStorageManager(catalog)
   const srUuid = await ensureStorageRepository(catalog)
   const hostUuid = await ensureHost(catalog, options)
+  await ensureNetwork(catalog)
   const poolUuid = await ensurePool(catalog, hostUuid, srUuid)
   const generatedPassword = await ensureAdministrator(catalog, options.rootPassword)
   return {
@@ -93,6 +94,17 @@ const ensureHost = async (
     await hosts.update(first.uuid, () => ({ hostname, address }))
   }
   return first.uuid
+}
+
+const ensureNetwork = async ({ networks }: Catalog): Promise<void> => {
+  const [first] = await networks.list()
+  if (first !== undefined) return
+  await networks.create({
+    nameLabel: 'Pool-wide network associated with eth0',
+    bridge: 'xenbr0',
+    mtu: 1500,
+    tags: [],
+  })
 }
 
 const ensurePool = async (

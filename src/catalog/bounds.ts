@@ -19,7 +19,7 @@ type Bounds = Readonly<Record<string, Bound>>
 
 const map = { characters: 64 * KiB, entries: 1024 }
 
-/** What clients write of a pool, a host, an SR, a storage manager and a VDI, by column. */
+/** What clients write of all objects but tasks, by column. */
 export const objectBounds = {
   nameLabel: { characters: KiB },
   nameDescription: { characters: 16 * KiB },
@@ -29,6 +29,12 @@ export const objectBounds = {
   deviceConfig: map,
   xenstoreData: map,
   tags: map,
+  /** Of a VM; maps inside count as texts. */
+  settings: map,
+  qosAlgorithmType: { characters: 256 },
+  qosAlgorithmParams: map,
+  ipv4Allowed: map,
+  ipv6Allowed: map,
 } as const satisfies Bounds
 
 /** The same of a task: every user may make tasks, and every client reads all of them. */
@@ -60,7 +66,7 @@ export const taskLimits = {
 /** Sessions. The one that was not used for the longest time gives way to a new one. */
 export const sessionLimits = { ofUser: 500, all: 4000 } as const
 
-type Value = string | readonly string[] | Readonly<Record<string, string>>
+type Value = string | readonly string[] | Readonly<Record<string, unknown>>
 
 /**
  * @param changes fields by column; those without a bound are passed over
@@ -98,8 +104,11 @@ const isValue = (value: unknown): value is Value =>
 
 const sizeOf = (value: Value): { readonly characters: number; readonly entries: number } => {
   if (typeof value === 'string') return { characters: value.length, entries: 1 }
-  const texts = Object.values(value)
+  const texts = Object.values(value).map(textOf)
   const keys = Array.isArray(value) ? [] : Object.keys(value)
   const characters = [...keys, ...texts].reduce((sum, text) => sum + text.length, 0)
   return { characters, entries: texts.length }
 }
+
+const textOf = (member: unknown): string =>
+  typeof member === 'string' ? member : JSON.stringify(member)

@@ -37,6 +37,14 @@ import type { Utilisation } from './layers/utilisation.ts'
 import { createUtilisation } from './layers/utilisation.ts'
 import type { Vdis } from './vdis.ts'
 import { createVdis } from './vdis.ts'
+import type { Networks } from './vms/networks.ts'
+import { createNetworks } from './vms/networks.ts'
+import type { Vbds } from './vms/vbds.ts'
+import { createVbds } from './vms/vbds.ts'
+import type { Vifs } from './vms/vifs.ts'
+import { createVifs } from './vms/vifs.ts'
+import type { Vms } from './vms/vms.ts'
+import { createVms } from './vms/vms.ts'
 
 export interface Catalog {
   readonly pools: Pools
@@ -44,6 +52,10 @@ export interface Catalog {
   readonly sms: Sms
   readonly srs: Srs
   readonly vdis: Vdis
+  readonly vms: Vms
+  readonly vbds: Vbds
+  readonly vifs: Vifs
+  readonly networks: Networks
   readonly layers: Layers
   readonly coalescing: Coalescing
   readonly keptMaps: KeptMaps
@@ -108,7 +120,10 @@ export const createCatalog = async (
     hosts: createHosts(database, now),
     sms: createSms(database, now),
     srs: createSrs(database, now),
-    ...decideTasksFirst(brief.tasks, { vdis, layers }),
+    ...decideTasksFirst(brief.tasks, { vdis, layers, vms: createVms(database, now, outcomes) }),
+    vbds: createVbds(database, now, outcomes),
+    vifs: createVifs(database, now, outcomes),
+    networks: createNetworks(database, now),
     coalescing: createCoalescing(database, outcomes),
     keptMaps: createKeptMaps(database),
     scannedFiles: createScannedFiles(database, now),

@@ -1,7 +1,8 @@
 // News of the catalog: what was made, changed or taken away, told once it is there to be read. The
 // transactions tell it (transaction.ts); what lives in memory alone is told by whoever keeps it.
 
-export type ObservedClass = 'pool' | 'host' | 'SM' | 'SR' | 'PBD' | 'VDI' | 'task' | 'user'
+export type ObservedClass =
+  'pool' | 'host' | 'SM' | 'SR' | 'PBD' | 'VDI' | 'VM' | 'VBD' | 'VIF' | 'network' | 'task' | 'user'
 
 type ChangeOperation = 'add' | 'mod' | 'del'
 

@@ -1,5 +1,5 @@
-// What pools, hosts, storage managers and storage repositories have in common: rows with a uuid and
-// a name, few, read whole and changed by clients field by field.
+// What pools, hosts, storage managers, storage repositories and networks have in common: rows with
+// a uuid and a name, few, read whole and changed by clients field by field.
 
 import { randomUUID } from 'node:crypto'
 import { objectBounds, requireWithin } from './bounds.ts'
@@ -8,7 +8,7 @@ import type { Queries } from './transaction.ts'
 import { handleInvalid } from '../object-errors.ts'
 import type { Tables } from './schema.ts'
 
-type ObjectTable = 'pools' | 'hosts' | 'sms' | 'srs'
+type ObjectTable = 'pools' | 'hosts' | 'sms' | 'srs' | 'networks'
 
 /** A row to be made. Names may be missing; the catalog sets uuid and time. */
 export type NewObject<Row> = Omit<Row, 'uuid' | 'createdAt' | keyof Names> &

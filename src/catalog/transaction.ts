@@ -15,6 +15,10 @@ const observed = {
   sms: 'SM',
   srs: 'SR',
   vdis: 'VDI',
+  vms: 'VM',
+  vbds: 'VBD',
+  vifs: 'VIF',
+  networks: 'network',
   tasks: 'task',
   users: 'user',
 } as const satisfies Partial<Record<keyof Tables, ObservedClass>>
@@ -51,56 +55,111 @@ export interface Transaction {
   readonly untold: Kysely<Tables>
 }
 
-export const createTransaction = (db: Kysely<Tables>, { touch }: Touches): Transaction => ({
-  db,
-  untold: db,
-  touch,
-  async insert(table, row) {
-    await db
-      .insertInto(asAny(table))
-      .values(row as AnyRow)
-      .execute()
-    touch(observed[table], row.uuid, 'add')
-    touchNeighbours(row, touch)
-  },
-  async update(table, uuid, changes) {
-    const before = changesStorage(changes) ? await rowsOf(db, table, [uuid]) : []
-    const { numUpdatedRows } = await db
-      .updateTable(asAny(table))
-      .set(changes as Partial<AnyRow>)
-      .where('uuid', '=', uuid)
-      .executeTakeFirst()
-    if (numUpdatedRows === 0n) return false
-    touch(observed[table], uuid)
-    for (const { srUuid } of before) touchNeighbours({ srUuid }, touch)
-    touchNeighbours(changes, touch)
-    return true
-  },
-  async remove(table, uuids) {
+/** The classes whose objects show a row that names them in this column. */
+const neighbours: Readonly<
+  Record<ObservedTable, Readonly<Partial<Record<NeighbourColumn, ObservedClass>>>>
+> = {
+  pools: {},
+  hosts: {},
+  sms: {},
+  srs: {},
+  vdis: { srUuid: 'SR', snapshotOfUuid: 'VDI' },
+  vms: { snapshotOfUuid: 'VM', parentUuid: 'VM' },
+  vbds: { vmUuid: 'VM', vdiUuid: 'VDI' },
+  vifs: { vmUuid: 'VM', networkUuid: 'network' },
+  networks: {},
+  tasks: { subtaskOfUuid: 'task' },
+  users: {},
+}
+
+type NeighbourColumn =
+  | 'srUuid'
+  | 'snapshotOfUuid'
+  | 'parentUuid'
+  | 'vmUuid'
+  | 'vdiUuid'
+  | 'networkUuid'
+  | 'subtaskOfUuid'
+
+/** Rows that name one of the table in a column, and go or name none when that goes. */
+interface Reference {
+  readonly table: ObservedTable
+  readonly column: string
+}
+
+/** They name none then: the database sees to that. */
+const dependents: Partial<Record<ObservedTable, readonly Reference[]>> = {
+  vdis: [{ table: 'vdis', column: 'snapshotOfUuid' }],
+  tasks: [{ table: 'tasks', column: 'subtaskOfUuid' }],
+  srs: [{ table: 'pools', column: 'defaultSrUuid' }],
+  vms: [{ table: 'vms', column: 'parentUuid' }],
+}
+
+/** They go first. */
+const owned: Partial<Record<ObservedTable, readonly Reference[]>> = {
+  vdis: [{ table: 'vbds', column: 'vdiUuid' }],
+  vms: [
+    { table: 'vbds', column: 'vmUuid' },
+    { table: 'vifs', column: 'vmUuid' },
+  ],
+}
+
+export const createTransaction = (db: Kysely<Tables>, { touch }: Touches): Transaction => {
+  const remove = async (table: ObservedTable, uuids: readonly string[]): Promise<number> => {
     if (uuids.length === 0) return 0
     const rows = await rowsOf(db, table, uuids)
-    const dependents = await dependentsOf(db, table, uuids)
+    for (const reference of owned[table] ?? []) {
+      await remove(reference.table, await referring(db, reference, uuids))
+    }
+    const others = await Promise.all(
+      (dependents[table] ?? []).map(async (reference) => ({
+        className: observed[reference.table],
+        uuids: await referring(db, reference, uuids),
+      })),
+    )
     await db.deleteFrom(asAny(table)).where('uuid', 'in', among(uuids)).execute()
     for (const row of rows) {
       touch(observed[table], row.uuid, 'del')
-      touchNeighbours(row, touch)
+      touchNeighbours(table, row, touch)
     }
-    for (const uuid of dependents) touch(table === 'srs' ? 'pool' : observed[table], uuid)
+    for (const { className, uuids } of others) for (const uuid of uuids) touch(className, uuid)
     return rows.length
-  },
-})
+  }
+  return {
+    db,
+    untold: db,
+    touch,
+    async insert(table, row) {
+      await db
+        .insertInto(asAny(table))
+        .values(row as AnyRow)
+        .execute()
+      touch(observed[table], row.uuid, 'add')
+      touchNeighbours(table, row, touch)
+    },
+    async update(table, uuid, changes) {
+      const before = changesNeighbours(table, changes) ? await rowsOf(db, table, [uuid]) : []
+      const { numUpdatedRows } = await db
+        .updateTable(asAny(table))
+        .set(changes as Partial<AnyRow>)
+        .where('uuid', '=', uuid)
+        .executeTakeFirst()
+      if (numUpdatedRows === 0n) return false
+      touch(observed[table], uuid)
+      for (const row of before) touchNeighbours(table, onlyChanged(row, changes), touch)
+      touchNeighbours(table, changes, touch)
+      return true
+    },
+    remove,
+  }
+}
 
 /** Only columns that all these tables have are named here, which Kysely's types cannot tell. */
 type AnyRow = Tables['pools']
 
 const asAny = (table: ObservedTable): 'pools' => table as 'pools'
 
-/** What clients see of other objects in a row. */
-interface Neighbours {
-  readonly srUuid?: string | undefined
-  readonly snapshotOfUuid?: string | null
-  readonly subtaskOfUuid?: string | null
-}
+type Neighbours = Readonly<Partial<Record<NeighbourColumn, string | null>>>
 
 const rowsOf = async (
   db: Queries,
@@ -109,34 +168,42 @@ const rowsOf = async (
 ): Promise<(Neighbours & { readonly uuid: string })[]> =>
   db.selectFrom(asAny(table)).selectAll().where('uuid', 'in', among(uuids)).execute()
 
+const columnsOf = (table: ObservedTable): NeighbourColumn[] =>
+  Object.keys(neighbours[table]) as NeighbourColumn[]
+
 /** Whether an update of a VDI changes what its storage repository holds. */
 const changesStorage = (changes: object): boolean =>
   'srUuid' in changes || 'virtualSize' in changes || 'layerUuid' in changes
 
-/** The VDIs of a storage repository, the snapshots of a VDI, the parts of a task. */
-const touchNeighbours = (row: object, touch: Touches['touch']): void => {
-  const { srUuid, snapshotOfUuid, subtaskOfUuid }: Neighbours = row
-  if (srUuid) touch('SR', srUuid)
-  if (snapshotOfUuid) touch('VDI', snapshotOfUuid)
-  if (subtaskOfUuid) touch('task', subtaskOfUuid)
+const changesNeighbours = (table: ObservedTable, changes: object): boolean =>
+  (table === 'vdis' && changesStorage(changes)) ||
+  columnsOf(table).some((column) => column in changes)
+
+/** Of a row before an update: the neighbours that it no longer has, or that hold what changes. */
+const onlyChanged = (row: Neighbours, changes: object): Neighbours => ({
+  ...Object.fromEntries(Object.entries(row).filter(([column]) => column in changes)),
+  ...(changesStorage(changes) && row.srUuid ? { srUuid: row.srUuid } : {}),
+})
+
+/** The VDIs of a storage repository, the snapshots of a VDI, the disks of a VM and so on. */
+const touchNeighbours = (table: ObservedTable, row: object, touch: Touches['touch']): void => {
+  const uuids: Neighbours = row
+  for (const [column, className] of Object.entries(neighbours[table])) {
+    const uuid = uuids[column as NeighbourColumn]
+    if (uuid) touch(className, uuid)
+  }
 }
 
-/** The rows that refer to one of `uuids`; the database will clear their references. */
-const dependentsOf = async (
+/** The rows that refer to one of `uuids`. */
+const referring = async (
   db: Queries,
-  table: ObservedTable,
+  { table, column }: Reference,
   uuids: readonly string[],
 ): Promise<readonly string[]> => {
-  const find = async (dependent: 'vdis' | 'tasks' | 'pools', column: string): Promise<string[]> => {
-    const rows = await db
-      .selectFrom(asAny(dependent))
-      .select('uuid')
-      .where(sql.ref(column), 'in', among(uuids))
-      .execute()
-    return rows.map(({ uuid }) => uuid)
-  }
-  if (table === 'vdis') return find('vdis', 'snapshotOfUuid')
-  if (table === 'tasks') return find('tasks', 'subtaskOfUuid')
-  if (table === 'srs') return find('pools', 'defaultSrUuid')
-  return []
+  const rows = await db
+    .selectFrom(asAny(table))
+    .select('uuid')
+    .where(sql.ref(column), 'in', among(uuids))
+    .execute()
+  return rows.map(({ uuid }) => uuid)
 }

@@ -1,10 +1,9 @@
 // The use case of VDI.clone: a VDI of its own that begins with the content of another, also of a
 // snapshot. It names the same top layer, so it costs the same for any disk and copies nothing.
 
-import type { NewVdi, VdiRow } from '../catalog/vdis.ts'
 import { findVdi, requireWritableSr } from '../transfer/find.ts'
 import type { OperationContext } from './context.ts'
-import { notASnapshot, sameContent } from './vdi/derived-vdi.ts'
+import { asClone } from './vdi/derived-vdi.ts'
 
 /**
  * @param taskRef the task that ends with it
@@ -18,6 +17,5 @@ export const cloneVdi = async (
 ): Promise<string> => {
   // Where nothing may be written, the files belong to others: what they show now could not be kept.
   await requireWritableSr(context, (await findVdi(context, vdiUuid)).srUuid)
-  const rowOf = (source: VdiRow): NewVdi => ({ ...sameContent(source), ...notASnapshot(source) })
-  return (await context.catalog.vdis.derive(vdiUuid, rowOf, taskRef)).uuid
+  return (await context.catalog.vdis.derive(vdiUuid, asClone, taskRef)).uuid
 }

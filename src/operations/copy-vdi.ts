@@ -1,23 +1,20 @@
 // The use case of VDI.copy: the content of a disk, or only what differs from another, into a new
 // VDI or into one that is there. Knows no XenAPI values; xenapi/methods/vdi-copies calls it.
 
-import { randomUUID } from 'node:crypto'
 import { NULL_REF, toRef } from '../refs.ts'
-import { objectBounds, requireWithin } from '../catalog/bounds.ts'
 import type { SealedLayer } from '../catalog/layers/layers.ts'
 import type { SrRow } from '../catalog/srs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import type { DiskWriter } from '../disk/disk.ts'
 import { AppError } from '../errors.ts'
 import { formatBytes } from '../units.ts'
-import { formatFor, requireSizeAllowed } from '../transfer/at-rest-format.ts'
 import type { Work } from '../transfer/copy-disk.ts'
 import { copyDisk, countData, progressOf } from '../transfer/copy-disk.ts'
 import { findSr, findVdi, nameOf, requireWritable, requireWritableSr } from '../transfer/find.ts'
 import type { TaskHandle } from '../transfer/with-task.ts'
 import { closeSource, writeContent, writeLayer } from '../transfer/write-layer.ts'
 import type { OperationContext } from './context.ts'
-import { notASnapshot } from './vdi/derived-vdi.ts'
+import { copiedVdi } from './vdi/copied-vdi.ts'
 import { vdiTooSmall } from '../object-errors.ts'
 
 export interface CopyRequest {
@@ -84,25 +81,7 @@ interface Copying {
 /** Makes a VDI, which appears together with its content. */
 const copyNew = async (copying: Copying, sr: SrRow): Promise<string> => {
   const { context, task, vdi, write, work } = copying
-  await requireWritableSr(context, sr.uuid)
-  const chosen = formatFor(vdi, sr)
-  requireSizeAllowed(vdi.virtualSize, chosen.format, vdi.uuid)
-  const { createdAt: _createdAt, ...rest } = vdi
-  const from = await context.catalog.srs.get(vdi.srUuid)
-  const copy = {
-    ...rest,
-    ...notASnapshot(vdi),
-    // What lies where nothing may be written is read-only for that reason alone.
-    ...(from?.readOnly === true && { readOnly: false }),
-    ...chosen,
-    uuid: randomUUID(),
-    srUuid: sr.uuid,
-    layerUuid: null,
-    contentUuid: null,
-    contentAt: null,
-  }
-  // Before anything is copied.
-  requireWithin(objectBounds, copy)
+  const copy = await copiedVdi(context, vdi, sr)
   const commit = (sealed: SealedLayer) => context.catalog.layers.commitNew(sealed, copy, task.ref)
   await writeLayer(context, { ...copy, work, commit }, write)
   return copy.uuid

@@ -41,6 +41,8 @@ export interface ApiField<Row, Stored, Changes> {
   readonly type: ValueType<unknown>
   read(row: Row): Wire
   readonly writer?: FieldWriter<Stored, Changes>
+  /** The lowest that may change it; default: the class's `writeRole`. */
+  readonly writeRole?: Role
 }
 
 interface ClassDefinition<Row extends { readonly uuid: string }, Stored, Changes> {
@@ -48,7 +50,7 @@ interface ClassDefinition<Row extends { readonly uuid: string }, Stored, Changes
   readonly name: string
   readonly fields: readonly ApiField<Row, Stored, Changes>[]
 
-  /** The lowest role that may change fields. */
+  /** The lowest role that may change fields that name none. */
   readonly writeRole: Role
 
   /** False: objects are found by reference only. Default true. */
@@ -76,7 +78,6 @@ interface ClassDefinition<Row extends { readonly uuid: string }, Stored, Changes
 export interface ApiClass {
   readonly name: string
   readonly fields: readonly ClassField[]
-  readonly writeRole: Role
   readonly isListed: boolean
   find(context: ObjectContext, uuid: string): Promise<XenRecord | undefined>
 
@@ -91,6 +92,8 @@ export interface ClassField {
   readonly name: string
   readonly type: ValueType<unknown>
   readonly write?: FieldWrite
+  /** The lowest that may change it. */
+  readonly writeRole: Role
 }
 
 /** One step that reads and writes the field of one object. */
@@ -128,11 +131,11 @@ export const defineClass = <Row extends { readonly uuid: string }, Stored, Chang
   })
   return {
     name,
-    writeRole,
     isListed,
-    fields: fields.map(({ name, type, writer }) => ({
+    fields: fields.map(({ name, type, writer, writeRole: ownRole = writeRole }) => ({
       name,
       type,
+      writeRole: ownRole,
       ...(writer && { write: toFieldWrite(definition, writer) }),
     })),
     async find(context, uuid) {

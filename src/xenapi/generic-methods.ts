@@ -1,7 +1,7 @@
 // The calls that every class has, made from its list of fields: records, getters and setters.
 
 import { refToUuid, toRef } from '../refs.ts'
-import type { StringMap } from '../catalog/schema.ts'
+import type { Role, StringMap } from '../catalog/schema.ts'
 import { AppError } from '../errors.ts'
 import type { ApiClass, ClassField, FieldWrite, WriteTarget, XenRecord } from './class.ts'
 import type { Call, SessionMethod } from './method.ts'
@@ -14,8 +14,8 @@ import { forField, refTo, setOf, string, stringMap, voidType, wire } from './wir
 export const genericMethods = (apiClass: ApiClass): SessionMethod[] => [
   ...readers(apiClass),
   ...apiClass.fields.map((field) => getter(apiClass, field)),
-  ...apiClass.fields.flatMap(({ name, write }) =>
-    write === undefined ? [] : setters(apiClass, name, write),
+  ...apiClass.fields.flatMap((field) =>
+    field.write === undefined ? [] : setters(apiClass, field, field.write),
   ),
 ]
 
@@ -114,7 +114,11 @@ const target = ({ context, identity }: Call, uuid: string): WriteTarget => ({
   uuid,
 })
 
-const setters = (apiClass: ApiClass, field: string, write: FieldWrite): SessionMethod[] => {
+const setters = (
+  apiClass: ApiClass,
+  { name: field, writeRole: role }: ClassField,
+  write: FieldWrite,
+): SessionMethod[] => {
   const define = <T>(
     name: string,
     type: ValueType<T>,
@@ -122,7 +126,7 @@ const setters = (apiClass: ApiClass, field: string, write: FieldWrite): SessionM
   ): SessionMethod =>
     defineMethod({
       name: `${apiClass.name}.${name}`,
-      role: apiClass.writeRole,
+      role,
       parameters: {
         self: parameter(refTo(apiClass.name)),
         value: parameter(forField(type, field)),
@@ -148,7 +152,7 @@ const setters = (apiClass: ApiClass, field: string, write: FieldWrite): SessionM
   }
   return [
     define(`set_${field}`, stringMap, (target, value) => write.edit(target, () => value)),
-    addToMap(apiClass, field, write),
+    addToMap(apiClass, { field, role }, write),
     define(`remove_from_${field}`, string, (target, key) =>
       write.edit(target, (map) => withoutKey(map, key)),
     ),
@@ -157,12 +161,12 @@ const setters = (apiClass: ApiClass, field: string, write: FieldWrite): SessionM
 
 const addToMap = (
   apiClass: ApiClass,
-  field: string,
+  { field, role }: { readonly field: string; readonly role: Role },
   write: Extract<FieldWrite, { kind: 'map' }>,
 ): SessionMethod =>
   defineMethod({
     name: `${apiClass.name}.add_to_${field}`,
-    role: apiClass.writeRole,
+    role,
     parameters: {
       self: parameter(refTo(apiClass.name)),
       key: parameter(forField(string, field)),

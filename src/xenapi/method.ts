@@ -15,7 +15,7 @@ interface Parameter<T> {
   readonly fallback?: T
 }
 
-type Parameters = Readonly<Record<string, Parameter<unknown>>>
+export type Parameters = Readonly<Record<string, Parameter<unknown>>>
 
 type Arguments<P extends Parameters> = {
   readonly [K in keyof P]: P[K] extends Parameter<infer T> ? T : never

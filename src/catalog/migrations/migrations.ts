@@ -10,6 +10,7 @@ import * as changedDisks from './0005-changed-disks.ts'
 import * as pluggingAndBoot from './0006-plugging-and-boot.ts'
 import * as tasksOfUsers from './0007-tasks-of-users.ts'
 import * as formatsByTable from './0008-formats-by-table.ts'
+import * as virtualMachines from './0009-virtual-machines.ts'
 
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-initial': initial,
@@ -20,4 +21,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0006-plugging-and-boot': pluggingAndBoot,
   '0007-tasks-of-users': tasksOfUsers,
   '0008-formats-by-table': formatsByTable,
+  '0009-virtual-machines': virtualMachines,
 }

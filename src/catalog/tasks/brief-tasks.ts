@@ -11,6 +11,7 @@ import type { NewTask, Tasks } from './tasks.ts'
 import type { TaskRow } from './task-row.ts'
 import { newTask } from './tasks.ts'
 import type { Vdis } from '../vdis.ts'
+import type { Vms } from '../vms/vms.ts'
 
 /** How long such a task is kept in memory, in milliseconds. */
 const briefTime = 1000
@@ -162,6 +163,7 @@ export const withBriefTasks = (
 interface Committing {
   readonly vdis: Vdis
   readonly layers: Layers
+  readonly vms: Vms
 }
 
 /**
@@ -170,7 +172,7 @@ interface Committing {
  */
 export const decideTasksFirst = (
   { decide }: Pick<TransferTasks, 'decide'>,
-  { vdis, layers }: Committing,
+  { vdis, layers, vms }: Committing,
 ): Committing => ({
   vdis: {
     ...vdis,
@@ -181,5 +183,9 @@ export const decideTasksFirst = (
     commit: (commit) => decide(commit.taskRef, (taskRef) => layers.commit({ ...commit, taskRef })),
     commitNew: (sealed, vdi, taskRef) =>
       decide(taskRef, (ref) => layers.commitNew(sealed, vdi, ref)),
+  },
+  vms: {
+    ...vms,
+    createCopy: (copy, taskRef) => decide(taskRef, (ref) => vms.createCopy(copy, ref)),
   },
 })

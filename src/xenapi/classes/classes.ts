@@ -5,7 +5,9 @@ import type { ApiClass } from '../class.ts'
 import { hostClass } from './host.ts'
 import { hostMetricsClass } from './host-metrics.ts'
 import { messageClass } from './message.ts'
+import { networkClass } from './network.ts'
 import { pbdClass } from './pbd.ts'
+import { pifClass } from './pif.ts'
 import { poolClass } from './pool.ts'
 import { sessionClass } from './session.ts'
 import { smClass } from './sm.ts'
@@ -13,13 +15,17 @@ import { srClass } from './sr.ts'
 import { taskClass } from './task.ts'
 import { userClass } from './user.ts'
 import { vdiClass } from './vdi.ts'
-import { vbdClass, vmClass } from './virtual-machines.ts'
+import { vbdClass } from './vbd.ts'
+import { vifClass } from './vif.ts'
+import { vmClass } from './vm.ts'
 
 export const classes: readonly ApiClass[] = [
   hostClass,
   hostMetricsClass,
   messageClass,
+  networkClass,
   pbdClass,
+  pifClass,
   poolClass,
   sessionClass,
   smClass,
@@ -28,5 +34,6 @@ export const classes: readonly ApiClass[] = [
   userClass,
   vbdClass,
   vdiClass,
+  vifClass,
   vmClass,
 ]

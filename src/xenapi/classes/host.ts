@@ -20,18 +20,25 @@ import {
 import { hostMetricsUuid } from './host-metrics.ts'
 import { nameDescriptionType, nameLabelType } from './names.ts'
 import { pbdUuidsOf } from './pbd.ts'
+import { pifUuid } from './pif.ts'
 
-type Row = HostRow & { readonly serverVersion: string; readonly pbdUuids: readonly string[] }
+interface Row extends HostRow {
+  readonly serverVersion: string
+  readonly pbdUuids: readonly string[]
+  readonly pifUuids: readonly string[]
+}
 
 const load = async (
   { catalog, version }: ObjectContext,
   hosts: readonly HostRow[],
 ): Promise<Row[]> => {
   const srs = await catalog.srs.list()
+  const networks = await catalog.networks.list()
   return hosts.map((host) => ({
     ...host,
     serverVersion: version,
     pbdUuids: pbdUuidsOf(host.uuid, srs),
+    pifUuids: networks.map(({ uuid }) => pifUuid(host.uuid, uuid)),
   }))
 }
 
@@ -98,7 +105,7 @@ export const hostClass = defineClass<Row, HostRow, HostUpdate>({
     constant('supported_bootloaders', setOf(string), []),
     constant('resident_VMs', setOf(refTo('VM')), []),
     constant('logging', stringMap, {}),
-    constant('PIFs', setOf(refTo('PIF')), []),
+    field('PIFs', setOf(refTo('PIF')), (host) => host.pifUuids),
     constant('suspend_image_sr', optionalRefTo('SR'), null),
     constant('crash_dump_sr', optionalRefTo('SR'), null),
     constant('crashdumps', setOf(refTo('host_crashdump')), []),

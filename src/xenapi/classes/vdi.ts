@@ -1,6 +1,7 @@
 // VDI: virtual disks.
 
 import type { VdiUpdate, VdiRow } from '../../catalog/vdis.ts'
+import type { VbdRow } from '../../catalog/vms/vbds.ts'
 import { defineClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
 import type { ObjectContext } from '../object-context.ts'
@@ -23,6 +24,7 @@ import { nameDescriptionType, nameLabelType } from './names.ts'
 interface Row extends VdiRow {
   readonly use: VdiUse | undefined
   readonly snapshotUuids: readonly string[]
+  readonly vbdUuids: readonly string[]
   readonly physicalUtilisation: number
 }
 
@@ -36,12 +38,13 @@ const useOf = ({ leases }: ObjectContext, uuid: string): VdiUse | undefined => {
 const toRow = (
   context: ObjectContext,
   vdi: VdiRow,
-  snapshots: readonly VdiRow[],
+  related: { readonly snapshots: readonly VdiRow[]; readonly vbds: readonly VbdRow[] },
   physicalUtilisation: number,
 ): Row => ({
   ...vdi,
   use: useOf(context, vdi.uuid),
-  snapshotUuids: snapshots.map((snapshot) => snapshot.uuid),
+  snapshotUuids: related.snapshots.map((snapshot) => snapshot.uuid),
+  vbdUuids: related.vbds.map((vbd) => vbd.uuid),
   physicalUtilisation,
 })
 
@@ -49,18 +52,22 @@ export const vdiClass = defineClass<Row, VdiRow, VdiUpdate>({
   name: 'VDI',
   writeRole: 'vm-admin',
   find: async (context, uuid) => {
-    const { vdis, utilisation } = context.catalog
+    const { vdis, vbds, utilisation } = context.catalog
     const vdi = await vdis.get(uuid)
     if (vdi === undefined) return undefined
-    return toRow(context, vdi, await vdis.snapshotsOf(uuid), await utilisation.ofVdi(vdi))
+    const related = { snapshots: await vdis.snapshotsOf(uuid), vbds: await vbds.ofVdi(uuid) }
+    return toRow(context, vdi, related, await utilisation.ofVdi(vdi))
   },
   list: async (context) => {
     const vdis = await context.catalog.vdis.list()
     const snapshots = Map.groupBy(vdis, (vdi) => vdi.snapshotOfUuid)
+    const vbds = Map.groupBy(await context.catalog.vbds.list(), ({ vdiUuid }) => vdiUuid)
     const bytes = await context.catalog.utilisation.ofVdis()
-    return vdis.map((vdi) =>
-      toRow(context, vdi, snapshots.get(vdi.uuid) ?? [], bytes.get(vdi.uuid) ?? 0),
-    )
+    return vdis.map((vdi) => {
+      const { uuid } = vdi
+      const related = { snapshots: snapshots.get(uuid) ?? [], vbds: vbds.get(uuid) ?? [] }
+      return toRow(context, vdi, related, bytes.get(uuid) ?? 0)
+    })
   },
   uuids: ({ catalog }) => catalog.vdis.uuids(),
   update: ({ catalog }, uuid, change) => catalog.vdis.update(uuid, change),
@@ -81,7 +88,7 @@ export const vdiClass = defineClass<Row, VdiRow, VdiUpdate>({
     field('allowed_operations', setOf(string), (vdi) => allowedOperations(vdi, vdi.use)),
     field('current_operations', mapOf(string, string), (vdi) => currentOperations(vdi.use)),
     field('SR', refTo('SR'), (vdi) => vdi.srUuid),
-    constant('VBDs', setOf(refTo('VBD')), []),
+    field('VBDs', setOf(refTo('VBD')), (vdi) => vdi.vbdUuids),
     constant('crash_dumps', setOf(refTo('crashdump')), []),
     field('virtual_size', int, (vdi) => vdi.virtualSize),
     field('physical_utilisation', int, (vdi) => vdi.physicalUtilisation),

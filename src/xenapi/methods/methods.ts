@@ -12,12 +12,16 @@ import { sessionMethods } from './session.ts'
 import { srMethods } from './sr.ts'
 import { taskMethods } from './task.ts'
 import { userMethods } from './user.ts'
+import { vbdMethods } from './vbd.ts'
 import { vdiCopyMethods } from './vdi-copies.ts'
 import { vdiDataDestroy } from './vdi-data-destroy.ts'
 import { vdiIntroduceMethods } from './vdi-introduce.ts'
 import { vdiMethods } from './vdi.ts'
 import { vdiUpkeepMethods } from './vdi-upkeep.ts'
 import { vdiChangedBlocksMethods } from './vdi-changed-blocks.ts'
+import { vifMethods } from './vif.ts'
+import { vmMethods } from './vm.ts'
+import { vmPowerMethods } from './vm-power.ts'
 
 const ownMethods: readonly Method[] = [
   ...classes.flatMap(genericMethods),
@@ -33,6 +37,10 @@ const ownMethods: readonly Method[] = [
   ...vdiChangedBlocksMethods,
   vdiDataDestroy,
   ...vdiIntroduceMethods,
+  ...vbdMethods,
+  ...vifMethods,
+  ...vmMethods,
+  ...vmPowerMethods,
 ]
 
 const listMethods = defineOpenMethod({

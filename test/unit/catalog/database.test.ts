@@ -132,6 +132,13 @@ describe('the catalog file', () => {
   })
 })
 
+/** What 0009 made. */
+const dropVirtualMachines = `
+  drop table vbds;
+  drop table vifs;
+  drop table vms;
+  drop table networks;`
+
 describe('a migration', () => {
   it('0002 names the content of the VDIs that are there after their layers', async () => {
     const path = await testCatalogPath()
@@ -199,6 +206,7 @@ describe('a migration', () => {
       alter table vdis drop column allow_caching;
       drop index tasks_user_uuid_finished_at;
       create index tasks_user_uuid on tasks (user_uuid);
+      ${dropVirtualMachines}
       delete from schema_migrations where name >= '0006';`)
     const catalog = await createTestCatalog(path)
     expect(await catalog.vdis.get(snapshot.uuid)).toMatchObject({ readOnly: false })
@@ -234,7 +242,9 @@ describe('a migration', () => {
         alter table ${table} drop column ${column};
         alter table ${table} rename column old to ${column};`)
     }
-    beside.exec(`delete from schema_migrations where name >= '0008'`)
+    beside.exec(`
+      ${dropVirtualMachines}
+      delete from schema_migrations where name >= '0008'`)
     const setFormat = (format: string) => () =>
       beside.exec(`update layers set format = '${format}'`)
     expect(setFormat('toy')).toThrow('CHECK constraint failed')
