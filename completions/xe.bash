@@ -48,7 +48,7 @@ _xe() {
       mapfile -t COMPREPLY < <(compgen -W "$(_xe_formats)" -- "$value")
       ;;
     class=*)
-      mapfile -t COMPREPLY < <(compgen -W 'pool host sr pbd sm vdi task message' -- "$value")
+      mapfile -t COMPREPLY < <(compgen -W 'pool host sr pbd sm vdi task message vm template snapshot vbd vif network pif' -- "$value")
       ;;
     param-name=* | params=*)
       mapfile -t COMPREPLY < <(compgen -W "$(_xe_params "${command%%-*}-list" | tr -d =)" -- "$value")

@@ -8,6 +8,10 @@ import type { ImportRequest, Upload } from '../src/operations/vdi/import-request
 import type { ErrorReply } from './error-response.ts'
 import type { VdiRow } from '../src/catalog/vdis.ts'
 import { contentValidators } from '../src/operations/vdi/validators.ts'
+import type { OperationContext } from '../src/operations/context.ts'
+import { contextOfMove } from '../src/operations/moves/move-context.ts'
+import type { Identity } from '../src/xenapi/authenticate.ts'
+import { moveDenied } from '../src/xenapi/roles.ts'
 import { importVdi } from '../src/operations/import-vdi.ts'
 import type { RouteContext } from './environment.ts'
 import type { Parameters, RequestFacts } from './params.ts'
@@ -45,9 +49,24 @@ export const runImport = async (
   return runRequest(
     context,
     asked,
-    async (task) => importVdi(operations, readRequest(parameters, request), task, readUpload()),
+    async (task) => {
+      const asked = readRequest(parameters, request)
+      return importVdi(contextFor(operations, identity, asked), asked, task, readUpload())
+    },
     { resultOf, madeOf: (uuid) => uuid },
   )
+}
+
+/** @throws AppError RBAC_PERMISSION_DENIED where the session of a move would make a new VDI */
+const contextFor = (
+  operations: OperationContext,
+  identity: Identity,
+  { target }: ImportRequest,
+): OperationContext => {
+  const { moveUuid } = identity
+  if (moveUuid === undefined) return operations
+  if (!('vdiUuid' in target)) throw moveDenied(identity, permission)
+  return contextOfMove(operations, moveUuid)
 }
 
 /** @param uuid as runImport returned it */

@@ -4,6 +4,7 @@
 
 import type { Context } from 'hono'
 import { Hono } from 'hono'
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { BodyPace } from '../src/net/body-pace.ts'
 import type { Answer } from '../src/xenapi/rpc/answer.ts'
@@ -17,6 +18,7 @@ import { createBodyRooms } from './body-room.ts'
 import { isTooLong, readCallBody } from './call-body.ts'
 import type { NodeEnvironment } from './environment.ts'
 import { sendAnswer } from './send-answer.ts'
+import { serverUrlOf } from './server-url.ts'
 
 interface RpcDependencies {
   readonly jsonRpc: JsonRpc
@@ -86,7 +88,7 @@ const addProtocol = (
     if (c.req.header('expect') !== undefined && !isTooLong(c.req.raw)) {
       c.env.outgoing.writeContinue()
     }
-    const origin = originOf?.(c.env.incoming.socket, name)
+    const origin = originOf && originWithUrl(originOf(c.env.incoming.socket, name), c.env.incoming)
     const body = await readCallBody(c.req.raw, rooms.of(origin?.network ?? ''), pace)
     if ('found' in body) return reply(c, unreadable(body.found), body.status)
     // The body counts until it has been answered, the answer until it has left.
@@ -95,4 +97,9 @@ const addProtocol = (
     return sendAnswer(c, answered, { 'Content-Type': contentType }, stallLimit)
   })
   app.all(path, (c) => c.text(usage, 405, { Allow: 'POST' }))
+}
+
+const originWithUrl = (origin: Origin, incoming: IncomingMessage): Origin => {
+  const serverUrl = serverUrlOf(incoming)
+  return serverUrl === undefined ? origin : { ...origin, serverUrl }
 }

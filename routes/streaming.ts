@@ -1,17 +1,14 @@
-// The byte path of exports: reads ahead into recycled buffers and hands them to Node's response.
-// No web stream, no copy. Every wait ends when the client leaves.
+// The byte path of exports: what was read ahead is handed to Node's response. No web stream, no
+// copy. Every wait ends when the client leaves.
 
 import type { ServerResponse } from 'node:http'
 import { throwIfAborted } from '../src/disk/disk.ts'
 import type { ByteRange } from '../src/disk/extents.ts'
 import { AppError } from '../src/errors.ts'
-import type { PacedPool, PooledBuffer } from '../src/image/buffer-pool.ts'
 import { createPacedPool } from '../src/image/buffer-pool.ts'
 import type { Image } from '../src/image/image.ts'
+import { readAhead } from '../src/transfer/read-ahead.ts'
 import type { Turn } from '../src/transfer/turns.ts'
-
-/** The number of pieces that are read ahead while others are sent. */
-const readsAhead = 2
 
 interface SendOptions {
   /** Aborted: the connection is destroyed and the reason thrown. */
@@ -99,53 +96,6 @@ export const leavingOf = (outgoing: ServerResponse): AbortSignal => {
   outgoing.once('close', leave)
   if (outgoing.destroyed) leave()
   return left.signal
-}
-
-interface ReadOptions {
-  readonly pool: PacedPool
-  readonly turn: Turn
-  readonly signal: AbortSignal
-}
-
-/** The pieces of `range` in order, each already read. */
-async function* readAhead(
-  image: Image,
-  { offset, length }: ByteRange,
-  { pool, turn, signal }: ReadOptions,
-): AsyncGenerator<PooledBuffer, void, undefined> {
-  const reading: { piece: PooledBuffer; done: Promise<void> }[] = []
-  const end = offset + length
-  /** A buffer, once the client has taken what is in the others. */
-  const taken = async (): Promise<PooledBuffer> => {
-    turn.pause()
-    const buffer = await pool.take(signal)
-    await turn.take(signal)
-    return buffer
-  }
-  try {
-    for (let at = offset; at < end || reading.length > 0;) {
-      while (at < end && reading.length < readsAhead) {
-        throwIfAborted(signal)
-        // What has been read can be sent while others are at work.
-        const buffer = pool.tryTake() ?? (reading.length > 0 ? undefined : await taken())
-        if (buffer === undefined) break
-        const { bytes, release } = buffer
-        const piece = { bytes: bytes.subarray(0, Math.min(bytes.length, end - at)), release }
-        const others = turn.step(piece.bytes.length, signal)
-        if (others !== undefined) await others
-        const done = image.read(at, piece.bytes, signal)
-        reading.push({ piece, done })
-        // Reported when its turn comes; until then it must not count as unhandled.
-        done.catch(() => {})
-        at += piece.bytes.length
-      }
-      const next = reading.shift()!
-      await next.done
-      yield next.piece
-    }
-  } finally {
-    await Promise.allSettled(reading.map(({ done }) => done))
-  }
 }
 
 /** Ends the response; returns when all has left or the connection has closed. */

@@ -44,6 +44,17 @@ export const listenPlainSchema = z
 /** Nothing, or a file. */
 export const fileSchema = z.string().transform((path) => (path === '' ? undefined : resolve(path)))
 
+/** Nothing, or the URL of a server. */
+export const urlSchema = z.string().transform((text, context) => {
+  if (text === '') return undefined
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  const isServer = url !== undefined && /^https?:$/.test(url.protocol) && url.pathname === '/'
+  if (isServer && url.search === '' && url.hash === '' && url.username === '') return url.origin
+  const message = 'must be the URL of a server without a path, such as https://diskport.example'
+  context.addIssue({ code: 'custom', message })
+  return z.NEVER
+})
+
 export const dataSchema = z
   .string()
   .min(1, 'must name a folder')

@@ -1,7 +1,6 @@
 // Settings: command line first, then DISKPORT_… in the environment, then defaults. All that is
 // wrong with them is reported at once, in words.
 
-import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import type { ListenAddress } from './config-values.ts'
@@ -13,7 +12,10 @@ import {
   listenSchema,
   rootPasswordSchema,
   rootsSchema,
+  urlSchema,
 } from './config-values.ts'
+import type { Option, OptionName } from './config-options.ts'
+import { environmentName, helpText, options } from './config-options.ts'
 import type { LogLevel } from './log.ts'
 import { logLevels } from './log.ts'
 
@@ -49,6 +51,16 @@ export interface Config {
    * start.
    */
   readonly rootPassword: string | undefined
+  /**
+   * How other servers reach this one; without a slash at the end; undefined: as their clients do.
+   */
+  readonly advertise: string | undefined
+  /**
+   * Absolute path of PEM certificates that other servers' must come from; undefined: the system's.
+   */
+  readonly migrateCa: string | undefined
+  /** After how long without a word a VM that was on its way here is given up, in minutes. */
+  readonly moveExpiry: number
 }
 
 /** What was asked for on the command line. */
@@ -56,71 +68,6 @@ type Invocation =
   | { readonly kind: 'serve'; readonly config: Config }
   | { readonly kind: 'show'; readonly text: string }
   | { readonly kind: 'wrong'; readonly problems: readonly string[] }
-
-interface Option {
-  /**
-   * Of the value; without one the option is a switch, whose value in the environment is true or
-   * false.
-   */
-  readonly metavar?: string
-  readonly help: string
-  readonly fallback: string
-  /** It may be given more than once; the values are joined by colons. */
-  readonly repeats?: true
-}
-
-const options = {
-  listen: { metavar: 'HOST:PORT', help: 'where to listen', fallback: '127.0.0.1:8080' },
-  data: { metavar: 'DIR', help: 'the folder for everything diskport keeps', fallback: './data' },
-  'sr-root': {
-    metavar: 'DIR',
-    help: 'where a pool-operator may make storage repositories; may be repeated',
-    fallback: '',
-    repeats: true,
-  },
-  'log-level': { metavar: 'LEVEL', help: logLevels.join(', '), fallback: 'info' },
-  'max-transfers': {
-    metavar: 'N',
-    help: 'transfers that may be busy at once; the others take turns',
-    fallback: String(Math.max(8, cpus().length * 4)),
-  },
-  'max-open-transfers': {
-    metavar: 'N',
-    help: 'transfers that may be open at once; one more gets 503',
-    fallback: '1000',
-  },
-  'stall-timeout': {
-    metavar: 'SECONDS',
-    help: 'how long a client may take or send nothing',
-    fallback: '900',
-  },
-  'max-chain-depth': {
-    metavar: 'N',
-    help: 'layers below a disk before some are merged',
-    fallback: '8',
-  },
-  'coalesce-rate': {
-    metavar: 'MIB',
-    help: 'MiB a second at which layers are merged; 0: never',
-    fallback: '64',
-  },
-  'tls-cert': { metavar: 'FILE', help: 'certificate in PEM: speak TLS only', fallback: '' },
-  'tls-key': { metavar: 'FILE', help: 'its key in PEM; both read again on SIGHUP', fallback: '' },
-  'tls-self-signed': {
-    help: 'speak TLS only, with a certificate of its own making, kept in DIR/tls',
-    fallback: 'false',
-  },
-  'listen-plain': {
-    metavar: 'HOST:PORT',
-    help: 'beside TLS: plain HTTP too, for this machine only',
-    fallback: '',
-  },
-} as const satisfies Record<string, Option>
-
-type OptionName = keyof typeof options
-
-const environmentName = (name: string): string =>
-  `DISKPORT_${name.toUpperCase().replaceAll('-', '_')}`
 
 /**
  * The data folder alone, for commands that need nothing else: its absolute path, or what is wrong
@@ -153,6 +100,9 @@ const schema: Readonly<Record<OptionName, z.ZodType>> = {
     .enum(['true', 'false'], { error: () => 'must be true or false' })
     .transform((value) => value === 'true'),
   'listen-plain': listenPlainSchema,
+  advertise: urlSchema,
+  'migrate-ca': fileSchema,
+  'move-expiry': countSchema(1, 100_000),
 }
 
 /** @param args what stands behind `diskport` on the command line */
@@ -193,6 +143,9 @@ export const readInvocation = (
     tls: readTls(read, problems),
     listenPlain: read('listen-plain'),
     rootPassword: environment['DISKPORT_ROOT_PASSWORD'],
+    advertise: read('advertise'),
+    migrateCa: read('migrate-ca'),
+    moveExpiry: read('move-expiry'),
   } as Config
   if (config.listenPlain !== undefined && config.tls === undefined) {
     problems.push('--listen-plain goes beside TLS; without it --listen is plain HTTP already')
@@ -257,28 +210,12 @@ const configText = (config: Config): string => {
     `tls-self-signed = ${tls === 'self-signed'}`,
     `tls-cert = ${files?.cert ?? (tls === undefined ? '(none: HTTP without TLS)' : '(none)')}`,
     `tls-key = ${files?.key ?? '(none)'}`,
+    `advertise = ${config.advertise ?? '(as clients reach it)'}`,
+    `migrate-ca = ${config.migrateCa ?? "(the system's)"}`,
+    `move-expiry = ${config.moveExpiry}`,
     `root-password = ${rootPassword === undefined ? '(as it is, or generated at the first start)' : '(set)'}`,
   ].join('\n')
 }
 
 const addressText = ({ host, port }: ListenAddress): string =>
   `${host.includes(':') ? `[${host}]` : host}:${port}`
-
-const helpText = (): string => {
-  const lines = Object.entries<Option>(options).map(([name, { metavar = '', help, fallback }]) => {
-    const usage = `--${name} ${metavar}`.padEnd(27)
-    return `  ${usage}${help} (${environmentName(name)}; default ${fallback || 'none'})`
-  })
-  return [
-    'diskport: streams virtual disk images in and out over HTTP',
-    '',
-    'usage: diskport [options]                   runs the server',
-    '       diskport user list|add|passwd|...     manages who may log in: diskport user --help',
-    '',
-    ...lines,
-    `  ${'--show-config'.padEnd(27)}print the settings and exit`,
-    `  ${'--help'.padEnd(27)}print this and exit`,
-    '',
-    'DISKPORT_ROOT_PASSWORD sets the password of the user root; without it the first start makes one and shows it once.',
-  ].join('\n')
-}

@@ -9,11 +9,15 @@ const named = (reference = ''): string => reference.replace(/^OpaqueRef:/, '')
  * the thrower gave no better one. The order of the parameters is XenAPI's.
  */
 const sentences = {
+  CANNOT_CONTACT_HOST: (params) => `The server ${params[0]} cannot be reached`,
   DEVICE_ALREADY_EXISTS: (params) => `The VM has a device ${params[0]} already`,
+  DUPLICATE_VM: (params) => `There is a VM ${named(params[0])} already`,
   EVENT_FROM_TOKEN_PARSE_FAILURE: (params) => `"${params[0]}" is no token of event.from`,
   EVENTS_LOST: () => 'The token is too old: read all records again, and begin with an empty token',
   FIELD_TYPE_ERROR: (params) => `The value of ${params[0]} has the wrong type`,
   HANDLE_INVALID: (params) => `There is no ${params[0]} with the reference ${params[1]}`,
+  HOST_CANNOT_ATTACH_NETWORK: (params) =>
+    `The host ${named(params[0])} is not attached to the network ${named(params[1])}`,
   HOST_IS_SHUTTING_DOWN: () => 'The server is shutting down',
   IMPORT_ERROR_GENERIC: (params) => params[0] ?? 'The image cannot be imported',
   INTERNAL_ERROR: (params) => params[0] ?? 'Internal error',
@@ -36,7 +40,10 @@ const sentences = {
   SESSION_NOT_REGISTERED: () =>
     'The session is not registered for events: call event.register first',
   SESSION_INVALID: () => 'The session is unknown or has expired',
-  SR_FULL: () => 'The storage repository is full',
+  SR_FULL: ([needed, free]) =>
+    needed === undefined
+      ? 'The storage repository is full'
+      : `The storage repository is full: ${needed} bytes would be stored, ${free} are free`,
   SR_NOT_ATTACHED: (params) => `The storage repository ${named(params[0])} is not attached`,
   SR_NOT_EMPTY: (params) => `The storage repository ${named(params[0])} holds VDIs`,
   SR_OPERATION_NOT_SUPPORTED: (params) =>
@@ -52,15 +59,18 @@ const sentences = {
   VBD_IS_EMPTY: (params) => `The drive ${named(params[0])} is empty`,
   VBD_NOT_EMPTY: (params) => `The drive ${named(params[0])} is not empty`,
   VBD_NOT_REMOVABLE_MEDIA: (params) => `The disk ${named(params[0])} cannot be taken out`,
+  VDI_CBT_ENABLED: (params) => `The VDI ${named(params[0])} has changed block tracking enabled`,
   VDI_INCOMPATIBLE_TYPE: (params) => params[1] ?? 'The type of the VDI does not allow this',
   VDI_IN_USE: (params) => `The VDI ${named(params[0])} is in use by ${params[1]}`,
   VDI_IO_ERROR: (params) => params[0] ?? 'The disk could not be read or written',
   VDI_NO_CBT_METADATA: (params) => `The VDI ${named(params[0])} keeps no changed blocks`,
+  VDI_NOT_IN_MAP: (params) => `The VDI ${named(params[0])} has no storage repository to go to`,
+  VDI_ON_BOOT_MODE_INCOMPATIBLE_WITH_OPERATION: () =>
+    'A disk that is reset at each boot cannot be moved',
   VDI_READONLY: (params) => `The VDI ${named(params[0])} is read-only`,
   VDI_TOO_LARGE: (params) => `The VDI ${named(params[0])} is larger than ${params[1]} bytes`,
   VDI_TOO_SMALL: (params) => `The VDI ${named(params[0])} is smaller than ${params[1]} bytes`,
   VM_BAD_POWER_STATE: (params) => `The VM ${named(params[0])} is ${params[2]}, not ${params[1]}`,
-  VM_IS_TEMPLATE: (params) => `The VM ${named(params[0])} is a template`,
   VM_SNAPSHOT_WITH_QUIESCE_NOT_SUPPORTED: (params) =>
     `No guest runs in the VM ${named(params[0])} that could be quiesced`,
 } satisfies Record<string, (params: readonly string[]) => string>

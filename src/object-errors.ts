@@ -79,6 +79,12 @@ export const srNotAttached = (uuid: string, reason: string, cause?: unknown): Ap
 const nextStep = (reason: string): string =>
   reason === noPbd || reason === unplugged ? '' : '; sr-scan tries again'
 
+/** For a VM that a move would bring a second time. */
+export const duplicateVm = (uuid: string): AppError =>
+  new AppError('DUPLICATE_VM', [toRef(uuid)], {
+    message: `There is a VM ${uuid} at the destination already`,
+  })
+
 /** For a position that another disk or interface of the VM has, or one more where all are taken. */
 export const deviceExists = (device: string): AppError =>
   new AppError('DEVICE_ALREADY_EXISTS', [device])

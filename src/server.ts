@@ -26,7 +26,11 @@ import type { Storage } from './store/storage.ts'
 import { createStorage } from './store/storage.ts'
 import { createLeases } from './transfer/leases.ts'
 import { attachAllSrs } from './operations/attach-all-srs.ts'
+import type { OperationContext } from './operations/context.ts'
 import { createOperationContext } from './operations/context.ts'
+import { expireIncomingMoves } from './operations/expire-incoming-moves.ts'
+import { resumeMoves } from './operations/resume-moves.ts'
+import { readAuthorities } from './remote/authorities.ts'
 import { createTransfers } from './transfer/transfers.ts'
 import { MiB } from './units.ts'
 import { version } from './version.ts'
@@ -42,7 +46,7 @@ import { requireHttpPermission } from './xenapi/roles.ts'
 import { methods } from './xenapi/methods/methods.ts'
 import { createXmlRpc } from './xenapi/rpc/xml-rpc.ts'
 
-/** How often old tasks and sessions are forgotten, in milliseconds. */
+/** How often old tasks, sessions and moves are forgotten, in milliseconds. */
 const expiryInterval = 5 * 60_000
 
 /** How long running transfers may go on after SIGTERM, in milliseconds. */
@@ -97,22 +101,28 @@ const start = async (
   })
   const transfers = createTransfers(config.maxTransfers, { maximumOpen: config.maxOpenTransfers })
   const leases = createLeases((vdiUuid) => catalog.changes.emit('VDI', vdiUuid, 'mod'))
+  const vmLeases = createLeases((vmUuid) => catalog.changes.emit('VM', vmUuid, 'mod'), 'VM')
   const operations = createOperationContext({
     catalog,
     storage,
     transfers,
     leases,
+    vmLeases,
     log,
     hostUuid,
     dataFolder: resolve(config.data),
     srRoots: config.srRoots,
+    ...(config.migrateCa === undefined
+      ? {}
+      : { migrateAuthorities: await readAuthorities(config.migrateCa) }),
   })
   await attachAllSrs(operations)
   onClose(() => storage.upkeep.settled())
   onClose(() => storage.upkeep.stop())
   await recover(catalog, storage, log)
+  await resumeMoves(operations)
 
-  onClose(expireRegularly(catalog, log))
+  onClose(expireRegularly(operations, config.moveExpiry * 60_000))
 
   const checkHealth = async (): Promise<HealthDetails> => {
     await catalog.pools.list()
@@ -125,7 +135,16 @@ const start = async (
   onClose(() => events.close())
   const registrations = createRegistrations()
   const answers = createAnswerRoom()
-  const dispatcher = createDispatcher({ ...objects, events, registrations }, methods, answers)
+  const dispatcher = createDispatcher(
+    {
+      ...objects,
+      events,
+      registrations,
+      ...(config.advertise === undefined ? {} : { advertisedUrl: config.advertise }),
+    },
+    methods,
+    answers,
+  )
   onClose(() => dispatcher.idle())
   const connections = createConnections({ log })
   const rpc = createRpcRoutes({
@@ -146,7 +165,10 @@ const start = async (
   const listeners = await openListeners(
     config,
     createListener(app),
-    [createSocketImport(routes), createCliRoute({ beginCalls, log })],
+    [
+      createSocketImport(routes),
+      createCliRoute({ beginCalls, log, authorities: operations.migrateAuthorities }),
+    ],
     connections,
     log,
   )
@@ -187,13 +209,15 @@ const recover = async (catalog: Catalog, storage: Storage, log: Logger): Promise
 }
 
 /** @returns what ends it */
-const expireRegularly = (catalog: Catalog, log: Logger): (() => void) => {
+const expireRegularly = (context: OperationContext, moveExpiry: number): (() => void) => {
+  const { catalog, log } = context
   const expire = async (): Promise<void> => {
     try {
       await catalog.tasks.expire()
       await catalog.sessions.expire()
+      await expireIncomingMoves(context, moveExpiry)
     } catch (error) {
-      log.error({ error }, 'forgetting old tasks and sessions')
+      log.error({ error }, 'forgetting old tasks, sessions and moves')
     }
   }
   const timer = setInterval(() => void expire(), expiryInterval)

@@ -63,6 +63,9 @@ export const taskLimits = {
   resultCharactersOfUser: 16 * MiB,
 } as const
 
+/** VMs that may be on their way here at once. */
+export const incomingMoveLimit = 100
+
 /** Sessions. The one that was not used for the longest time gives way to a new one. */
 export const sessionLimits = { ofUser: 500, all: 4000 } as const
 

@@ -35,6 +35,10 @@ import type { Users } from './users/users.ts'
 import { createUsers } from './users/users.ts'
 import type { Utilisation } from './layers/utilisation.ts'
 import { createUtilisation } from './layers/utilisation.ts'
+import type { IncomingMoves } from './moves/incoming-moves.ts'
+import { createIncomingMoves } from './moves/incoming-moves.ts'
+import type { OutgoingMoves } from './moves/outgoing-moves.ts'
+import { createOutgoingMoves } from './moves/outgoing-moves.ts'
 import type { Vdis } from './vdis.ts'
 import { createVdis } from './vdis.ts'
 import type { Networks } from './vms/networks.ts'
@@ -56,6 +60,8 @@ export interface Catalog {
   readonly vbds: Vbds
   readonly vifs: Vifs
   readonly networks: Networks
+  readonly incomingMoves: IncomingMoves
+  readonly outgoingMoves: OutgoingMoves
   readonly layers: Layers
   readonly coalescing: Coalescing
   readonly keptMaps: KeptMaps
@@ -120,7 +126,13 @@ export const createCatalog = async (
     hosts: createHosts(database, now),
     sms: createSms(database, now),
     srs: createSrs(database, now),
-    ...decideTasksFirst(brief.tasks, { vdis, layers, vms: createVms(database, now, outcomes) }),
+    ...decideTasksFirst(brief.tasks, {
+      vdis,
+      layers,
+      vms: createVms(database, now, outcomes),
+      outgoingMoves: createOutgoingMoves(database, now, outcomes),
+    }),
+    incomingMoves: createIncomingMoves(database, now),
     vbds: createVbds(database, now, outcomes),
     vifs: createVifs(database, now, outcomes),
     networks: createNetworks(database, now),

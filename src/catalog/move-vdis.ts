@@ -11,8 +11,6 @@ import { requireStorage } from './vdi-storage.ts'
 import { otherOperation } from '../object-errors.ts'
 
 export interface MoveVdis {
-  /** The task that this ends, whose result is the first of `vdis`. */
-  readonly taskRef?: string | undefined
   readonly srUuid: string
   /** At rest. */
   readonly format: FormatName
@@ -30,12 +28,22 @@ interface VdiMove {
 /** As Vdis.move, inside a transaction. */
 export const moveVdis = async (
   transaction: Transaction,
-  move: MoveVdis,
+  moves: readonly MoveVdis[],
+  changedAt: Date,
+): Promise<void> => {
+  await requireAllSnapshots(
+    transaction.db,
+    moves.flatMap(({ vdis }) => vdis),
+  )
+  for (const move of moves) await moveTo(transaction, move, changedAt)
+}
+
+const moveTo = async (
+  transaction: Transaction,
+  { srUuid, format, requestedFormat, vdis }: MoveVdis,
   changedAt: Date,
 ): Promise<void> => {
   const { db } = transaction
-  const { srUuid, format, requestedFormat, vdis } = move
-  await requireAllSnapshots(db, vdis)
   for (const { vdi, layerUuid } of vdis) {
     await requireSame(db, vdi)
     await requireStorage(db, { srUuid, layerUuid })

@@ -53,6 +53,9 @@ export interface NewVdi extends Partial<
  * TaskOutcomes.succeed throws, and then changes nothing.
  */
 export interface Vdis {
+  /** The VDIs that a move brings, which nobody else sees; new ones are of the move too. */
+  ofMove(incomingMoveUuid: string): Vdis
+
   /**
    * @throws AppError HANDLE_INVALID for an unknown SR, or a layer that is not there to stay;
    *   INVALID_VALUE for a field that is too large
@@ -96,61 +99,84 @@ export interface Vdis {
    * @throws AppError HANDLE_INVALID for one that has gone, or a layer that is not there to stay;
    *   OTHER_OPERATION_IN_PROGRESS if one is not what it was, or has a snapshot that is not among
    *   them
+   * @param madeUuid of the object that is the result of the task
    */
-  move(move: MoveVdis): Promise<void>
+  move(moves: readonly MoveVdis[], taskRef: string | undefined, madeUuid: string): Promise<void>
 
   /** Its layers stay until they are claimed. @throws AppError HANDLE_INVALID if it has gone */
   destroy(uuid: string, taskRef?: string): Promise<void>
 }
 
-export const createVdis = (database: Database, now: () => Date, outcomes: TaskOutcomes): Vdis => ({
-  create: (vdi, taskRef) =>
-    database.transaction(async (transaction) => {
-      const row = await insertVdi(transaction, vdi, now)
-      await outcomes.succeed(transaction, taskRef, row.uuid)
-      return row
-    }),
-  derive: (sourceUuid, rowOf, taskRef) =>
-    database.transaction(async (transaction) => {
-      const source = await requireVdi(transaction.db, sourceUuid)
-      const row = await insertVdi(transaction, rowOf(source), now, source)
-      await outcomes.succeed(transaction, taskRef, row.uuid)
-      return row
-    }),
-  get: (uuid) =>
-    database.db.selectFrom('vdis').selectAll().where('uuid', '=', uuid).executeTakeFirst(),
-  list: () => inOrder(database.db).execute(),
-  uuids: async () =>
-    (await database.db.selectFrom('vdis').select('uuid').execute()).map(({ uuid }) => uuid),
-  snapshotsOf: (uuid) => inOrder(database.db).where('snapshotOfUuid', '=', uuid).execute(),
-  update: (uuid, change) =>
-    database.transaction(async (transaction) => {
-      const vdi = await requireVdi(transaction.db, uuid)
-      const changes = change(vdi)
-      requireWithin(objectBounds, changes, vdi)
-      if (Object.keys(changes).length === 0) return
-      await transaction.update('vdis', uuid, changes)
-    }),
-  resize: (uuid, virtualSize, taskRef) =>
-    database.transaction(async (transaction) => {
-      await outcomes.succeed(transaction, taskRef)
-      const vdi = await requireVdi(transaction.db, uuid)
-      if (virtualSize < vdi.virtualSize) throw wouldShrink(vdi, virtualSize)
-      await transaction.update('vdis', uuid, { virtualSize, changedAt: now() })
-    }),
-  move: (move) =>
-    database.transaction(async (transaction) => {
-      await outcomes.succeed(transaction, move.taskRef, move.vdis[0]?.vdi.uuid)
-      await moveVdis(transaction, move, now())
-    }),
-  destroy: (uuid, taskRef) =>
-    database.transaction(async (transaction) => {
-      await outcomes.succeed(transaction, taskRef)
-      const { srUuid, layerUuid } = await requireVdi(transaction.db, uuid)
-      await transaction.remove('vdis', [uuid])
-      if (layerUuid !== null) await markDestroyed(transaction.db, srUuid, layerUuid)
-    }),
-})
+/** @param moveUuid of the VDIs that a move brings; null: of those that are here */
+export const createVdis = (
+  database: Database,
+  now: () => Date,
+  outcomes: TaskOutcomes,
+  moveUuid: string | null = null,
+): Vdis => {
+  const inOrder = () => inOrderOf(database.db, moveUuid)
+  const requireVdi = async (db: Queries, uuid: string): Promise<VdiRow> => {
+    const vdi = await seen(db, moveUuid).selectAll().where('uuid', '=', uuid).executeTakeFirst()
+    if (vdi === undefined) throw handleInvalid('VDI', uuid)
+    return vdi
+  }
+  return {
+    ofMove: (uuid) => createVdis(database, now, outcomes, uuid),
+    create: (vdi, taskRef) =>
+      database.transaction(async (transaction) => {
+        const row = await insertVdi(transaction, { ...vdi, incomingMoveUuid: moveUuid }, now)
+        await outcomes.succeed(transaction, taskRef, row.uuid)
+        return row
+      }),
+    derive: (sourceUuid, rowOf, taskRef) =>
+      database.transaction(async (transaction) => {
+        const source = await requireVdi(transaction.db, sourceUuid)
+        const row = await insertVdi(transaction, rowOf(source), now, source)
+        await outcomes.succeed(transaction, taskRef, row.uuid)
+        return row
+      }),
+    get: (uuid) =>
+      seen(database.db, moveUuid).selectAll().where('uuid', '=', uuid).executeTakeFirst(),
+    list: () => inOrder().execute(),
+    uuids: async () =>
+      (await seen(database.db, moveUuid).select('uuid').execute()).map(({ uuid }) => uuid),
+    snapshotsOf: (uuid) => inOrder().where('snapshotOfUuid', '=', uuid).execute(),
+    update: (uuid, change) =>
+      database.transaction(async (transaction) => {
+        const vdi = await requireVdi(transaction.db, uuid)
+        const changes = change(vdi)
+        requireWithin(objectBounds, changes, vdi)
+        if (Object.keys(changes).length === 0) return
+        await transaction.update('vdis', uuid, changes)
+      }),
+    resize: (uuid, virtualSize, taskRef) =>
+      database.transaction(async (transaction) => {
+        await outcomes.succeed(transaction, taskRef)
+        const vdi = await requireVdi(transaction.db, uuid)
+        if (virtualSize < vdi.virtualSize) throw wouldShrink(vdi, virtualSize)
+        await transaction.update('vdis', uuid, { virtualSize, changedAt: now() })
+      }),
+    move: (moves, taskRef, madeUuid) =>
+      database.transaction(async (transaction) => {
+        await outcomes.succeed(transaction, taskRef, madeUuid)
+        await moveVdis(transaction, moves, now())
+      }),
+    destroy: (uuid, taskRef) =>
+      database.transaction(async (transaction) => {
+        await outcomes.succeed(transaction, taskRef)
+        await removeVdi(transaction, await requireVdi(transaction.db, uuid))
+      }),
+  }
+}
+
+/** As Vdis.destroy, inside a transaction of another. */
+export const removeVdi = async (
+  transaction: Transaction,
+  { uuid, srUuid, layerUuid }: Pick<VdiRow, 'uuid' | 'srUuid' | 'layerUuid'>,
+): Promise<void> => {
+  await transaction.remove('vdis', [uuid])
+  if (layerUuid !== null) await markDestroyed(transaction.db, srUuid, layerUuid)
+}
 
 /**
  * As Vdis.create, inside a transaction of another.
@@ -164,15 +190,16 @@ export const insertVdi = async (
 ): Promise<VdiRow> => {
   requireWithin(objectBounds, vdi, source)
   await requireStorage(transaction.db, vdi)
-  const uuid = vdi.uuid ?? randomUUID()
-  await transaction.insert('vdis', {
+  const row = {
     ...defaults,
     createdAt: now(),
     ...vdi,
     changedAt: now(),
-    uuid,
-  })
-  return requireVdi(transaction.db, uuid)
+    uuid: vdi.uuid ?? randomUUID(),
+  }
+  if (row.incomingMoveUuid === null) await transaction.insert('vdis', row)
+  else await transaction.untold.insertInto('vdis').values(row).execute()
+  return row
 }
 
 const defaults = {
@@ -196,19 +223,17 @@ const defaults = {
   missing: false,
   onBoot: 'persist',
   allowCaching: false,
+  incomingMoveUuid: null,
 } as const
 
-const inOrder = (db: Queries) =>
-  db.selectFrom('vdis').selectAll().orderBy('createdAt').orderBy('uuid')
+const seen = (db: Queries, moveUuid: string | null) =>
+  db.selectFrom('vdis').where('incomingMoveUuid', moveUuid === null ? 'is' : '=', moveUuid)
+
+const inOrderOf = (db: Queries, moveUuid: string | null) =>
+  seen(db, moveUuid).selectAll().orderBy('createdAt').orderBy('uuid')
 
 const wouldShrink = ({ uuid, virtualSize }: VdiRow, asked: number): AppError => {
   const found = `it has ${formatBytes(virtualSize, asked)}, ${formatBytes(asked, virtualSize)} were asked for`
   const message = `VDI Invalid size: the VDI ${uuid} cannot be made smaller: ${found}`
   return new AppError('INVALID_VALUE', ['size', String(asked)], { message })
-}
-
-const requireVdi = async (db: Queries, uuid: string): Promise<VdiRow> => {
-  const vdi = await db.selectFrom('vdis').selectAll().where('uuid', '=', uuid).executeTakeFirst()
-  if (vdi === undefined) throw handleInvalid('VDI', uuid)
-  return vdi
 }

@@ -16,6 +16,7 @@ import {
   through,
   writable,
 } from './cli-class.ts'
+import { vmClasses } from './vm-classes.ts'
 
 const tags = field('tags', { ...set, ...writable, separator: ', ' })
 const otherConfig = field('other-config', { ...map, ...writable })
@@ -249,4 +250,14 @@ const message: CliClass = {
   ],
 }
 
-export const cliClasses: readonly CliClass[] = [pool, host, sr, pbd, sm, vdi, task, message]
+export const cliClasses: readonly CliClass[] = [
+  pool,
+  host,
+  sr,
+  pbd,
+  sm,
+  vdi,
+  task,
+  message,
+  ...vmClasses,
+]

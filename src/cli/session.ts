@@ -54,6 +54,8 @@ export interface CliDependencies {
   /** Begins a command of the client; `gone` is aborted when the client has left. */
   readonly beginCalls: (socket: Socket, gone: AbortSignal) => CommandCalls
   readonly log: Logger
+  /** See CommandContext. */
+  readonly authorities?: string | undefined
   /** How slowly a command may come; default: as for calls. */
   readonly pace?: BodyPace
   /**
@@ -100,7 +102,7 @@ const handleCli = async (
 
 /** Returns when all that the command had to say has been sent, or the client has gone. */
 const answerCommand = async (
-  { beginCalls, log, stallLimit }: CliDependencies,
+  { beginCalls, log, authorities, stallLimit }: CliDependencies,
   stream: MessageStream,
   socket: Socket,
   body: string,
@@ -111,7 +113,7 @@ const answerCommand = async (
   })
   const calls = beginCalls(socket, client.gone)
   try {
-    const code = await runCommand(calls, log, client, body)
+    const code = await runCommand({ ...calls, authorities }, log, client, body)
     client.send({ kind: 'exit', code })
     calls.work.leave()
     await client.sent()
@@ -146,7 +148,7 @@ const readCommand = async (
 
 /** @returns the exit code; whatever went wrong, the client has been told */
 const runCommand = async (
-  calls: CommandCalls,
+  calls: CommandCalls & Pick<CommandContext, 'authorities'>,
   log: Logger,
   client: CliClient,
   body: string,
@@ -175,7 +177,7 @@ const isExpected = (error: unknown): error is Error =>
   error instanceof CliError || error instanceof TaskFailedError || error instanceof AppError
 
 const run = async (
-  { call, work }: CommandCalls,
+  { call, work, authorities }: CommandCalls & Pick<CommandContext, 'authorities'>,
   client: CliClient,
   line: CommandLine,
 ): Promise<void> => {
@@ -201,7 +203,7 @@ const run = async (
       return call(method, [session, ...rest], signal)
     }
     await warn(command, { params, api, session, client })
-    await command.run({ params, print, api, apiUntil, session, client })
+    await command.run({ params, print, api, apiUntil, session, authorities, client })
   })
   print.flush()
 }

@@ -1,9 +1,16 @@
 // What every use case is given. Made once, by server.ts; xenapi and the routes pass it on.
 
 import pLimit from 'p-limit'
+import type { Leases } from '../transfer/leases.ts'
 import type { TransferContext } from '../transfer/context.ts'
 
 export interface OperationContext extends TransferContext {
+  /** Which VMs are on their way elsewhere. */
+  readonly vmLeases: Leases
+
+  /** PEM text of the authorities that other servers' certificates must come from. */
+  readonly migrateAuthorities?: string
+
   /** Of this server, as bootstrap told it. */
   readonly hostUuid: string
 

@@ -15,7 +15,7 @@ import type { OperationContext } from './context.ts'
 import type { CopiedVdi } from './vdi/copied-vdi.ts'
 import { copiedVdi } from './vdi/copied-vdi.ts'
 import { independentVm, ownedVbd, withNewMac } from './vm/derived-vm.ts'
-import { findVm } from './vm/find-vm.ts'
+import { findVm, nameOfVm } from './vm/find-vm.ts'
 
 interface CopyVmRequest {
   readonly vmUuid: string
@@ -55,7 +55,7 @@ export const copyVm = (
         copying.push(await toCopy(context, vbd.uuid, opened, srUuid))
       }
       await open()
-      task.begin(`Copy of ${nameLabel === '' ? vmUuid : nameLabel.slice(0, 200)}`)
+      task.begin(`Copy of ${nameOfVm(source)}`)
       return await withCopies(context, copying, { signal, turn, task }, async (disks) => {
         const copy = {
           vm: independentVm(source, nameLabel),

@@ -1,33 +1,15 @@
 // The use case of every export: checks all that can be refused, plans the image, and lends it to
 // the caller for as long as it takes to send. Knows no HTTP; routes/export-raw-vdi calls it.
 
-import type { VdiRow } from '../catalog/vdis.ts'
-import { createMemoryDisk } from '../disk/memory-disk.ts'
 import { endingOf, formatTable } from '../format-table.ts'
-import type { ImageFormat, ImageIdentity, PlanOptions } from '../formats/format.ts'
-import { requireFormat } from '../formats/registry.ts'
 import type { Image } from '../image/image.ts'
-import type { Narrowing } from '../store/reading/deltas.ts'
-import type { OpenedContent } from '../store/reading/opened-content.ts'
 import { nameOf } from '../transfer/find.ts'
-import { inTurnsOf } from '../transfer/in-turns.ts'
 import type { Turn } from '../transfer/turns.ts'
 import type { TaskHandle } from '../transfer/with-task.ts'
 import type { OperationContext } from './context.ts'
+import type { ExportRequest } from './vdi/open-export.ts'
+import { openExport } from './vdi/open-export.ts'
 import { exportTag, latest } from './vdi/validators.ts'
-
-export interface ExportRequest {
-  readonly vdiUuid: string
-  /** As the client wrote it. */
-  readonly formatName: string
-  /** Only what differs from this VDI. */
-  readonly baseUuid?: string
-  /** Of a delta: whether content is compared before it is planned. Default `small`. */
-  readonly narrow?: Narrowing
-  readonly options: PlanOptions
-  /** Aborted when the client has left: the work before the first byte ends then. */
-  readonly clientLeft?: AbortSignal
-}
 
 /** An image on loan: valid until `deliver` returns. */
 export interface ReadyExport {
@@ -75,18 +57,18 @@ export const exportVdi = (
 ): Promise<void> =>
   context.transfers.run(task, async ({ signal, turn, open }) => {
     const { options } = request
-    const format = requireFormat(request.formatName)
     // Of a task that waits for a comparison first, that is one half, the sending the other.
     let share = 1
     const onProgress = (fraction: number): void => {
       share = 0.5
       task.report(fraction / 2)
     }
-    const opened = await openContent(context, { ...request, format, task, signal, onProgress })
+    const { format, opened, image } = await openExport(context, request, {
+      user: task.user,
+      signal,
+      onProgress,
+    })
     const { vdi, baseVdi: base } = opened
-    const image = await planOrClose(opened, () =>
-      format.plan(opened.disk, identityOf(vdi, base), options),
-    )
     try {
       await deliver({
         image,
@@ -107,47 +89,3 @@ export const exportVdi = (
       await image.close()
     }
   })
-
-interface ContentRequest extends ExportRequest {
-  readonly format: ImageFormat
-  readonly task: TaskHandle
-  readonly signal: AbortSignal
-  readonly onProgress: (fraction: number) => void
-}
-
-const openContent = (
-  { storage: { contents }, transfers }: OperationContext,
-  { vdiUuid, baseUuid, format, options, task, ...request }: ContentRequest,
-): Promise<OpenedContent> => {
-  if (baseUuid === undefined) return contents.open(vdiUuid)
-  const { narrow = 'small', clientLeft, signal, onProgress } = request
-  return contents.openDelta(vdiUuid, baseUuid, {
-    narrow,
-    signal: clientLeft === undefined ? signal : AbortSignal.any([signal, clientLeft]),
-    onProgress,
-    inTurns: inTurnsOf(transfers, task.user),
-    // What the format cannot carry is refused before content is compared.
-    async check(vdi, base) {
-      const empty = createMemoryDisk(vdi.virtualSize)
-      await (await format.plan(empty, identityOf(vdi, base), options)).close()
-    },
-  })
-}
-
-const planOrClose = async (opened: OpenedContent, plan: () => Promise<Image>): Promise<Image> => {
-  try {
-    return await plan()
-  } catch (error) {
-    await opened.disk.close()
-    throw error
-  }
-}
-
-const identityOf = (vdi: VdiRow, base: VdiRow | undefined): ImageIdentity => ({
-  uuid: vdi.uuid,
-  timestamp: contentTime(vdi),
-  ...(base === undefined ? {} : { base: { uuid: base.uuid, timestamp: contentTime(base) } }),
-})
-
-/** When the content was sealed; that of an empty VDI when the VDI was made. */
-const contentTime = (vdi: VdiRow): Date => vdi.contentAt ?? vdi.createdAt

@@ -148,7 +148,7 @@ const moveFamily = async (
         vdi,
         layerUuid: vdi.layerUuid === null ? null : copies.copyOf.get(vdi.layerUuid)!,
       }))
-      await catalog.vdis.move({ ...target, vdis, taskRef: options.task.ref })
+      await catalog.vdis.move([{ ...target, vdis }], options.task.ref, present[0]!.uuid)
     } finally {
       copies.release()
     }

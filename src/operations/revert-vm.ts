@@ -5,7 +5,8 @@ import type { VdiRow } from '../catalog/vdis.ts'
 import type { OperationContext } from './context.ts'
 import { asClone } from './vdi/derived-vdi.ts'
 import { requireUnused } from './vdi/require-unused.ts'
-import { disksOf, findVm, requireChecked, requireWritableDisks } from './vm/find-vm.ts'
+import { disksOf, findVmToChange, requireChecked, requireWritableDisks } from './vm/find-vm.ts'
+import { requireVmStays } from './vm/require-vm-stays.ts'
 
 /**
  * @param taskRef the task that ends with it
@@ -18,7 +19,8 @@ export const revertVm = async (
   snapshotUuid: string,
   taskRef?: string,
 ): Promise<void> => {
-  await findVm(context, snapshotUuid, 'revert')
+  const { snapshotOfUuid } = await findVmToChange(context, snapshotUuid, 'revert')
+  if (snapshotOfUuid !== null) requireVmStays(context, snapshotOfUuid)
   const checked = await requireWritableDisks(context, await disksOf(context, snapshotUuid))
   const rows = {
     vdi(source: VdiRow) {

@@ -6,7 +6,7 @@ import type { VmRow } from '../catalog/vms/vm-rows.ts'
 import type { OperationContext } from './context.ts'
 import { asSnapshot, requireNotMoving } from './vdi/derived-vdi.ts'
 import { ownedVbd, snapshotVmRow } from './vm/derived-vm.ts'
-import { disksOf, findVm, requireChecked, requireWritableDisks } from './vm/find-vm.ts'
+import { disksOf, findVmToChange, requireChecked, requireWritableDisks } from './vm/find-vm.ts'
 
 /**
  * @param taskRef the task that ends with it
@@ -22,7 +22,7 @@ export const snapshotVm = async (
   taskRef?: string,
 ): Promise<string> => {
   const { catalog, leases } = context
-  await findVm(context, vmUuid, 'snapshot')
+  await findVmToChange(context, vmUuid, 'snapshot')
   const checked = await requireWritableDisks(context, await disksOf(context, vmUuid))
   const rows = {
     vm: (source: VmRow) => snapshotVmRow(source, nameLabel, new Date()),

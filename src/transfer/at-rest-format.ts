@@ -4,6 +4,7 @@
 import type { SrRow } from '../catalog/srs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import type { FormatName } from '../format-table.ts'
+import { formatNames } from '../format-table.ts'
 import { formats } from '../formats/registry.ts'
 import { formatBytes, MAXIMUM_DISK_SIZE } from '../units.ts'
 import { formatNotSupported, vdiTooLarge } from '../object-errors.ts'
@@ -14,7 +15,9 @@ import { formatNotSupported, vdiTooLarge } from '../object-errors.ts'
  *   not hold
  */
 export const requireSupported = (name: string, sr: SrRow): FormatName => {
-  const format = sr.supportedFormats.find((known) => known === name.toLowerCase())
+  // A storage manager that names no formats is not checked, as in XenServer.
+  const supported = sr.supportedFormats.length === 0 ? formatNames : sr.supportedFormats
+  const format = supported.find((known) => known === name.toLowerCase())
   if (format !== undefined) return format
   throw formatNotSupported(name, sr.uuid)
 }
@@ -24,7 +27,7 @@ export const requireSupported = (name: string, sr: SrRow): FormatName => {
  * default.
  */
 export const formatFor = (
-  { requestedFormat }: VdiRow,
+  { requestedFormat }: Pick<VdiRow, 'requestedFormat'>,
   sr: SrRow,
 ): Pick<VdiRow, 'format' | 'requestedFormat'> =>
   requestedFormat !== null && sr.supportedFormats.includes(requestedFormat)

@@ -1,21 +1,21 @@
-// Who writes into which VDI, or moves it: one at a time.
+// Who writes into which VDI, or moves it or a VM: one at a time.
 
 import { otherOperation } from '../object-errors.ts'
 
-/** What a VDI is taken for; all but the import are XenAPI's words. */
-export type LeaseOperation = 'import' | 'copy' | 'mirror' | 'resize'
+/** What a VDI or a VM is taken for; all but the import are XenAPI's words. */
+export type LeaseOperation = 'import' | 'copy' | 'mirror' | 'resize' | 'migrate_send'
 
 export interface Leases {
   /**
-   * Takes the VDI for writing; the returned function gives it back (idempotent).
-   * @param holder shown to others who want the VDI: the reference of a task, or words
+   * Takes the object; the returned function gives it back (idempotent).
+   * @param holder shown to others who want it: the reference of a task, or words
    * @throws AppError OTHER_OPERATION_IN_PROGRESS while another holds it
    */
-  take(vdiUuid: string, holder: string, operation?: LeaseOperation): () => void
-  /** The holder of the VDI; undefined if it is free. */
-  holder(vdiUuid: string): string | undefined
+  take(uuid: string, holder: string, operation?: LeaseOperation): () => void
+  /** The holder; undefined if it is free. */
+  holder(uuid: string): string | undefined
   /** What it is held for; undefined for nothing. */
-  operation(vdiUuid: string): LeaseOperation | undefined
+  operation(uuid: string): LeaseOperation | undefined
 }
 
 const doing: Readonly<Record<LeaseOperation, string>> = {
@@ -23,29 +23,33 @@ const doing: Readonly<Record<LeaseOperation, string>> = {
   copy: 'written',
   mirror: 'moved',
   resize: 'resized',
+  migrate_send: 'moved to another place',
 }
 
-/** @param changed told when the VDI is taken and when it is given back */
-export const createLeases = (changed: (vdiUuid: string) => void = () => {}): Leases => {
+/** @param changed told when the object is taken and when it is given back */
+export const createLeases = (
+  changed: (uuid: string) => void = () => {},
+  className: 'VDI' | 'VM' = 'VDI',
+): Leases => {
   const leases = new Map<string, { holder: string; operation: LeaseOperation }>()
   return {
-    take(vdiUuid, holder, operation = 'import') {
-      const other = leases.get(vdiUuid)
+    take(uuid, holder, operation = 'import') {
+      const other = leases.get(uuid)
       if (other !== undefined) {
         const found = `${doing[other.operation]} by ${other.holder}`
-        throw otherOperation('VDI', vdiUuid, `The VDI ${vdiUuid} is being ${found}`)
+        throw otherOperation(className, uuid, `The ${className} ${uuid} is being ${found}`)
       }
-      leases.set(vdiUuid, { holder, operation })
-      changed(vdiUuid)
+      leases.set(uuid, { holder, operation })
+      changed(uuid)
       let released = false
       return () => {
         if (released) return
         released = true
-        leases.delete(vdiUuid)
-        changed(vdiUuid)
+        leases.delete(uuid)
+        changed(uuid)
       }
     },
-    holder: (vdiUuid) => leases.get(vdiUuid)?.holder,
-    operation: (vdiUuid) => leases.get(vdiUuid)?.operation,
+    holder: (uuid) => leases.get(uuid)?.holder,
+    operation: (uuid) => leases.get(uuid)?.operation,
   }
 }

@@ -38,6 +38,23 @@ export const requireRoom = async (
   throw noRoom(srUuid, `${found}; ${advice}`)
 }
 
+/**
+ * @param needed bytes that will be stored, at least
+ * @throws AppError SR_FULL with the numbers
+ */
+export const requireRoomFor = async (
+  { storage }: TransferContext,
+  srUuid: string,
+  needed: number,
+): Promise<void> => {
+  const { size, used } = await storage.stores.get(srUuid).space()
+  const free = Math.max(0, size - used)
+  if (needed <= free) return
+  const found = `${formatBytes(needed, free)} would be stored there`
+  const message = `The storage repository ${srUuid} is full: ${found}, ${formatBytes(free, needed)} are free`
+  throw new AppError('SR_FULL', [String(needed), String(free)], { message })
+}
+
 const noRoom = (srUuid: string, found: string): AppError =>
   new AppError('SR_FULL', [], { message: `The storage repository ${srUuid} is full: ${found}` })
 

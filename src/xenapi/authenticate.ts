@@ -15,6 +15,8 @@ export interface Identity {
   readonly user: UserRow
   /** The secret of the session; absent where a name and a password were shown, for one request. */
   readonly sessionRef?: string
+  /** The move that the session is for, and for nothing else. */
+  readonly moveUuid?: string
 }
 
 export interface Credentials {
@@ -44,7 +46,7 @@ interface Check {
 }
 
 export const createAuthenticate = (
-  { sessions, users }: Pick<Catalog, 'sessions' | 'users'>,
+  { sessions, users, incomingMoves }: Pick<Catalog, 'sessions' | 'users' | 'incomingMoves'>,
   { now = Date.now, log = { warn: () => {} } }: AuthenticateOptions = {},
 ): Authenticate => {
   const remembered = createRememberedPasswords(now)
@@ -110,13 +112,26 @@ export const createAuthenticate = (
     }
   }
 
+  const findSession = async (sessionRef: string): Promise<Identity | undefined> => {
+    const session = await sessions.find(sessionRef)
+    const user = session && (await users.get(session.userUuid))
+    return user && { user, sessionRef }
+  }
+
+  /** Acts in the name of whoever let the VM in. */
+  const findMove = async (secret: string): Promise<Identity | undefined> => {
+    const move = await incomingMoves.find(secret)
+    if (move === undefined || move.userUuid === null) return undefined
+    const user = await users.get(move.userUuid)
+    return user && { user, moveUuid: move.uuid }
+  }
+
   return async ({ sessionId, basic }, origin = ownOrigin) => {
     if (sessionId !== undefined) {
-      const session = await sessions.find(sessionId)
-      const user = session && (await users.get(session.userUuid))
-      if (user === undefined) throw new AppError('SESSION_INVALID', [])
-      origin.known(user.uuid)
-      return { user, sessionRef: sessionId }
+      const identity = (await findSession(sessionId)) ?? (await findMove(sessionId))
+      if (identity === undefined) throw new AppError('SESSION_INVALID', [])
+      origin.known(identity.user.uuid)
+      return identity
     }
     if (basic === undefined) {
       const message = 'Say who you are: by HTTP Basic, or with the session_id of a login'

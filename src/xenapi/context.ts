@@ -8,4 +8,6 @@ export interface XenApiContext extends ObjectContext {
   /** What has changed, for those who watch. */
   readonly events: EventFeed
   readonly registrations: Registrations
+  /** How others reach this server, where its administrator says it; without a slash at the end. */
+  readonly advertisedUrl?: string
 }

@@ -12,7 +12,7 @@ import { requireCount } from './method.ts'
 import { methods } from './methods/methods.ts'
 import type { Origin } from './origin.ts'
 import { ownOrigin } from './origin.ts'
-import { hasRole, roleDenied } from './roles.ts'
+import { hasRole, isForSession, moveDenied, roleDenied } from './roles.ts'
 import type { Wire } from './wire/values.ts'
 import { toXmlValue } from './wire/xml-value.ts'
 
@@ -90,6 +90,11 @@ export const createDispatcher = (
     requireCount(method, args.length)
     const audited = (run: () => Promise<Wire>): Promise<Wire> =>
       withAudit(context, identity, method.name, args, run)
+    if (!isForSession(identity, method)) {
+      return audited(async () => {
+        throw moveDenied(identity, method.name.toLowerCase())
+      })
+    }
     if (!hasRole(identity, method.role)) {
       return audited(async () => {
         throw roleDenied(identity, method.role, method.name.toLowerCase())

@@ -50,6 +50,8 @@ export interface SessionMethod extends Signature {
   readonly role: Role
   /** Whether `Async.` may stand before the name. */
   readonly isAsync: boolean
+  /** Whether the session of a move may make it, and no other may. */
+  readonly isForMoves: boolean
   /** Whether its answer may grow with what there is: then only a few such calls run at once. */
   readonly isLarge: boolean
 
@@ -84,12 +86,14 @@ export const defineMethod = <P extends Parameters, R>(
   definition: Definition<Call, P, R> & {
     readonly role: Role
     readonly isAsync?: boolean
+    readonly isForMoves?: boolean
     readonly isLarge?: boolean
   },
 ): SessionMethod => ({
   ...signatureOf(definition),
   role: definition.role,
   isAsync: definition.isAsync ?? false,
+  isForMoves: definition.isForMoves ?? false,
   isLarge: definition.isLarge ?? false,
   bind: binder(definition),
 })

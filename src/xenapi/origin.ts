@@ -9,6 +9,8 @@ export interface Origin extends Asker {
   readonly address: string
   /** How it speaks to us, for the log: `JSON-RPC`, `HTTP Basic`. */
   readonly via: string
+  /** Of this server, as the client has reached it; absent where its protocol does not tell. */
+  readonly serverUrl?: string
   /**
    * The sender is waiting for its password to be checked, until the returned function is called.
    */

@@ -35,14 +35,36 @@ export const roleDenied = (identity: Identity, lowest: Role, permission: string)
   ])
 }
 
+/** What the session of a move may ask beside its own calls: which server this is. */
+const openToMoves = 'host.get_software_version'
+
+/** Whether a session is of the kind that the call is for. */
+export const isForSession = (
+  { moveUuid }: Identity,
+  method: { readonly name: string; readonly isForMoves: boolean },
+): boolean => method.isForMoves === (moveUuid !== undefined) || method.name === openToMoves
+
+/** The session of a move may do what brings its VM, and no other session may. */
+export const moveDenied = ({ moveUuid }: Identity, permission: string): AppError => {
+  const found =
+    moveUuid === undefined
+      ? 'it needs the session that host.migrate_receive gave'
+      : `the session of the move ${moveUuid} is for that alone`
+  return new AppError('RBAC_PERMISSION_DENIED', [permission, found])
+}
+
 /** @throws AppError RBAC_PERMISSION_DENIED */
 export const requireHttpPermission = (
   identity: Identity,
   permission: keyof typeof httpPermissions,
   log: { info(fields: object, message: string): void },
 ): void => {
-  if (hasRole(identity, httpPermissions[permission])) return
-  const denied = roleDenied(identity, httpPermissions[permission], permission)
+  const isImport = permission === 'http/put_import_raw_vdi'
+  const isOfMove = identity.moveUuid !== undefined && !isImport
+  if (!isOfMove && hasRole(identity, httpPermissions[permission])) return
+  const denied = isOfMove
+    ? moveDenied(identity, permission)
+    : roleDenied(identity, httpPermissions[permission], permission)
   const line = { user: identity.user.name, method: permission, outcome: denied.code }
   log.info({ audit: line }, 'audit')
   throw denied

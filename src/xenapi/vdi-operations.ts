@@ -19,7 +19,8 @@ export const allowedOperations = (vdi: VdiRow, use: VdiUse | undefined): string[
     return use === undefined ? ['list_changed_blocks', ...ending] : ['list_changed_blocks']
   }
   const reading = ['clone', 'copy', 'list_changed_blocks']
-  const always = use?.operation === 'mirror' ? reading : ['snapshot', ...reading]
+  const isMoving = use?.operation === 'mirror' || use?.operation === 'migrate_send'
+  const always = isMoving ? reading : ['snapshot', ...reading]
   if (use !== undefined) return always
   const isWritable = !vdi.readOnly && !vdi.isSnapshot
   return [
@@ -37,5 +38,7 @@ export const allowedOperations = (vdi: VdiRow, use: VdiUse | undefined): string[
 export const currentOperations = (use: VdiUse | undefined): Record<string, string> => {
   if (use === undefined || use.operation === 'import') return {}
   const task = refToUuid(use.holder)
-  return task === undefined ? {} : { [toRef(task)]: use.operation }
+  // XenAPI says the same of a disk that moves with its VM.
+  const operation = use.operation === 'migrate_send' ? 'mirror' : use.operation
+  return task === undefined ? {} : { [toRef(task)]: operation }
 }

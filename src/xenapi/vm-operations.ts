@@ -9,8 +9,8 @@ export const allowedVmOperations = (vm: VmRow): string[] => {
   return operationsOf(vm).filter((operation) => !names.includes(operation))
 }
 
-const operationsOf = ({ isASnapshot, isATemplate }: VmRow): string[] => {
+const operationsOf = ({ isSnapshot, isTemplate }: VmRow): string[] => {
   const always = ['clone', 'copy', 'destroy']
-  if (isASnapshot) return ['revert', ...always]
-  return isATemplate ? [...always, 'snapshot', 'provision'] : ['snapshot', ...always]
+  if (isSnapshot) return ['revert', ...always]
+  return isTemplate ? [...always, 'snapshot', 'provision'] : ['snapshot', ...always]
 }

@@ -13,6 +13,7 @@ export const createTestContext = (parts: Parts): OperationContext =>
   createOperationContext({
     transfers: createTransfers(8),
     leases: createLeases(),
+    vmLeases: createLeases(() => {}, 'VM'),
     log: pino({ level: 'silent' }),
     dataFolder: '/nowhere',
     srRoots: [],

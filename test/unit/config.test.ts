@@ -49,6 +49,9 @@ describe('config', () => {
       tls: undefined,
       rootPassword: 'pw',
       srRoots: [],
+      advertise: undefined,
+      migrateCa: undefined,
+      moveExpiry: 60,
     })
   })
 

@@ -56,6 +56,7 @@ export const createUtilisation = ({ db }: Database): Utilisation => ({
       .selectFrom('vdis')
       .select((eb) => eb.fn.coalesce(eb.fn.sum<number>('virtualSize'), eb.lit(0)).as('bytes'))
       .where('srUuid', '=', srUuid)
+      .where('incomingMoveUuid', 'is', null)
       .executeTakeFirstOrThrow()
     return {
       physicalUtilisation: layers.bytes,

@@ -35,8 +35,8 @@ export const up = async (db: Kysely<unknown>): Promise<void> => {
     .addColumn('mtu', 'bigint', (column) => column.notNull())
     .execute()
   await named(db, 'vms')
-    .addColumn('is_a_template', 'boolean', (column) => column.notNull())
-    .addColumn('is_a_snapshot', 'boolean', (column) => column.notNull())
+    .addColumn('is_template', 'boolean', (column) => column.notNull())
+    .addColumn('is_snapshot', 'boolean', (column) => column.notNull())
     // Names a VM that may have gone.
     .addColumn('snapshot_of_uuid', 'text')
     .addColumn('snapshot_time', 'timestamptz')

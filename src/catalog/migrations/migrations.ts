@@ -11,6 +11,7 @@ import * as pluggingAndBoot from './0006-plugging-and-boot.ts'
 import * as tasksOfUsers from './0007-tasks-of-users.ts'
 import * as formatsByTable from './0008-formats-by-table.ts'
 import * as virtualMachines from './0009-virtual-machines.ts'
+import * as moves from './0010-moves.ts'
 
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-initial': initial,
@@ -22,4 +23,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0007-tasks-of-users': tasksOfUsers,
   '0008-formats-by-table': formatsByTable,
   '0009-virtual-machines': virtualMachines,
+  '0010-moves': moves,
 }

@@ -11,6 +11,7 @@ import type { NewTask, Tasks } from './tasks.ts'
 import type { TaskRow } from './task-row.ts'
 import { newTask } from './tasks.ts'
 import type { Vdis } from '../vdis.ts'
+import type { OutgoingMoves } from '../moves/outgoing-moves.ts'
 import type { Vms } from '../vms/vms.ts'
 
 /** How long such a task is kept in memory, in milliseconds. */
@@ -164,6 +165,7 @@ interface Committing {
   readonly vdis: Vdis
   readonly layers: Layers
   readonly vms: Vms
+  readonly outgoingMoves: OutgoingMoves
 }
 
 /**
@@ -172,11 +174,11 @@ interface Committing {
  */
 export const decideTasksFirst = (
   { decide }: Pick<TransferTasks, 'decide'>,
-  { vdis, layers, vms }: Committing,
+  { vdis, layers, vms, outgoingMoves }: Committing,
 ): Committing => ({
   vdis: {
     ...vdis,
-    move: (move) => decide(move.taskRef, (taskRef) => vdis.move({ ...move, taskRef })),
+    move: (moves, taskRef, madeUuid) => decide(taskRef, (ref) => vdis.move(moves, ref, madeUuid)),
   },
   layers: {
     ...layers,
@@ -187,5 +189,9 @@ export const decideTasksFirst = (
   vms: {
     ...vms,
     createCopy: (copy, taskRef) => decide(taskRef, (ref) => vms.createCopy(copy, ref)),
+  },
+  outgoingMoves: {
+    ...outgoingMoves,
+    commit: (uuid, taskRef) => decide(taskRef, (ref) => outgoingMoves.commit(uuid, ref)),
   },
 })

@@ -20,6 +20,12 @@ export interface TaskOutcomes {
   succeed(transaction: Transaction, taskRef: string | undefined, madeUuid?: string): Promise<void>
 
   /**
+   * Before what cannot be taken back is begun: the task must still be one that can succeed.
+   * @throws AppError as `succeed`
+   */
+  requireRunning(transaction: Transaction, taskRef: string | undefined): Promise<void>
+
+  /**
    * The same for what cannot be taken back any more: a task that was told to stop has been told too
    * late.
    * @param result an XML-RPC `<value>`
@@ -52,6 +58,10 @@ export const createTaskOutcomes = (now: () => Date, unwritten: UnwrittenTasks): 
       if (task === undefined || task.status === 'success') return
       requireRunning(task)
       await write(transaction, task, madeUuid === undefined ? '' : resultOf(madeUuid))
+    },
+    async requireRunning(transaction, taskRef) {
+      const task = await find(transaction.db, taskRef)
+      if (task !== undefined && task.status !== 'success') requireRunning(task)
     },
     async conclude(transaction, taskRef, result) {
       const task = await find(transaction.db, taskRef)

@@ -45,13 +45,26 @@ const abandoned = ({ status }: Pick<TaskRow, 'status'>, finishedAt: Date): Parti
         errorInfo: ['INTERNAL_ERROR', 'The server stopped while the transfer was running'],
       }
 
+/** Of VMs whose destination may have committed: the outcome is for it to say. */
+const decidedElsewhere = (db: Queries) =>
+  db
+    .selectFrom('outgoingMoves')
+    .select('taskUuid')
+    .where('state', '=', 'committing')
+    .where('taskUuid', 'is not', null)
+    .$narrowType<{ taskUuid: string }>()
+
 /** Ends them in one transaction; in memory where nothing can be written. @returns their number */
 export const failAbandoned = async (
   database: Database,
   rows: TaskRows,
   finishedAt: Date,
 ): Promise<number> => {
-  const left = (db: Queries) => db.selectFrom('tasks').where('hasTransfer', '=', true)
+  const left = (db: Queries) =>
+    db
+      .selectFrom('tasks')
+      .where('hasTransfer', '=', true)
+      .where('uuid', 'not in', decidedElsewhere(db))
   const uuids = await left(database.db).where('status', 'in', unfinished).select('uuid').execute()
   if (uuids.length === 0) return 0
   try {
@@ -62,6 +75,7 @@ export const failAbandoned = async (
           .set(abandoned({ status }, finishedAt))
           .where('hasTransfer', '=', true)
           .where('status', '=', status)
+          .where('uuid', 'not in', decidedElsewhere(database.db))
           .execute()
       }
     })

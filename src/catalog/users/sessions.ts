@@ -2,13 +2,13 @@
 // that nobody who reads the file can act in another's name. While the file cannot be written, new
 // ones are in memory.
 
-import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { sessionLimits } from '../bounds.ts'
 import type { Database } from '../database.ts'
 import type { Queries, Statements } from '../transaction.ts'
 import { handleInvalid } from '../../object-errors.ts'
-import { toRef } from '../../refs.ts'
 import type { SessionTable } from '../schema.ts'
+import { hashSecret, randomSecret } from './secrets.ts'
 import { createUnwrittenSessions } from './unwritten-sessions.ts'
 import { isUnwritable } from '../unwritable.ts'
 
@@ -107,7 +107,7 @@ export const createSessions = (database: Database, now: () => Date): Sessions =>
 
   return {
     async create({ userUuid, originator }) {
-      const ref = randomRef()
+      const ref = randomSecret()
       const time = now()
       const session = {
         uuid: randomUUID(),
@@ -116,11 +116,11 @@ export const createSessions = (database: Database, now: () => Date): Sessions =>
         createdAt: time,
         lastActiveAt: time,
       }
-      await insert({ ...session, refHash: hashRef(ref) })
+      await insert({ ...session, refHash: hashSecret(ref) })
       return { ...session, ref }
     },
     async find(ref) {
-      const { written, kept } = await findRow(hashRef(ref))
+      const { written, kept } = await findRow(hashSecret(ref))
       const session = written ?? (kept && withoutHash(kept))
       if (session === undefined) return undefined
       const lastActiveAt = now()
@@ -130,11 +130,11 @@ export const createSessions = (database: Database, now: () => Date): Sessions =>
       return { ...session, lastActiveAt }
     },
     async isLive(ref) {
-      const { written, kept } = await findRow(hashRef(ref))
+      const { written, kept } = await findRow(hashSecret(ref))
       return written !== undefined || kept !== undefined
     },
     async destroy(ref) {
-      const refHash = hashRef(ref)
+      const refHash = hashSecret(ref)
       if (unwritten.delete(refHash)) return
       await database.transaction(({ db }) =>
         db.deleteFrom('sessions').where('refHash', '=', refHash).execute(),
@@ -198,12 +198,3 @@ const endOldest = async (db: Statements, userUuid: string, count: number): Promi
     .limit(count)
   await db.deleteFrom('sessions').where('uuid', 'in', oldest).execute()
 }
-
-/** 128 random bits, written like a uuid. */
-const randomRef = (): string => {
-  const digits = randomBytes(16).toString('hex')
-  return toRef(digits.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-'))
-}
-
-/** A plain hash is enough: nobody guesses 128 random bits. */
-const hashRef = (ref: string): string => createHash('sha256').update(ref).digest('base64')

@@ -3,7 +3,7 @@
 import type { Database } from '../database.ts'
 import type { NamedObjects } from '../named-objects.ts'
 import { createNamedObjects } from '../named-objects.ts'
-import type { NetworkTable } from '../schema.ts'
+import type { NetworkTable } from './vm-tables.ts'
 
 export type NetworkRow = Readonly<NetworkTable>
 

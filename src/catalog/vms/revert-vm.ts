@@ -57,7 +57,7 @@ const restoreFields = async (
   now: () => Date,
 ): Promise<Pick<VmRow, 'uuid'>> => {
   const { uuid: parentUuid, snapshotOfUuid, metadata, tags } = snapshot
-  if (!snapshot.isASnapshot || snapshotOfUuid === null || metadata === null) {
+  if (!snapshot.isSnapshot || snapshotOfUuid === null || metadata === null) {
     throw new AppError('OPERATION_NOT_ALLOWED', [`The VM ${parentUuid} is not a snapshot`])
   }
   const fields = { ...metadata, parentUuid }

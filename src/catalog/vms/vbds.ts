@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { deviceExists, handleInvalid } from '../../object-errors.ts'
 import { objectBounds, requireWithin } from '../bounds.ts'
 import type { Database } from '../database.ts'
-import type { VbdTable } from '../schema.ts'
+import type { VbdTable } from './vm-tables.ts'
 import type { TaskOutcomes } from '../tasks/task-outcome.ts'
 import type { Queries, Transaction } from '../transaction.ts'
 import { byDevice, freeDevices } from './devices.ts'
@@ -102,7 +102,7 @@ export const insertVbd = async (
   const { db } = transaction
   requireWithin(objectBounds, vbd)
   await requireRow(db, 'vms', 'VM', vbd.vmUuid)
-  if (vbd.vdiUuid !== null) await requireRow(db, 'vdis', 'VDI', vbd.vdiUuid)
+  if (vbd.vdiUuid !== null) await requireVdi(db, vbd.vdiUuid)
   const used = (await vbdsOf(db, vbd.vmUuid)).map(userdevice)
   const device = vbd.userdevice === 'autodetect' ? freeDevices(used)[0] : vbd.userdevice
   if (device === undefined || used.includes(device)) throw deviceExists(device ?? vbd.userdevice)
@@ -118,7 +118,7 @@ const requireFree = async (db: Queries, vmUuid: string, device: string): Promise
 
 export const requireRow = async (
   db: Queries,
-  table: 'vms' | 'vdis' | 'networks',
+  table: 'vms' | 'networks',
   className: string,
   uuid: string,
 ): Promise<void> => {
@@ -126,6 +126,17 @@ export const requireRow = async (
   const query = db.selectFrom(table as 'vms').select('uuid')
   const row = await query.where('uuid', '=', uuid).executeTakeFirst()
   if (row === undefined) throw handleInvalid(className, uuid)
+}
+
+/** One that a move is bringing is not here yet. */
+const requireVdi = async (db: Queries, uuid: string): Promise<void> => {
+  const row = await db
+    .selectFrom('vdis')
+    .select('uuid')
+    .where('uuid', '=', uuid)
+    .where('incomingMoveUuid', 'is', null)
+    .executeTakeFirst()
+  if (row === undefined) throw handleInvalid('VDI', uuid)
 }
 
 const requireVbd = async (db: Queries, uuid: string): Promise<VbdRow> => {

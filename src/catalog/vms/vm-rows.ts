@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { handleInvalid } from '../../object-errors.ts'
 import { objectBounds, requireWithin } from '../bounds.ts'
-import type { VmTable } from '../schema.ts'
+import type { VmTable } from './vm-tables.ts'
 import type { Queries, Transaction } from '../transaction.ts'
 
 export type VmRow = Readonly<VmTable>
@@ -36,8 +36,8 @@ export const insertVm = async (
 const defaults = {
   nameDescription: '',
   otherConfig: {},
-  isATemplate: false,
-  isASnapshot: false,
+  isTemplate: false,
+  isSnapshot: false,
   snapshotOfUuid: null,
   snapshotTime: null,
   parentUuid: null,

@@ -13,7 +13,7 @@ import type { NewVm, VmRow } from './vm-rows.ts'
 import { findVm, insertVm, requireVm } from './vm-rows.ts'
 
 export type VmChanges = Partial<
-  Pick<VmRow, 'nameLabel' | 'nameDescription' | 'otherConfig' | 'tags' | 'settings' | 'isATemplate'>
+  Pick<VmRow, 'nameLabel' | 'nameDescription' | 'otherConfig' | 'tags' | 'settings' | 'isTemplate'>
 >
 
 /**

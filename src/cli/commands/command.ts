@@ -36,6 +36,11 @@ export interface CommandContext {
   /** The same for a call that waits, and ends when the signal is aborted. */
   readonly apiUntil: (signal: AbortSignal, method: string, ...params: unknown[]) => Promise<unknown>
   readonly session: string
+  /**
+   * PEM text of the authorities that other servers' certificates must come from; absent: the
+   * system's.
+   */
+  readonly authorities?: string | undefined
   readonly client: CliClient
 }
 

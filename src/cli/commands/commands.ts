@@ -7,11 +7,17 @@ import { sessionCommands } from './session-commands.ts'
 import { srCommands } from './sr-commands.ts'
 import { transferCommands } from './transfer-commands.ts'
 import { vdiCommands } from './vdi-commands.ts'
+import { vmCommands } from './vm-commands.ts'
+import { vmDeviceCommands } from './vm-device-commands.ts'
+import { vmMigrateCommand } from './vm-migrate.ts'
 
 export const commands: ReadonlyMap<string, Command> = new Map(
   [
     ...cliClasses.flatMap(recordCommands),
     ...vdiCommands,
+    ...vmCommands,
+    ...vmDeviceCommands,
+    vmMigrateCommand,
     ...transferCommands,
     ...srCommands,
     ...sessionCommands,

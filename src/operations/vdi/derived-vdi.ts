@@ -46,7 +46,8 @@ export const asClone = (source: VdiRow): NewVdi => ({
  * @throws AppError OTHER_OPERATION_IN_PROGRESS
  */
 export const requireNotMoving = (leases: Leases, vdiUuid: string): void => {
-  if (leases.operation(vdiUuid) !== 'mirror') return
+  const operation = leases.operation(vdiUuid)
+  if (operation !== 'mirror' && operation !== 'migrate_send') return
   const found = `The VDI ${vdiUuid} is being moved by ${leases.holder(vdiUuid)}`
   throw otherOperation('VDI', vdiUuid, found)
 }

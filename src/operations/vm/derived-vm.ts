@@ -15,15 +15,15 @@ const owner = 'owner'
 /** The fields of a clone or a copy, which is a VM of its own. */
 export const independentVm = (source: VmRow, nameLabel: string): NewVm => ({
   ...derivedVm(source, nameLabel),
-  isATemplate: source.isATemplate,
+  isTemplate: source.isTemplate,
   otherConfig: { ...derivedConfig(source), [macSeed]: randomUUID() },
 })
 
 /** The fields of a snapshot; `metadata` is what a revert brings back. */
 export const snapshotVmRow = (source: VmRow, nameLabel: string, time: Date): NewVm => ({
   ...derivedVm(source, nameLabel),
-  isATemplate: true,
-  isASnapshot: true,
+  isTemplate: true,
+  isSnapshot: true,
   snapshotOfUuid: source.uuid,
   snapshotTime: time,
   parentUuid: source.parentUuid,
@@ -31,7 +31,7 @@ export const snapshotVmRow = (source: VmRow, nameLabel: string, time: Date): New
   metadata: {
     nameLabel: source.nameLabel,
     nameDescription: source.nameDescription,
-    isATemplate: source.isATemplate,
+    isTemplate: source.isTemplate,
     otherConfig: source.otherConfig,
     settings: source.settings,
   },
@@ -43,8 +43,8 @@ const derivedVm = ({ nameDescription, tags, settings }: VmRow, nameLabel: string
   return { nameLabel, nameDescription, tags, settings: rest }
 }
 
-const derivedConfig = ({ otherConfig, isATemplate, nameLabel }: VmRow): StringMap => ({
-  ...(isATemplate ? { [baseTemplateName]: nameLabel } : {}),
+const derivedConfig = ({ otherConfig, isTemplate, nameLabel }: VmRow): StringMap => ({
+  ...(isTemplate ? { [baseTemplateName]: nameLabel } : {}),
   ...Object.fromEntries(Object.entries(otherConfig).filter(([key]) => !notCopied.includes(key))),
 })
 

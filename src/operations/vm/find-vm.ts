@@ -8,6 +8,7 @@ import { handleInvalid, otherOperation } from '../../object-errors.ts'
 import { toRef } from '../../refs.ts'
 import { findVdi, requireWritableSr } from '../../transfer/find.ts'
 import type { OperationContext } from '../context.ts'
+import { requireVmStays } from './require-vm-stays.ts'
 
 /**
  * @param operation XenAPI's word for it
@@ -24,6 +25,21 @@ export const findVm = async (
   const { blocked_operations: blocked } = vm.settings
   const code = typeof blocked === 'object' && blocked !== null ? blocked[operation] : undefined
   if (code !== undefined) throw new AppError('OPERATION_BLOCKED', [toRef(uuid), code])
+  return vm
+}
+
+/** What a task calls the VM. */
+export const nameOfVm = ({ nameLabel, uuid }: VmRow): string =>
+  nameLabel === '' ? uuid : nameLabel.slice(0, 200)
+
+/** The same for what changes the VM. @throws AppError OTHER_OPERATION_IN_PROGRESS */
+export const findVmToChange = async (
+  context: OperationContext,
+  uuid: string,
+  operation: string,
+): Promise<VmRow> => {
+  const vm = await findVm(context, uuid, operation)
+  requireVmStays(context, uuid)
   return vm
 }
 

@@ -20,6 +20,9 @@ import type { Pins } from './pins.ts'
 import { requireData } from './require-data.ts'
 
 export interface Contents {
+  /** Of the VDIs that a move brings, which nobody else sees. */
+  ofMove(incomingMoveUuid: string): Contents
+
   /**
    * What the VDI shows at this moment, for readers of the whole disk.
    * @throws AppError HANDLE_INVALID; VDI_INCOMPATIBLE_TYPE for a VDI without data
@@ -70,7 +73,8 @@ interface ContentParts {
   readonly sourceOf: (srUuid: string) => LayerSource
 }
 
-export const createContents = ({ catalog, scanner, pins, sourceOf }: ContentParts): Contents => {
+export const createContents = (parts: ContentParts): Contents => {
+  const { catalog, scanner, pins, sourceOf } = parts
   const deltas = createDeltas({ sourceOf, pins })
 
   const pin = (uuids: readonly string[]): Promise<PinnedVdis> => pinVdis({ catalog, pins }, uuids)
@@ -96,6 +100,8 @@ export const createContents = ({ catalog, scanner, pins, sourceOf }: ContentPart
     })
 
   return {
+    ofMove: (uuid) =>
+      createContents({ ...parts, catalog: { ...catalog, vdis: catalog.vdis.ofMove(uuid) } }),
     open: (uuid) => openWith(openChain, uuid),
     openRuns: (uuid) => openWith(openChainOnDemand, uuid),
     openDelta: (vdiUuid, baseUuid, options) =>

@@ -17,6 +17,7 @@ import {
   stringMap,
   stringUpTo,
 } from '../wire/values.ts'
+import { requireVmStays } from '../../operations/vm/require-vm-stays.ts'
 
 const { field, constant, map } = fieldsFor<VbdRow, VbdRow, VbdChanges>()
 
@@ -34,7 +35,11 @@ export const vbdClass = defineClass<VbdRow, VbdRow, VbdChanges>({
   writeRole: 'vm-admin',
   find: ({ catalog }, uuid) => catalog.vbds.get(uuid),
   list: ({ catalog }) => catalog.vbds.list(),
-  update: ({ catalog }, uuid, change) => catalog.vbds.update(uuid, change),
+  update: (context, uuid, change) =>
+    context.catalog.vbds.update(uuid, (vbd) => {
+      requireVmStays(context, vbd.vmUuid)
+      return change(vbd)
+    }),
   fields: [
     field('uuid', string, (vbd) => vbd.uuid),
     constant('allowed_operations', setOf(string), []),

@@ -2,6 +2,7 @@
 
 import type { VdiUpdate, VdiRow } from '../../catalog/vdis.ts'
 import type { VbdRow } from '../../catalog/vms/vbds.ts'
+import { requireVdiStays } from '../../operations/vm/require-vm-stays.ts'
 import { defineClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
 import type { ObjectContext } from '../object-context.ts'
@@ -70,7 +71,11 @@ export const vdiClass = defineClass<Row, VdiRow, VdiUpdate>({
     })
   },
   uuids: ({ catalog }) => catalog.vdis.uuids(),
-  update: ({ catalog }, uuid, change) => catalog.vdis.update(uuid, change),
+  update: (context, uuid, change) =>
+    context.catalog.vdis.update(uuid, (vdi) => {
+      requireVdiStays(context, uuid)
+      return change(vdi)
+    }),
   fields: [
     field('uuid', string, (vdi) => vdi.uuid),
     field(

@@ -1,6 +1,8 @@
 // VIF: the network interfaces of VMs.
 
+import { isInterface } from '../../catalog/vms/devices.ts'
 import type { VifChanges, VifRow } from '../../catalog/vms/vifs.ts'
+import { AppError } from '../../errors.ts'
 import type { ApiField } from '../class.ts'
 import { defineClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
@@ -15,8 +17,21 @@ import {
   string,
   stringMap,
 } from '../wire/values.ts'
+import { requireVmStays } from '../../operations/vm/require-vm-stays.ts'
 
 const { field, constant, map, set } = fieldsFor<VifRow, VifRow, VifChanges>()
+
+/** @throws AppError INVALID_DEVICE */
+export const requireInterface = (device: string): string => {
+  if (isInterface(device)) return device
+  throw new AppError('INVALID_DEVICE', [device.slice(0, 64)])
+}
+
+/** @throws AppError MAC_INVALID */
+export const requireMac = (mac: string): string => {
+  if (/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(mac)) return mac.toLowerCase()
+  throw new AppError('MAC_INVALID', [mac.slice(0, 64)])
+}
 
 export const lockingMode = oneOf<VifRow['lockingMode']>('vif_locking_mode', [
   'network_default',
@@ -34,7 +49,11 @@ export const vifClass = defineClass<VifRow, VifRow, VifChanges>({
   writeRole: 'vm-admin',
   find: ({ catalog }, uuid) => catalog.vifs.get(uuid),
   list: ({ catalog }) => catalog.vifs.list(),
-  update: ({ catalog }, uuid, change) => catalog.vifs.update(uuid, change),
+  update: (context, uuid, change) =>
+    context.catalog.vifs.update(uuid, (vif) => {
+      requireVmStays(context, vif.vmUuid)
+      return change(vif)
+    }),
   fields: [
     field('uuid', string, (vif) => vif.uuid),
     constant('allowed_operations', setOf(string), []),

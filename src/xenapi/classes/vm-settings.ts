@@ -1,7 +1,8 @@
 // The fields of a VM that are kept for clients alone: nothing here acts on them. One list gives
 // their types and defaults, what VM.create takes, and who may change them.
 
-import type { Role, VmSetting } from '../../catalog/schema.ts'
+import type { Role } from '../../catalog/schema.ts'
+import type { VmSetting } from '../../catalog/vms/vm-tables.ts'
 import type { VmChanges } from '../../catalog/vms/vms.ts'
 import type { VmRow } from '../../catalog/vms/vm-rows.ts'
 import type { ApiField } from '../class.ts'

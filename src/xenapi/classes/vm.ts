@@ -2,6 +2,7 @@
 
 import type { VmRow } from '../../catalog/vms/vm-rows.ts'
 import type { VmChanges } from '../../catalog/vms/vms.ts'
+import { requireVmStays } from '../../operations/vm/require-vm-stays.ts'
 import { defineClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
 import type { ObjectContext } from '../object-context.ts'
@@ -60,8 +61,8 @@ const shownMetadata = ({ metadata }: Row): string =>
   metadata === null ? '' : JSON.stringify(metadata)
 
 /** As XenServer tells it of a snapshot of a VM that does not run. */
-const snapshotInfo = ({ isASnapshot }: Row) =>
-  isASnapshot
+const snapshotInfo = ({ isSnapshot }: Row) =>
+  isSnapshot
     ? { 'power-state-at-snapshot': 'Halted', 'disk-snapshot-type': 'crash_consistent' }
     : {}
 
@@ -85,8 +86,8 @@ const identity = [
   field(
     'is_a_template',
     bool,
-    (vm: Row) => vm.isATemplate,
-    (isATemplate) => ({ isATemplate }),
+    (vm: Row) => vm.isTemplate,
+    (isTemplate) => ({ isTemplate }),
   ),
   map(
     'other_config',
@@ -106,7 +107,7 @@ const identity = [
 const relations = [
   field('VBDs', setOf(refTo('VBD')), (vm: Row) => vm.vbdUuids),
   field('VIFs', setOf(refTo('VIF')), (vm: Row) => vm.vifUuids),
-  field('is_a_snapshot', bool, (vm: Row) => vm.isASnapshot),
+  field('is_a_snapshot', bool, (vm: Row) => vm.isSnapshot),
   field('snapshot_of', optionalRefTo('VM'), (vm: Row) => vm.snapshotOfUuid),
   field('snapshots', setOf(refTo('VM')), (vm: Row) => vm.snapshotUuids),
   field('snapshot_time', datetime, (vm: Row) => vm.snapshotTime ?? new Date(0)),
@@ -151,6 +152,10 @@ export const vmClass = defineClass<Row, VmRow, VmChanges>({
     return vm && load(context, vm)
   },
   list: loadAll,
-  update: ({ catalog }, uuid, change) => catalog.vms.update(uuid, change),
+  update: (context, uuid, change) =>
+    context.catalog.vms.update(uuid, (vm) => {
+      requireVmStays(context, uuid)
+      return change(vm)
+    }),
   fields: [...identity, ...vmSettings.map((setting) => setting.field), ...relations, ...absent],
 })

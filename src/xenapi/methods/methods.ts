@@ -7,6 +7,8 @@ import type { Method } from '../method.ts'
 import { defineOpenMethod } from '../method.ts'
 import { setOf, string } from '../wire/values.ts'
 import { eventMethods } from './event.ts'
+import { incomingMoveMethods } from './incoming-move.ts'
+import { hostMigrateReceive } from './migrate-receive.ts'
 import { pbdMethods } from './pbd.ts'
 import { sessionMethods } from './session.ts'
 import { srMethods } from './sr.ts'
@@ -21,11 +23,14 @@ import { vdiUpkeepMethods } from './vdi-upkeep.ts'
 import { vdiChangedBlocksMethods } from './vdi-changed-blocks.ts'
 import { vifMethods } from './vif.ts'
 import { vmMethods } from './vm.ts'
+import { vmMoveMethods } from './vm-moves.ts'
 import { vmPowerMethods } from './vm-power.ts'
 
 const ownMethods: readonly Method[] = [
   ...classes.flatMap(genericMethods),
   ...eventMethods,
+  hostMigrateReceive,
+  ...incomingMoveMethods,
   ...pbdMethods,
   ...sessionMethods,
   ...srMethods,
@@ -40,6 +45,7 @@ const ownMethods: readonly Method[] = [
   ...vbdMethods,
   ...vifMethods,
   ...vmMethods,
+  ...vmMoveMethods,
   ...vmPowerMethods,
 ]
 

@@ -12,6 +12,7 @@ import { defineMethod, parameter } from '../method.ts'
 import { recordOf, required, withDefault } from '../wire/records.ts'
 import { requireObject } from '../wire/require-uuid.ts'
 import { bool, optionalRefTo, refTo, string, stringMap, voidType } from '../wire/values.ts'
+import { requireVmStays } from '../../operations/vm/require-vm-stays.ts'
 
 const newVbd = recordOf('VBD', {
   VM: required(refTo('VM')),
@@ -78,7 +79,11 @@ export const vbdMethods: readonly SessionMethod[] = [
     isAsync: true,
     parameters: { self: vbd },
     result: voidType,
-    run: ({ context, task }, { self }) => context.catalog.vbds.destroy(self, task.ref),
+    async run({ context, task }, { self }) {
+      const { vmUuid } = requireObject('VBD', self, await context.catalog.vbds.get(self))
+      requireVmStays(context, vmUuid)
+      await context.catalog.vbds.destroy(self, task.ref)
+    },
   }),
   plugging('plug'),
   plugging('unplug'),

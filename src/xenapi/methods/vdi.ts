@@ -1,5 +1,6 @@
 // VDIs come, grow and go. Their content comes by import; vdi-copies.ts makes more of it.
 
+import { vdiTypes } from '../../catalog/schema.ts'
 import { createVdi } from '../../operations/create-vdi.ts'
 import { destroyVdi } from '../../operations/destroy-vdi.ts'
 import { resizeVdi } from '../../operations/resize-vdi.ts'
@@ -10,19 +11,7 @@ import { defineMethod, parameter } from '../method.ts'
 import { recordOf, required, withDefault } from '../wire/records.ts'
 import { bool, int, oneOf, refTo, setOf, string, stringMap, voidType } from '../wire/values.ts'
 
-export const vdiType = oneOf('vdi_type', [
-  'system',
-  'user',
-  'ephemeral',
-  'suspend',
-  'crashdump',
-  'ha_statefile',
-  'metadata',
-  'redo_log',
-  'rrd',
-  'pvs_cache',
-  'cbt_metadata',
-])
+export const vdiType = oneOf('vdi_type', vdiTypes)
 
 const newVdi = recordOf('VDI', {
   name_label: withDefault(nameLabelType, ''),

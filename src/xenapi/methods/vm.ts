@@ -1,6 +1,6 @@
 // VMs come and go, and are copied. What each call does is in operations/; none ever runs.
 
-import type { VmSetting } from '../../catalog/schema.ts'
+import type { VmSetting } from '../../catalog/vms/vm-tables.ts'
 import { cloneVm } from '../../operations/clone-vm.ts'
 import { copyVm } from '../../operations/copy-vm.ts'
 import { destroyVm } from '../../operations/destroy-vm.ts'
@@ -69,7 +69,7 @@ export const vmMethods: readonly SessionMethod[] = [
       const row = {
         nameLabel: args.name_label,
         nameDescription: args.name_description,
-        isATemplate: args.is_a_template,
+        isTemplate: args.is_a_template,
         otherConfig: args.other_config,
         tags: [...new Set(args.tags)],
         settings: { ...settings, domain_type: resolvedDomainType(settings) },

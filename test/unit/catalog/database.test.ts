@@ -132,8 +132,13 @@ describe('the catalog file', () => {
   })
 })
 
-/** What 0009 made. */
+/** What 0009 and 0010 made. */
 const dropVirtualMachines = `
+  drop table incoming_vms;
+  drop table incoming_moves;
+  drop table outgoing_moves;
+  drop index vdis_incoming_move_uuid;
+  alter table vdis drop column incoming_move_uuid;
   drop table vbds;
   drop table vifs;
   drop table vms;

@@ -43,13 +43,11 @@ describe('moved VDIs', () => {
     const layerUuid = await sealOne(catalog, otherSrUuid)
     const changes: Change[] = []
     catalog.changes.subscribe((change) => changes.push(change))
-    await catalog.vdis.move({
-      ...target,
-      vdis: [
-        { vdi, layerUuid },
-        { vdi: snapshot, layerUuid: null },
-      ],
-    })
+    const vdis = [
+      { vdi, layerUuid },
+      { vdi: snapshot, layerUuid: null },
+    ]
+    await catalog.vdis.move([{ ...target, vdis }], undefined, vdi.uuid)
     const { contentAt } = vdi
     const moved = { ...vdi, ...target, layerUuid, contentUuid: layerUuid, contentAt }
     expect(await catalog.vdis.get(vdi.uuid)).toEqual(moved)
@@ -85,7 +83,9 @@ describe('moved VDIs', () => {
       ],
     ] as const
     for (const [vdis, code] of tries) {
-      await expect(catalog.vdis.move({ ...target, vdis })).rejects.toMatchObject({ code })
+      await expect(
+        catalog.vdis.move([{ ...target, vdis }], undefined, vdi.uuid),
+      ).rejects.toMatchObject({ code })
       expect(await catalog.vdis.get(vdi.uuid)).toEqual(vdi)
       expect(await catalog.vdis.get(snapshot.uuid)).toEqual(snapshot)
     }

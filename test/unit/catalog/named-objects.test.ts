@@ -35,6 +35,7 @@ describe('vdis', () => {
       readOnly: false,
       onBoot: 'persist',
       allowCaching: false,
+      incomingMoveUuid: null,
       otherConfig: {},
       smConfig: {},
       xenstoreData: {},
@@ -71,7 +72,11 @@ describe('vdis', () => {
     clock.advance(1000)
     const vdi = (await catalog.vdis.get(vdiUuid))!
     const target = { srUuid, format: 'qcow2', requestedFormat: null } as const
-    await catalog.vdis.move({ ...target, vdis: [{ vdi, layerUuid: vdi.layerUuid }] })
+    await catalog.vdis.move(
+      [{ ...target, vdis: [{ vdi, layerUuid: vdi.layerUuid }] }],
+      undefined,
+      vdi.uuid,
+    )
     expect(await changedNow()).toBe(true)
   })
 

@@ -90,7 +90,7 @@ const deeds: [string, (started: Started) => Promise<string>][] = [
       await catalog.layers.seal({ uuid: layerUuid, parentUuid: null, fileSize: MiB })
       const vdi = (await catalog.vdis.get(vdiUuid))!
       const target = { srUuid, format: 'raw', requestedFormat: null } as const
-      await catalog.vdis.move({ ...target, vdis: [{ vdi, layerUuid }], taskRef: ref })
+      await catalog.vdis.move([{ ...target, vdis: [{ vdi, layerUuid }] }], ref, vdi.uuid)
       return `<value>OpaqueRef:${vdiUuid}</value>`
     },
   ],

@@ -424,7 +424,7 @@ describe('event-wait', () => {
   })
 
   test.each([
-    ['class=vm', /^Error: Cli listening for class 'vm' not currently implemented/],
+    ['class=console', /^Error: Cli listening for class 'console' not currently implemented/],
     ['class=vdi colour=red', /^Error: Unknown field 'colour'\n/],
   ])('%s is refused', async (args, expected) => {
     const { xe } = await start()

@@ -1,0 +1,234 @@
+// VMs that come from other servers. The destination decides: a move is open until it is committed,
+// in one transaction, or given up. One that is given up leaves no row, so that whoever asks for an
+// unknown one is told that nothing came of it.
+
+import { randomUUID } from 'node:crypto'
+import { AppError } from '../../errors.ts'
+import { duplicateVm, handleInvalid } from '../../object-errors.ts'
+import { incomingMoveLimit } from '../bounds.ts'
+import type { Database } from '../database.ts'
+import type { IncomingMoveTable, IncomingVmTable } from './move-tables.ts'
+import type { Queries, Transaction } from '../transaction.ts'
+import { hashSecret, randomSecret } from '../users/secrets.ts'
+import type { VdiRow } from '../vdis.ts'
+import { removeVdi } from '../vdis.ts'
+import { commitMove } from './commit-move.ts'
+
+export type IncomingMoveRow = Readonly<Omit<IncomingMoveTable, 'secretHash'>>
+
+export type IncomingVm = Readonly<Omit<IncomingVmTable, 'incomingMoveUuid' | 'position'>>
+
+/** How exactly the last use is known, in milliseconds: a write a call would be too much. */
+const touchInterval = 60_000
+
+export interface IncomingMoves {
+  /**
+   * @returns it, with the secret that its source shows, which is stored nowhere
+   * @throws AppError TOO_BUSY where as many are open as may be
+   */
+  open(move: NewIncomingMove): Promise<IncomingMoveRow & { readonly secret: string }>
+
+  /** @throws AppError HANDLE_INVALID for one that is not there */
+  get(moveUuid: string): Promise<IncomingMoveRow>
+
+  /** The move of that secret, used now; undefined for any other text. */
+  find(secret: string): Promise<IncomingMoveRow | undefined>
+
+  /**
+   * One more VM or snapshot that will be there after the commit; the last is the VM itself. Adding
+   * one again changes nothing.
+   * @throws AppError HANDLE_INVALID where the move is not open; DUPLICATE_VM where such a VM is
+   *   here or on its way
+   */
+  addVm(moveUuid: string, vm: IncomingVm): Promise<void>
+
+  /**
+   * What a VDI of the move is, once all is written into it.
+   * @throws AppError HANDLE_INVALID for one that the move does not bring
+   */
+  completeVdi(moveUuid: string, vdi: CompletedVdiRow): Promise<void>
+
+  /**
+   * All VMs and VDIs of the move are here from now on. Again: changes nothing.
+   * @returns the uuid of the VM
+   * @throws AppError HANDLE_INVALID where the move has been given up; OPERATION_NOT_ALLOWED where
+   *   it has no VM; DUPLICATE_VM; what Vbds.create and Vifs.create throw
+   */
+  commit(moveUuid: string): Promise<string>
+
+  /**
+   * Gives up an open move; its VDIs go. Harmless for one that is not there.
+   * @returns the storage repositories where they lay
+   * @throws AppError OPERATION_NOT_ALLOWED for a committed one
+   */
+  abort(moveUuid: string): Promise<readonly string[]>
+
+  /** Forgets a committed move, whose source knows the outcome. Harmless for any other. */
+  forget(moveUuid: string): Promise<void>
+
+  /**
+   * Gives up the open moves that were not used since then.
+   * @param isBusy whether something of a VDI is under way
+   * @returns their uuids, and the storage repositories where their VDIs lay
+   */
+  expire(
+    usedBefore: Date,
+    isBusy: (vdiUuid: string) => boolean,
+  ): Promise<{ readonly moves: readonly string[]; readonly srUuids: readonly string[] }>
+}
+
+type CompletedVdiRow = Pick<
+  VdiRow,
+  'uuid' | 'readOnly' | 'isSnapshot' | 'snapshotOfUuid' | 'snapshotTime'
+>
+
+type NewIncomingMove = Pick<IncomingMoveTable, 'networkUuid'> & { readonly userUuid: string }
+
+export const createIncomingMoves = (database: Database, now: () => Date): IncomingMoves => ({
+  open: ({ userUuid, networkUuid }) =>
+    database.transaction(async ({ db }) => {
+      await requireFew(db)
+      const secret = randomSecret()
+      const row = {
+        uuid: randomUUID(),
+        userUuid,
+        networkUuid,
+        state: 'open' as const,
+        vmUuid: null,
+        createdAt: now(),
+        lastActiveAt: now(),
+      }
+      await db
+        .insertInto('incomingMoves')
+        .values({ ...row, secretHash: hashSecret(secret) })
+        .execute()
+      return { ...row, secret }
+    }),
+  async get(moveUuid) {
+    const move = await findMove(database.db, moveUuid)
+    if (move === undefined) throw handleInvalid('incoming_move', moveUuid)
+    return withoutHash(move)
+  },
+  async find(secret) {
+    const found = await database.db
+      .selectFrom('incomingMoves')
+      .selectAll()
+      .where('secretHash', '=', hashSecret(secret))
+      .executeTakeFirst()
+    if (found === undefined) return undefined
+    const row = withoutHash(found)
+    const lastActiveAt = now()
+    if (lastActiveAt.getTime() - row.lastActiveAt.getTime() < touchInterval) return row
+    await database.transaction(({ db }) =>
+      db.updateTable('incomingMoves').set({ lastActiveAt }).where('uuid', '=', row.uuid).execute(),
+    )
+    return { ...row, lastActiveAt }
+  },
+  addVm: (moveUuid, vm) =>
+    database.transaction(async ({ db }) => {
+      await requireOpen(db, moveUuid)
+      const known = await db
+        .selectFrom('incomingVms')
+        .select('incomingMoveUuid')
+        .where('uuid', '=', vm.uuid)
+        .executeTakeFirst()
+      if (known?.incomingMoveUuid === moveUuid) return
+      const here = db.selectFrom('vms').select('uuid').where('uuid', '=', vm.uuid)
+      if (known !== undefined || (await here.executeTakeFirst()) !== undefined) {
+        throw duplicateVm(vm.uuid)
+      }
+      const { count } = await db
+        .selectFrom('incomingVms')
+        .select(({ fn }) => fn.countAll<number>().as('count'))
+        .where('incomingMoveUuid', '=', moveUuid)
+        .executeTakeFirstOrThrow()
+      const row = { ...vm, incomingMoveUuid: moveUuid, position: count }
+      await db.insertInto('incomingVms').values(row).execute()
+    }),
+  completeVdi: (moveUuid, { uuid, ...changes }) =>
+    database.transaction(async (transaction) => {
+      const { snapshotOfUuid } = changes
+      await requireVdi(transaction.db, moveUuid, uuid)
+      if (snapshotOfUuid !== null) await requireVdi(transaction.db, moveUuid, snapshotOfUuid)
+      await transaction.untold.updateTable('vdis').set(changes).where('uuid', '=', uuid).execute()
+    }),
+  commit: (moveUuid) =>
+    database.transaction(async (transaction) => {
+      const move = await findMove(transaction.db, moveUuid)
+      if (move === undefined) throw handleInvalid('incoming_move', moveUuid)
+      return move.vmUuid ?? commitMove(transaction, moveUuid, now)
+    }),
+  abort: (moveUuid) =>
+    database.transaction(async (transaction) => {
+      const move = await findMove(transaction.db, moveUuid)
+      if (move?.state === 'committed') {
+        throw new AppError('OPERATION_NOT_ALLOWED', [`The move ${moveUuid} has been committed`])
+      }
+      return removeMove(transaction, moveUuid)
+    }),
+  forget: (moveUuid) =>
+    database.transaction(async ({ db }) => {
+      await db
+        .deleteFrom('incomingMoves')
+        .where('uuid', '=', moveUuid)
+        .where('state', '=', 'committed')
+        .execute()
+    }),
+  expire: (usedBefore, isBusy) =>
+    database.transaction(async (transaction) => {
+      const old = await transaction.db
+        .selectFrom('incomingMoves')
+        .select('uuid')
+        .where('state', '=', 'open')
+        .where('lastActiveAt', '<', usedBefore)
+        .execute()
+      const moves: string[] = []
+      const srUuids = new Set<string>()
+      for (const { uuid } of old) {
+        if ((await vdisOf(transaction.db, uuid)).some((vdi) => isBusy(vdi.uuid))) continue
+        for (const srUuid of await removeMove(transaction, uuid)) srUuids.add(srUuid)
+        moves.push(uuid)
+      }
+      return { moves, srUuids: [...srUuids] }
+    }),
+})
+
+const requireFew = async (db: Queries): Promise<void> => {
+  const { count } = await db
+    .selectFrom('incomingMoves')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where('state', '=', 'open')
+    .executeTakeFirstOrThrow()
+  if (count < incomingMoveLimit) return
+  const message = `${count} VMs are on their way here; the limit is ${incomingMoveLimit}`
+  throw new AppError('TOO_BUSY', [], { message })
+}
+
+const findMove = (db: Queries, uuid: string) =>
+  db.selectFrom('incomingMoves').selectAll().where('uuid', '=', uuid).executeTakeFirst()
+
+const withoutHash = ({ secretHash: _hash, ...row }: IncomingMoveTable): IncomingMoveRow => row
+
+const requireOpen = async (db: Queries, uuid: string): Promise<void> => {
+  if ((await findMove(db, uuid))?.state !== 'open') throw handleInvalid('incoming_move', uuid)
+}
+
+const vdisOf = (db: Queries, moveUuid: string): Promise<VdiRow[]> =>
+  db.selectFrom('vdis').selectAll().where('incomingMoveUuid', '=', moveUuid).execute()
+
+const requireVdi = async (db: Queries, moveUuid: string, uuid: string): Promise<void> => {
+  const vdi = await db
+    .selectFrom('vdis')
+    .select('uuid')
+    .where('uuid', '=', uuid)
+    .where('incomingMoveUuid', '=', moveUuid)
+    .executeTakeFirst()
+  if (vdi === undefined) throw handleInvalid('VDI', uuid)
+}
+
+const removeMove = async (transaction: Transaction, moveUuid: string): Promise<string[]> => {
+  const vdis = await vdisOf(transaction.db, moveUuid)
+  for (const vdi of vdis) await removeVdi(transaction, vdi)
+  await transaction.db.deleteFrom('incomingMoves').where('uuid', '=', moveUuid).execute()
+  return [...new Set(vdis.map(({ srUuid }) => srUuid))]
+}
