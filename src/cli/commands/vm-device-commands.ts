@@ -89,7 +89,7 @@ export const vmDeviceCommands: readonly Command[] = [
       const { params, print, api } = context
       const vm = await findVm(context, ['disk-size', 'device', 'sr-uuid', 'sm-config:'])
       const vdi = await api('VDI.create', {
-        name_label: `${String(vm.record['name_label'])} ${params.required('device')}`,
+        name_label: nameOfDisk(vm, params.required('device')),
         SR: await srOf(context),
         virtual_size: String(params.size('disk-size')),
         type: 'user',
@@ -168,6 +168,11 @@ export const vmDeviceCommands: readonly Command[] = [
   },
   destroying('vif-destroy', 'VIF', 'Takes an interface from its VM.'),
 ]
+
+const nameOfDisk = ({ record }: FoundVm, device: string): string => {
+  const name = String(record['name_label'])
+  return /^\d+$/.test(device) ? `${name} ${device}` : name
+}
 
 /** The storage repository that `sr-uuid=` names, or the default one. */
 const srOf = async (context: CommandContext): Promise<string> => {

@@ -6,7 +6,7 @@ import { requireVmStays } from '../../operations/vm/require-vm-stays.ts'
 import { defineClass } from '../class.ts'
 import { fieldsFor } from '../fields.ts'
 import type { ObjectContext } from '../object-context.ts'
-import { allowedVmOperations } from '../vm-operations.ts'
+import { allowedVmOperations, currentVmOperations } from '../vm-operations.ts'
 import {
   bool,
   datetime,
@@ -26,6 +26,8 @@ interface Row extends VmRow {
   readonly vifUuids: readonly string[]
   readonly snapshotUuids: readonly string[]
   readonly childUuids: readonly string[]
+  /** Who moves it. */
+  readonly mover: string | undefined
 }
 
 const { field, constant, map, set } = fieldsFor<Row, VmRow, VmChanges>()
@@ -34,15 +36,16 @@ type Named = { readonly uuid: string }
 
 const uuidsOf = (rows: readonly Named[] = []): string[] => rows.map(({ uuid }) => uuid)
 
-const load = async ({ catalog }: ObjectContext, vm: VmRow): Promise<Row> => ({
+const load = async ({ catalog, vmLeases }: ObjectContext, vm: VmRow): Promise<Row> => ({
   ...vm,
+  mover: vmLeases.holder(vm.uuid),
   vbdUuids: uuidsOf(await catalog.vbds.ofVm(vm.uuid)),
   vifUuids: uuidsOf(await catalog.vifs.ofVm(vm.uuid)),
   snapshotUuids: uuidsOf(await catalog.vms.snapshotsOf(vm.uuid)),
   childUuids: uuidsOf(await catalog.vms.childrenOf(vm.uuid)),
 })
 
-const loadAll = async ({ catalog }: ObjectContext): Promise<Row[]> => {
+const loadAll = async ({ catalog, vmLeases }: ObjectContext): Promise<Row[]> => {
   const vms = await catalog.vms.list()
   const vbds = Map.groupBy(await catalog.vbds.list(), ({ vmUuid }) => vmUuid)
   const vifs = Map.groupBy(await catalog.vifs.list(), ({ vmUuid }) => vmUuid)
@@ -50,6 +53,7 @@ const loadAll = async ({ catalog }: ObjectContext): Promise<Row[]> => {
   const children = Map.groupBy(vms, ({ parentUuid }) => parentUuid)
   return vms.map((vm) => ({
     ...vm,
+    mover: vmLeases.holder(vm.uuid),
     vbdUuids: uuidsOf(vbds.get(vm.uuid)),
     vifUuids: uuidsOf(vifs.get(vm.uuid)),
     snapshotUuids: uuidsOf(snapshots.get(vm.uuid)),
@@ -68,8 +72,8 @@ const snapshotInfo = ({ isSnapshot }: Row) =>
 
 const identity = [
   field<string>('uuid', string, (vm: Row) => vm.uuid),
-  field('allowed_operations', setOf(string), (vm: Row) => allowedVmOperations(vm)),
-  constant('current_operations', mapOf(string, string), {}),
+  field('allowed_operations', setOf(string), (vm: Row) => allowedVmOperations(vm, vm.mover)),
+  field('current_operations', mapOf(string, string), (vm: Row) => currentVmOperations(vm.mover)),
   field(
     'name_label',
     nameLabelType,
