@@ -14,7 +14,12 @@ export class RpcError extends Error {
   }
 }
 
-const post = async (server: TestServer, method: string, params: unknown[]): Promise<unknown> => {
+/** A call as it stands: the session, where there is one, is the first parameter. */
+export const callWith = async (
+  server: TestServer,
+  method: string,
+  params: unknown[],
+): Promise<unknown> => {
   const response = await fetch(`${server.url}/jsonrpc`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -42,9 +47,12 @@ export const login = async (
   name = 'root',
   password = rootPassword,
 ): Promise<Rpc> => {
-  const session = (await post(server, 'session.login_with_password', [name, password])) as string
+  const session = (await callWith(server, 'session.login_with_password', [
+    name,
+    password,
+  ])) as string
   const call = async <T>(method: string, ...params: unknown[]): Promise<T> =>
-    (await post(server, method, [session, ...params])) as T
+    (await callWith(server, method, [session, ...params])) as T
   return Object.assign(call, { session })
 }
 
