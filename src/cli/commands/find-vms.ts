@@ -26,7 +26,6 @@ export const findVms = async (
   ownParameters: readonly string[],
 ): Promise<readonly FoundVm[]> => {
   const { params, api, client } = context
-  if (params.optional('uuid') !== undefined) return [await findRecord(context, vmClass)]
   const name = params.optional('vm')
   const selectors = params.all.filter(([param]) => param !== 'vm' && !isOwn(ownParameters, param))
   if (name === undefined && selectors.length === 0) {
@@ -34,10 +33,15 @@ export const findVms = async (
     throw new CliError(`Error: No VM is named: ${expected}`)
   }
   const ask = createAsk(context)
-  const matches = matchAll(
-    [...vmClass.filter, ...selectors].map((filter) => parseFilter(vmClass, filter, ask)),
-    client.gone,
-  )
+  // Also beside a uuid: a parameter of the command that is mistyped must not be passed over.
+  const filters = selectors.map((filter) => parseFilter(vmClass, filter, ask))
+  if (params.optional('uuid') !== undefined) {
+    const found = await findRecord(context, vmClass)
+    if (await matchAll(filters, client.gone)(found.record)) return [found]
+    throw new CliError('Error: No matching VMs found')
+  }
+  const usual = vmClass.filter.map((filter) => parseFilter(vmClass, filter, ask))
+  const matches = matchAll([...usual, ...filters], client.gone)
   const records = (await api('VM.get_all_records')) as Readonly<Record<string, ApiRecord>>
   const found: FoundVm[] = []
   for (const [ref, record] of Object.entries(records)) {

@@ -97,7 +97,11 @@ const withRemoteSession = async (
   work: (ask: Ask) => Promise<void>,
 ): Promise<void> => {
   const credentials = [params.required('remote-username'), params.required('remote-password')]
-  const session = await client.call('session.login_with_password', [...credentials, '1.0', 'xe'])
+  const session = await client
+    .call('session.login_with_password', [...credentials, '1.0', 'xe'])
+    .catch((error: unknown) => {
+      throw refusedLogin(error, client.host)
+    })
   const ask: Ask = (method, ...rest) => client.call(method, [session, ...rest])
   try {
     await work(ask)
@@ -106,6 +110,12 @@ const withRemoteSession = async (
     await ask('session.logout').catch(() => {})
   }
 }
+
+/** Not to be taken for a refusal of this server. */
+const refusedLogin = (error: unknown, host: string): unknown =>
+  error instanceof AppError && error.code === 'SESSION_AUTHENTICATION_FAILED'
+    ? new CliError(`Error: The server ${host} refuses the user or the password`, { cause: error })
+    : error
 
 const migrate = async (
   context: CommandContext,
