@@ -1,4 +1,5 @@
-// What may be done with a VM now, and what is being done with it, in XenAPI's words. None ever runs.
+// What may be done with a VM now, and what is being done with it, in XenAPI's words. None ever
+// runs.
 
 import type { VmRow } from '../catalog/vms/vm-rows.ts'
 import { refToUuid, toRef } from '../refs.ts'
