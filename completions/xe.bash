@@ -53,11 +53,15 @@ _xe() {
     param-name=* | params=*)
       mapfile -t COMPREPLY < <(compgen -W "$(_xe_params "${command%%-*}-list" | tr -d =)" -- "$value")
       ;;
-    uuid=* | base=* | *-uuid=*)
+    vm=* | uuid=* | base=* | *-uuid=*)
       local class=${command%%-*}
       case $word in
         sr-uuid=*) class=sr ;;
         host-uuid=*) class=host ;;
+        vm=* | vm-uuid=*) class=vm ;;
+        network-uuid=*) class=network ;;
+        snapshot-uuid=*) class=snapshot ;;
+        template-uuid=*) class=template ;;
         base=* | *vdi*-uuid=*) class=vdi ;;
       esac
       mapfile -t COMPREPLY < <(compgen -W "$(_xe_ask "$class-list" | tr ',' ' ')" -- "$value")
@@ -71,7 +75,7 @@ _xe() {
         local names
         # Only some commands show how far they are.
         names=$(_xe_params "$command" | sed 's/^progress=$/--progress/')
-        [[ $command != vdi-unlock ]] || names+=' --force'
+        [[ ! $command =~ ^vdi-unlock$|-uninstall$ ]] || names+=' --force'
         mapfile -t COMPREPLY < <(compgen -W "$names --minimal" -- "$word")
       fi
       ;;

@@ -22,6 +22,10 @@ export interface CliField {
   readonly className?: string
   /** Of `computed`: the text, which may need more calls. */
   readonly read?: (record: ApiRecord, ask: Ask) => Promise<string>
+  /** Bytes, which `param-set` takes with a unit, too. */
+  readonly isSize?: boolean
+  /** Whether filters ignore case. */
+  readonly isCaseInsensitive?: boolean
   /** Between the members of a set. */
   readonly separator: string
 }

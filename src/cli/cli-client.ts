@@ -8,6 +8,9 @@ import { createOutbox } from './outbox.ts'
 import type { Message } from './protocol.ts'
 import { ProtocolError } from './protocol.ts'
 
+/** Of a line that a client sends, in bytes. */
+const longestLine = 4096
+
 export interface CliClient {
   /** In the order of the calls, as fast as the client takes it. */
   send(message: Message): void
@@ -17,6 +20,8 @@ export interface CliClient {
    * The client's answer to the message that asks for one; heartbeats in between are passed over.
    */
   response(): Promise<'ok' | 'failed'>
+  /** Asks for a line of the client's standard input; empty where that has ended. */
+  readLine(): Promise<string>
   /**
    * Aborted when the connection has ended or the client has broken the protocol; the reason tells.
    */
@@ -35,12 +40,39 @@ export const createCliClient = (
   const outbox = createOutbox(socket, options)
   const abort = new AbortController()
   const answers: ('ok' | 'failed')[] = []
+  const lines: string[] = []
+  let isPrompted = false
   let wake = (): void => {}
+
+  const receiveLine = async (length: number): Promise<string> => {
+    if (length < 0 || length > longestLine) {
+      throw new ProtocolError(`A line of ${length} bytes, the limit is ${longestLine}`)
+    }
+    const line = (await stream.readBytes(length)).toString('utf8')
+    const { kind } = await stream.receive()
+    if (kind !== 'end') throw new ProtocolError(`The client sent ${kind} in the middle of a line`)
+    return line
+  }
+
+  const next = async <T>(queue: T[]): Promise<T> => {
+    for (;;) {
+      const first = queue.shift()
+      if (first !== undefined) return first
+      abort.signal.throwIfAborted()
+      await new Promise<void>((resolve) => (wake = resolve))
+    }
+  }
 
   const listen = async (): Promise<never> => {
     for (;;) {
       const message = await stream.receive()
       if (message.kind === 'wait') continue
+      if (message.kind === 'chunk' && isPrompted) {
+        isPrompted = false
+        lines.push(await receiveLine(message.length))
+        wake()
+        continue
+      }
       if (message.kind !== 'ok' && message.kind !== 'failed') {
         throw new ProtocolError(`The client sent ${message.kind}, which nobody asked for`)
       }
@@ -59,13 +91,11 @@ export const createCliClient = (
   return {
     send: (message) => outbox.send(message),
     sent: () => outbox.sent(),
-    async response() {
-      for (;;) {
-        const answer = answers.shift()
-        if (answer !== undefined) return answer
-        abort.signal.throwIfAborted()
-        await new Promise<void>((resolve) => (wake = resolve))
-      }
+    response: () => next(answers),
+    async readLine() {
+      isPrompted = true
+      outbox.send({ kind: 'prompt' })
+      return next(lines)
     },
     gone: abort.signal,
   }

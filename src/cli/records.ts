@@ -88,7 +88,10 @@ export const parseFilter = (
   ask: Ask,
 ): RecordFilter => {
   const { field, key } = resolveName(shown, name)
-  if (key === undefined) return async (record) => (await valueOf(field, record, ask)) === wanted
+  if (key === undefined) {
+    const fold = (text: string) => (field.isCaseInsensitive === true ? text.toLowerCase() : text)
+    return async (record) => fold(await valueOf(field, record, ask)) === fold(wanted)
+  }
   if (field.kind === 'map') {
     return async (record) => {
       const map = record[field.key] as Readonly<Record<string, unknown>>

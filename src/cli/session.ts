@@ -202,8 +202,13 @@ const run = async (
       work.leave()
       return call(method, [session, ...rest], signal)
     }
+    const readLine = () => {
+      // A person may take long.
+      work.leave()
+      return client.readLine()
+    }
     await warn(command, { params, api, session, client })
-    await command.run({ params, print, api, apiUntil, session, authorities, client })
+    await command.run({ params, print, api, apiUntil, readLine, session, authorities, client })
   })
   print.flush()
 }

@@ -1,5 +1,5 @@
-// VMs as records, with the clients that know them: made, attached, snapshotted at one point in time,
-// reverted, cloned, copied, destroyed; and what watchers are told.
+// VMs as records, with the clients that know them: made, attached, snapshotted at one point in
+// time, reverted, cloned, copied, destroyed; and what watchers are told.
 
 import { readFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
@@ -367,7 +367,7 @@ describe('xen-api', () => {
     expect((await xapi.barrier(vm))['VBDs']).toEqual([vbd])
     expect((await xapi.barrier(vdi))['VBDs']).toEqual([vbd])
     const snapshot = await xapi.callAsync<string>('VM.snapshot', vm, 's')
-    const ref = `OpaqueRef:${uuidOf(String(snapshot)).replaceAll(/<[^>]*>/g, '')}`
+    const ref = `OpaqueRef:${uuidOf(snapshot).replaceAll(/<[^>]*>/g, '')}`
     expect((await xapi.barrier(vm))['snapshots']).toEqual([ref])
     expect((await xapi.barrier(vm))['parent']).toBe(ref)
     expect((await xapi.barrier(ref))['children']).toEqual([vm])

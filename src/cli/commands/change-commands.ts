@@ -69,7 +69,8 @@ const setter = (
       await api(`${apiName}.add_to_${field.key}`, ref, key, value)
     }
   }
-  return () => setValue(context, apiName, ref, field, value)
+  const sent = field.isSize === true ? String(context.params.size(name)) : value
+  return () => setValue(context, apiName, ref, field, sent)
 }
 
 const setValue = async (

@@ -35,6 +35,8 @@ export interface CommandContext {
   readonly api: (method: string, ...params: unknown[]) => Promise<unknown>
   /** The same for a call that waits, and ends when the signal is aborted. */
   readonly apiUntil: (signal: AbortSignal, method: string, ...params: unknown[]) => Promise<unknown>
+  /** A line that the user types, asked for when all that was sent has been shown. */
+  readonly readLine: () => Promise<string>
   readonly session: string
   /**
    * PEM text of the authorities that other servers' certificates must come from; absent: the

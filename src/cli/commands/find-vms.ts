@@ -50,7 +50,8 @@ export const findVms = async (
   }
   if (found.length === 0) throw new CliError('Error: No matching VMs found')
   if (found.length > 1 && !params.flag('multiple')) {
-    throw new CliError(`Error: Multiple matches: ${found.length} VMs are meant (use --multiple)`)
+    const hint = '--multiple required to complete the operation'
+    throw new CliError(`Error: Multiple matches VMs found. ${hint}`)
   }
   return found
 }
@@ -62,7 +63,8 @@ export const findVm = async (
 ): Promise<FoundVm> => {
   const found = await findVms(context, ownParameters)
   if (found.length === 1) return found[0]!
-  throw new CliError(`Error: ${found.length} VMs are meant; this command is for one`)
+  const hint = 'Operation can only be performed on one VM at a time'
+  throw new CliError(`Error: Multiple matches VMs found. ${hint}`)
 }
 
 const isOwn = (names: readonly string[], param: string): boolean =>

@@ -1,6 +1,6 @@
 // VMs come and go, and are copied: what is done with them beside their devices and moves.
 
-import { NULL_REF } from '../../refs.ts'
+import { NULL_REF, toRef } from '../../refs.ts'
 import type { ApiRecord } from '../cli-class.ts'
 import { CliError } from '../cli-error.ts'
 import { runBehindTask } from '../watch-task.ts'
@@ -8,16 +8,22 @@ import type { Command, CommandContext } from './command.ts'
 import { refOf, uuidIn } from './command.ts'
 import type { FoundVm } from './find-vms.ts'
 import { findVm, findVms, vmSelectors } from './find-vms.ts'
-import { destroyWithDisks } from './uninstall.ts'
+import { uninstall } from './uninstall.ts'
+
+const asking = 'Shows what will be destroyed and asks, unless --force is given.'
 
 const named = ['new-name-label', 'new-name-description'] as const
 
-/** A command that makes a VM out of one that is there. */
+/**
+ * A command that makes a VM out of one that is there.
+ * @param find what it is for; default: one VM, or several with --multiple
+ */
 const deriving = (
   name: string,
   help: string,
   more: readonly string[],
   derive: (context: CommandContext, vm: FoundVm, label: string) => Promise<unknown>,
+  find: typeof findVms = findVms,
 ): Command => ({
   name,
   help,
@@ -26,11 +32,14 @@ const deriving = (
   checksNames: true,
   async run(context) {
     const { params, print, api } = context
-    const vm = await findVm(context, [...named, ...more])
-    const made = `OpaqueRef:${uuidIn(await derive(context, vm, params.required('new-name-label')))}`
+    const label = params.required('new-name-label')
     const description = params.optional('new-name-description')
-    if (description !== undefined) await api('VM.set_name_description', made, description)
-    print.lines([uuidIn(made)])
+    for (const vm of await find(context, [...named, ...more])) {
+      const made = toRef(uuidIn(await derive(context, vm, label)))
+      // Printed even where the description is refused: the VM is there.
+      print.lines([uuidIn(made)])
+      if (description !== undefined) await api('VM.set_name_description', made, description)
+    }
   },
 })
 
@@ -128,11 +137,29 @@ export const vmCommands: readonly Command[] = [
   },
   {
     name: 'vm-uninstall',
-    help: 'Destroys a VM with the disks that it owns (vbd other-config:owner). Says what would go; --force does it.',
+    help: `Destroys a VM, its snapshots and the disks that they own: those of VBDs with other-config:owner. ${asking}`,
     required: [],
     optional: [...vmSelectors],
     checksNames: true,
-    run: async (context) => destroyWithDisks(context, await findVms(context, [])),
+    async run(context) {
+      const vms = await findVms(context, [])
+      const snapshots = vms.flatMap(({ record }) => record['snapshots'] as readonly string[])
+      await uninstall(context, [...vms.map(({ ref }) => ref), ...snapshots])
+    },
+  },
+  {
+    name: 'template-uninstall',
+    help: `Destroys a template and the disks that it owns. ${asking}`,
+    required: ['template-uuid'],
+    optional: [],
+    async run(context) {
+      const uuid = context.params.required('template-uuid')
+      const ref = await refOf(context, 'VM', uuid)
+      if ((await context.api('VM.get_is_a_template', ref)) !== true) {
+        throw new CliError(`Error: The VM ${uuid} is not a template`)
+      }
+      await uninstall(context, [ref])
+    },
   },
   deriving(
     'vm-clone',
@@ -145,6 +172,7 @@ export const vmCommands: readonly Command[] = [
     'Makes a VM with full copies of the disks of another, in a storage repository (sr-uuid) or where each disk lies.',
     ['sr-uuid', 'progress'],
     copy,
+    async (...asked) => [await findVm(...asked)],
   ),
   deriving(
     'vm-snapshot',
@@ -164,7 +192,7 @@ export const vmCommands: readonly Command[] = [
   ),
   ofSnapshot(
     'snapshot-uninstall',
-    'Destroys a snapshot with the snapshots of its disks. Says what would go; --force does it.',
-    (context, snapshot) => destroyWithDisks(context, [snapshot]),
+    `Destroys a snapshot and the snapshots of its disks. ${asking}`,
+    (context, { ref }) => uninstall(context, [ref]),
   ),
 ]

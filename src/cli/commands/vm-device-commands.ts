@@ -4,6 +4,7 @@ import { NULL_REF } from '../../refs.ts'
 import type { ApiRecord, CliClass } from '../cli-class.ts'
 import { cliClasses } from '../classes.ts'
 import { CliError } from '../cli-error.ts'
+import type { Params } from '../command-line.ts'
 import { chooseFields, printRecord } from '../records.ts'
 import type { Command, CommandContext } from './command.ts'
 import { createAsk, refOf, uuidIn } from './command.ts'
@@ -133,7 +134,7 @@ export const vmDeviceCommands: readonly Command[] = [
     async run(context) {
       const { params, print, api } = context
       const vdi = params.optional('vdi-uuid')
-      const type = params.optional('type') ?? (vdi === undefined ? 'CD' : 'Disk')
+      const type = wordOf(params, 'type', vbdTypes, vdi === undefined ? 'CD' : 'Disk')
       const ref = await api('VBD.create', {
         VM: await refOf(context, 'VM', params.required('vm-uuid')),
         VDI: vdi === undefined ? NULL_REF : await refOf(context, 'VDI', vdi),
@@ -141,7 +142,7 @@ export const vmDeviceCommands: readonly Command[] = [
         userdevice: params.required('device'),
         bootable: params.flag('bootable'),
         type,
-        mode: params.optional('mode') ?? (type === 'CD' ? 'RO' : 'RW'),
+        mode: wordOf(params, 'mode', ['RO', 'RW'], type === 'CD' ? 'RO' : 'RW'),
         unpluggable: params.optional('unpluggable') === undefined || params.flag('unpluggable'),
         other_config: params.map('other-config'),
       })
@@ -168,6 +169,22 @@ export const vmDeviceCommands: readonly Command[] = [
   },
   destroying('vif-destroy', 'VIF', 'Takes an interface from its VM.'),
 ]
+
+const vbdTypes = ['CD', 'Disk', 'Floppy']
+
+/** One of `words`, in any case. @throws CliError */
+const wordOf = (
+  params: Params,
+  name: string,
+  words: readonly string[],
+  fallback: string,
+): string => {
+  const text = params.optional(name) ?? fallback
+  const found = words.find((word) => word.toLowerCase() === text.toLowerCase())
+  if (found !== undefined) return found
+  const known = words.map((word) => `"${word.toLowerCase()}"`).join(' or ')
+  throw new CliError(`Error: Unknown ${name}: ${text} (should be ${known})`)
+}
 
 const nameOfDisk = ({ record }: FoundVm, device: string): string => {
   const name = String(record['name_label'])
