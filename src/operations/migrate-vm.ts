@@ -10,7 +10,7 @@ import type { OperationContext } from './context.ts'
 import type { CheckedMove, MigrateVmRequest } from './moves/check-move.ts'
 import { checkMove } from './moves/check-move.ts'
 import { describeMachine, describeVdis } from './moves/describe-machine.ts'
-import type { Destination } from './moves/destination.ts'
+import type { Destination, DestinationKey } from './moves/destination.ts'
 import { openDestination } from './moves/destination.ts'
 import { moveHere } from './moves/move-here.ts'
 import { reached } from './moves/reached.ts'
@@ -39,18 +39,18 @@ export const migrateVm = (
       const move = await checkMove(context, request, signal)
       taken.requireAll(move.machine)
       task.begin(`Migration of ${nameOfVm(move.machine.vm)}`)
-      if (move.key === undefined) {
-        await open()
-        await moveHere(context, move, { signal, turn, task })
-        return request.vmUuid
-      }
-      return await sendVm(context, request, { ...move, key: move.key }, { task, signal })
+      const { to } = move
+      if ('key' in to) return await sendVm(context, request, { ...move, ...to }, { task, signal })
+      await open()
+      await moveHere(context, move, { signal, turn, task })
+      await context.catalog.incomingMoves.abort(to.moveHere)
+      return request.vmUuid
     } finally {
       taken.release()
     }
   })
 
-type Sent = CheckedMove & { readonly key: NonNullable<CheckedMove['key']> }
+type Sent = Omit<CheckedMove, 'to'> & { readonly key: DestinationKey }
 
 const sendVm = async (
   context: OperationContext,

@@ -12,6 +12,7 @@ import { RemoteCutError, RemoteError } from './remote-errors.ts'
 
 /** In bytes. */
 const maximumAnswer = 16 * MiB
+const maximumCall = MiB
 
 /**
  * How long nothing may come or go, in milliseconds: in a call, and in an upload, whose end waits
@@ -98,6 +99,7 @@ export const createRemoteClient = (address: RemoteAddress): RemoteClient => {
     host,
     async call(method, params, signal) {
       const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method, params })
+      requireShort(method, body)
       const headers = {
         'content-type': 'application/json',
         'content-length': Buffer.byteLength(body),
@@ -125,6 +127,14 @@ export const createRemoteClient = (address: RemoteAddress): RemoteClient => {
     },
     close: () => agent.destroy(),
   }
+}
+
+/** @throws AppError OPERATION_NOT_ALLOWED for what the other server would not take */
+const requireShort = (method: string, body: string): void => {
+  const length = Buffer.byteLength(body)
+  if (length <= maximumCall) return
+  const found = `the call ${method} would have ${length} bytes, a server takes ${maximumCall}`
+  throw new AppError('OPERATION_NOT_ALLOWED', [`Too much is said of one object: ${found}`])
 }
 
 const answerOf = (request: ClientRequest): Promise<IncomingMessage> =>

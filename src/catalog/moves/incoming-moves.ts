@@ -8,7 +8,7 @@ import { duplicateVm, handleInvalid } from '../../object-errors.ts'
 import { incomingMoveLimit } from '../bounds.ts'
 import type { Database } from '../database.ts'
 import type { IncomingMoveTable, IncomingVmTable } from './move-tables.ts'
-import type { Queries, Transaction } from '../transaction.ts'
+import type { Queries, Statements, Transaction } from '../transaction.ts'
 import { hashSecret, randomSecret } from '../users/secrets.ts'
 import type { VdiRow } from '../vdis.ts'
 import { removeVdi } from '../vdis.ts'
@@ -119,9 +119,7 @@ export const createIncomingMoves = (database: Database, now: () => Date): Incomi
     const row = withoutHash(found)
     const lastActiveAt = now()
     if (lastActiveAt.getTime() - row.lastActiveAt.getTime() < touchInterval) return row
-    await database.transaction(({ db }) =>
-      db.updateTable('incomingMoves').set({ lastActiveAt }).where('uuid', '=', row.uuid).execute(),
-    )
+    await database.transaction(({ db }) => touch(db, row.uuid, lastActiveAt))
     return { ...row, lastActiveAt }
   },
   addVm: (moveUuid, vm) =>
@@ -185,7 +183,11 @@ export const createIncomingMoves = (database: Database, now: () => Date): Incomi
       const moves: string[] = []
       const srUuids = new Set<string>()
       for (const { uuid } of old) {
-        if ((await vdisOf(transaction.db, uuid)).some((vdi) => isBusy(vdi.uuid))) continue
+        if ((await vdisOf(transaction.db, uuid)).some((vdi) => isBusy(vdi.uuid))) {
+          // A long upload is one use: what comes after it has its time from now on.
+          await touch(transaction.db, uuid, now())
+          continue
+        }
         for (const srUuid of await removeMove(transaction, uuid)) srUuids.add(srUuid)
         moves.push(uuid)
       }
@@ -202,6 +204,10 @@ const requireFew = async (db: Queries): Promise<void> => {
   if (count < incomingMoveLimit) return
   const message = `${count} VMs are on their way here; the limit is ${incomingMoveLimit}`
   throw new AppError('TOO_BUSY', [], { message })
+}
+
+const touch = async (db: Statements, uuid: string, lastActiveAt: Date): Promise<void> => {
+  await db.updateTable('incomingMoves').set({ lastActiveAt }).where('uuid', '=', uuid).execute()
 }
 
 const findMove = (db: Queries, uuid: string) =>

@@ -18,13 +18,13 @@ import type { AskedDisk, AskedMove, Place } from './wire.ts'
  */
 export const checkIncomingMove = async (
   context: OperationContext,
-  { disks, networkUuids, vmUuids }: AskedMove,
+  { disks, others, networkUuids, vmUuids }: AskedMove,
 ): Promise<Place[]> => {
   const { catalog } = context
   for (const uuid of vmUuids) {
     if ((await catalog.vms.get(uuid)) !== undefined) throw duplicateVm(uuid)
   }
-  const placed = await placeDisks(context, disks)
+  const placed = await placeDisks(context, disks, others)
   for (const uuid of networkUuids) {
     if ((await catalog.networks.get(uuid)) === undefined) throw handleInvalid('network', uuid)
   }
@@ -41,6 +41,7 @@ export const checkIncomingMove = async (
 const placeDisks = async (
   context: OperationContext,
   disks: readonly AskedDisk[],
+  others: AskedMove['others'],
 ): Promise<Place[]> => {
   const srs = new Map<string | null, SrRow>()
   for (const { vdiUuid, srUuid } of disks) {
@@ -48,14 +49,12 @@ const placeDisks = async (
   }
   for (const { uuid } of srs.values()) await requireWritableSr(context, uuid)
   const placed = disks.map((disk) => placeOf(disk, srs.get(disk.srUuid)!))
-  for (const { uuid } of new Map([...srs.values()].map((sr) => [sr.uuid, sr])).values()) {
-    const sizes = disks.filter((_disk, index) => placed[index]!.srUuid === uuid)
-    await requireRoomFor(
-      context,
-      uuid,
-      sizes.reduce((sum, { dataSize }) => sum + dataSize, 0),
-    )
+  const wanted = new Map<string, number>()
+  for (const { srUuid, dataSize } of [...disks, ...others]) {
+    const uuid = srs.get(srUuid)?.uuid
+    if (uuid !== undefined) wanted.set(uuid, (wanted.get(uuid) ?? 0) + dataSize)
   }
+  for (const [uuid, dataSize] of wanted) await requireRoomFor(context, uuid, dataSize)
   return placed
 }
 

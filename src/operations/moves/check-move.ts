@@ -34,8 +34,8 @@ export interface CheckedMove {
   /** Of its disks, in their order. */
   readonly places: readonly Place[]
   readonly networkOfVif: Readonly<Record<string, string>>
-  /** Undefined: the destination is this server. */
-  readonly key: DestinationKey | undefined
+  /** How the destination is reached, or the incoming move of this server. */
+  readonly to: { readonly key: DestinationKey } | { readonly moveHere: string }
 }
 
 /**
@@ -55,21 +55,23 @@ export const checkMove = async (
   await requireOwnVifs(context, machine, networkOfVif)
   const disks = await askedDisksOf(context, machine, request)
   const key = destinationKey(request.dest, request.trust)
-  const isHere = (await context.catalog.incomingMoves.find(key.secret)) !== undefined
+  const here = await context.catalog.incomingMoves.find(key.secret)
+  const isHere = here !== undefined
   if (!isHere) requireNoTracking(machine.vdis.values())
   const move = {
     disks,
+    others: [],
     networkUuids: [...new Set(Object.values(networkOfVif))],
     vmUuids: copies || isHere ? [] : machine.members.map(({ vm }) => vm.uuid),
   }
-  if (!isHere) {
+  if (here === undefined) {
     const places = await askThere(
       context,
       { key, hostRef: request.dest['host'] ?? '' },
       move,
       signal,
     )
-    return { machine, places, networkOfVif, key }
+    return { machine, places, networkOfVif, to: { key } }
   }
   requireMoveOf(machine, request)
   const places = await checkIncomingMove(context, move)
@@ -78,7 +80,7 @@ export const checkMove = async (
     return vdi.srUuid !== srUuid || vdi.format !== format
   })
   requireNoTracking(changed)
-  return { machine, places, networkOfVif, key: undefined }
+  return { machine, places, networkOfVif, to: { moveHere: here.uuid } }
 }
 
 /** @throws AppError what the destination answers; CANNOT_CONTACT_HOST */

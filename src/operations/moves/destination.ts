@@ -85,9 +85,15 @@ export const openDestination = (key: DestinationKey, authorities?: string): Dest
   return {
     host: client.host,
     async check(move, signal) {
-      const placed = readAs(places, await call('check', [move], signal), 'answer')
-      if (placed.length === move.disks.length) return placed
-      throw new AppError('INTERNAL_ERROR', [`${client.host} has placed ${placed.length} disks`])
+      const placed: Place[] = []
+      for (const part of partsOf(move)) {
+        const answer = readAs(places, await call('check', [part], signal), 'answer')
+        if (answer.length !== part.disks.length) {
+          throw new AppError('INTERNAL_ERROR', [`${client.host} has placed ${answer.length} disks`])
+        }
+        placed.push(...answer)
+      }
+      return placed
     },
     async createVdi(vdi, signal) {
       await call('create_VDI', [vdi], signal)
@@ -117,6 +123,26 @@ export const openDestination = (key: DestinationKey, authorities?: string): Dest
     },
     close: () => client.close(),
   }
+}
+
+/** Disks in one call: a server takes 1 MiB. */
+const disksInCall = 2000
+
+/** A VM with many disks is asked for in parts, each of which tells how much the others want. */
+const partsOf = (move: AskedMove): AskedMove[] => {
+  const parts: AskedMove[] = []
+  for (let at = 0; at === 0 || at < move.disks.length; at += disksInCall) {
+    const disks = move.disks.slice(at, at + disksInCall)
+    const left = move.disks.filter((_disk, index) => index < at || index >= at + disksInCall)
+    parts.push({ ...move, disks, others: sumBySr(left) })
+  }
+  return parts
+}
+
+const sumBySr = (disks: AskedMove['disks']): AskedMove['others'] => {
+  const sums = new Map<string | null, number>()
+  for (const { srUuid, dataSize } of disks) sums.set(srUuid, (sums.get(srUuid) ?? 0) + dataSize)
+  return [...sums].map(([srUuid, dataSize]) => ({ srUuid, dataSize }))
 }
 
 /**

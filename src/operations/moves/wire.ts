@@ -34,6 +34,8 @@ const askedDisk = z.strictObject({
 /** What a move would bring, to be checked before anything is made. */
 export const askedMove = z.strictObject({
   disks: z.array(askedDisk),
+  /** What other parts of the same question want, by storage repository; null: the default one. */
+  others: z.array(z.strictObject({ srUuid: uuid.nullable(), dataSize: bytes })),
   /** Of the destination, that interfaces shall have. */
   networkUuids: z.array(uuid),
   /** That the VM and its snapshots shall have. */

@@ -227,6 +227,9 @@ describe('a move that nobody goes on with', () => {
     clock.advance(11 * MINUTE)
     const isBusy = (vdiUuid: string): boolean => vdiUuid === uuid
     expect(await catalog.incomingMoves.expire(anHourAgo(), isBusy)).toEqual(none)
+    // What comes after a long upload has its time.
+    expect(await catalog.incomingMoves.expire(anHourAgo(), idle)).toEqual(none)
+    clock.advance(61 * MINUTE)
     const gone = { moves: [move.uuid], srUuids: [srUuid] }
     expect(await catalog.incomingMoves.expire(anHourAgo(), idle)).toEqual(gone)
     expect(await catalog.incomingMoves.find(move.secret)).toBeUndefined()

@@ -18,7 +18,12 @@ const start = async () => {
     dataSize: MiB,
   }
   const check = (more: Partial<typeof disk>, vmUuids: string[] = []) =>
-    checkIncomingMove(context, { disks: [{ ...disk, ...more }], networkUuids: [], vmUuids })
+    checkIncomingMove(context, {
+      disks: [{ ...disk, ...more }],
+      others: [],
+      networkUuids: [],
+      vmUuids,
+    })
   const attach = async (type: string, space?: { size: number; used: number }): Promise<string> => {
     const uuid = await createTestSr(catalog, { type, defaultFormat: 'qcow2' })
     const store = storage.stores.get(srUuid)
@@ -76,8 +81,12 @@ describe('a disk of a move', () => {
     // All disks of one place together.
     const disks = [MiB, 2 * MiB, 1].map((dataSize) => ({ ...disk, srUuid, dataSize }))
     await expect(
-      checkIncomingMove(context, { disks, networkUuids: [], vmUuids: [] }),
+      checkIncomingMove(context, { disks, others: [], networkUuids: [], vmUuids: [] }),
     ).rejects.toMatchObject({ code: 'SR_FULL' })
+    // And what other parts of the question want.
+    const others = [{ srUuid, dataSize: 3 * MiB }]
+    const part = { disks: disks.slice(0, 1), others, networkUuids: [], vmUuids: [] }
+    await expect(checkIncomingMove(context, part)).rejects.toMatchObject({ code: 'SR_FULL' })
   })
 
   test('is refused above the size of its format', async () => {

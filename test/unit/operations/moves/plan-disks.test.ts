@@ -8,7 +8,7 @@ type Planned = Parameters<typeof planDisks>[0][number]
 /** @param layers one letter each, top first */
 const disk = (uuid: string, layers: string, more: Partial<Planned> = {}): Planned => ({
   uuid,
-  layers: [...layers],
+  layers: layers.split(''),
   contentUuid: layers === '' ? null : `content of ${layers}`,
   virtualSize: 100,
   place: 'sr vhd',
