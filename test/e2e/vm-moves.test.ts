@@ -4,7 +4,7 @@
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { curl } from '../support/curl.ts'
-import { callWith, login, type Rpc, type TaskRecord } from '../support/json-rpc.ts'
+import { callWith, createVdi, login, type Rpc, type TaskRecord } from '../support/json-rpc.ts'
 import { listLayers } from '../support/layers.ts'
 import {
   createMachine,
@@ -14,11 +14,13 @@ import {
   uuidOf,
   writeParts,
 } from '../support/machines.ts'
+import { runPython } from '../support/python.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { expectCleanImage } from '../support/sources.ts'
 import { hasTool } from '../support/tools.ts'
 import { asRoot, exportUrl, importUrl } from '../support/transfer.ts'
 import { eventually } from '../support/wait.ts'
+import { createXenApi } from '../support/xen-api.ts'
 
 const MiB = 1 << 20
 const TiB = 2 ** 40
@@ -238,6 +240,91 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('a VM', () => {
       code: 'OPERATION_NOT_ALLOWED',
     })
   })
+})
+
+describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))(
+  'clients that know XenAPI move a VM',
+  () => {
+    test('xen-api', async () => {
+      const [here, there] = await startPair()
+      const { vm } = await createOld(here)
+      const images = await imagesOf(here.server, here.rpc, vm)
+      const [source, target] = [createXenApi(here.server), createXenApi(there.server)]
+      await Promise.all([source.connect(), target.connect()])
+      const [host] = await target.call<string[]>('host.get_all')
+      const [pif] = Object.values(
+        await target.call<Record<string, { network: string; management: boolean }>>(
+          'PIF.get_all_records',
+        ),
+      ).filter(({ management }) => management)
+      const dest = await target.call<object>('host.migrate_receive', host, pif!.network, {})
+      const [sr] = await target.call<string[]>('SR.get_all')
+      const vdis = await source.call<string[]>('VDI.get_all')
+      const vdiMap = Object.fromEntries(vdis.map((vdi) => [vdi, sr]))
+      const params = [vm, dest, true, vdiMap, {}, { force: 'true' }] as const
+      await source.call('VM.assert_can_migrate', ...params)
+      // As Orchestra calls it: without the last two.
+      const moved = await source.callAsync<string>('VM.migrate_send', ...params)
+      expect(moved.replaceAll(/<[^>]*>/g, '')).toBe(vm)
+      await expectSameImages(images, await imagesOf(there.server, there.rpc, vm))
+      await expectNothingLeft(here)
+    })
+
+    test.skipIf(!hasTool('python3'))("Python's XML-RPC", async () => {
+      const [here, there] = await startPair()
+      const { vm } = await createMachine(here.server, here.rpc, [disks[1]])
+      const out = await runPython<{
+        moved: string
+        records: Record<string, { sm_config: object }>
+      }>(
+        here.server,
+        `
+there = xmlrpc.client.ServerProxy('${there.server.url}/')
+far = there.session.login_with_password('root', password)['Value']
+host = there.host.get_all(far)['Value'][0]
+network = there.network.get_all(far)['Value'][0]
+dest = there.host.migrate_receive(far, host, network, {})['Value']
+vm = '${vm}'
+vdi = ask('VBD.get_VDI', session, ask('VM.get_VBDs', session, vm)[0])
+args = [session, vm, dest, False, {}, {}, {}, {}, {vdi: 'qcow2'}]
+ask('VM.assert_can_migrate', *args)
+out['moved'] = ask('VM.migrate_send', *args)
+out['records'] = there.VDI.get_all_records(far)['Value']
+`,
+      )
+      expect(out.moved).toBe(vm)
+      expect(Object.values(out.records)).toMatchObject([{ sm_config: { 'image-format': 'qcow2' } }])
+    })
+  },
+)
+
+test('a VM without disks, and one whose disks were never written, move too', async () => {
+  const [here, there] = await startPair()
+  const bare = await here.rpc<string>('VM.create', { name_label: 'bare' })
+  expect(await move(here, there, bare)).toBe(bare)
+  const vm = await here.rpc<string>('VM.create', { name_label: 'empty' })
+  const { ref: vdi } = await createVdi(here.rpc, 4 * TiB, {
+    sm_config: { 'image-format': 'qcow2' },
+  })
+  await here.rpc('VBD.create', { VM: vm, VDI: vdi, userdevice: '0' })
+  await here.rpc('VM.snapshot', vm, 's')
+  expect(await move(here, there, vm)).toBe(vm)
+  const sizes = Object.values(
+    await there.rpc<Record<string, { virtual_size: number }>>('VDI.get_all_records'),
+  ).map(({ virtual_size: size }) => size)
+  expect(sizes).toEqual([4 * TiB, 4 * TiB])
+  expect(new Set(await there.rpc<string[]>('VM.get_by_name_label', 'bare'))).toEqual(
+    new Set([bare]),
+  )
+  await expectNothingLeft(here)
+})
+
+test('a server tells others the URL that its administrator says', async () => {
+  const url = 'https://diskport.example:8443'
+  const server = await startServer({ args: ['--advertise', url] })
+  const dest = await receive({ rpc: await login(server) })
+  expect(dest['master']).toBe(`${url}/`)
+  expect(dest['SM']).toMatch(/^https:\/\/diskport\.example:8443\/services\/SM\?session_id=/)
 })
 
 describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('the session of a move', () => {
