@@ -268,6 +268,7 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))(
       expect(moved.replaceAll(/<[^>]*>/g, '')).toBe(vm)
       await expectSameImages(images, await imagesOf(there.server, there.rpc, vm))
       await expectNothingLeft(here)
+      await Promise.all([source.disconnect(), target.disconnect()])
     })
 
     test.skipIf(!hasTool('python3'))("Python's XML-RPC", async () => {
