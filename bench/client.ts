@@ -45,6 +45,20 @@ export const importDisk = (server: TestServer, path: string, format: Format): Pr
   return timed('curl', ['-sSf', ...user, '-T', path, '-o', '/dev/null', url])
 }
 
+/** Downloads a disk and uploads it to another server at once; seconds until it is committed. */
+export const pipeDisk = (
+  server: TestServer,
+  uuid: string,
+  there: TestServer,
+  format: Format,
+): Promise<number> => {
+  const to = `${there.url}/import_raw_vdi?sr_uuid=default&format=${format}`
+  const curl = `curl -sSf -u "$3"`
+  const pipe = `set -o pipefail; ${curl} "$1" | ${curl} -T - -o /dev/null "$2"`
+  const from = exportUrl(server, uuid, format)
+  return timed('bash', ['-c', pipe, 'bash', from, to, `root:${rootPassword}`])
+}
+
 /** Uploads a file to a server that keeps it as it is; seconds. */
 export const putAway = (url: string, path: string): Promise<number> =>
   timed('curl', ['-sSf', '-T', path, '-o', '/dev/null', url])

@@ -1,4 +1,5 @@
-// The benchmark: exports and imports of the real server beside qemu-img and nginx, in one run.
+// The benchmark: exports, imports and moves of the real server beside qemu-img, nginx and curl, in
+// one run.
 // `npm run bench` measures; `npm run bench -- --short` only shows that it runs. Asserts no time.
 
 import { execFileSync } from 'node:child_process'
@@ -12,6 +13,7 @@ import { destroyVdisExcept, formats, importDisk, listVdis, qemuName } from './cl
 import { type DiskPlan, writeDisk } from './disks.ts'
 import { measureMemory, memoryHead } from './memory.ts'
 import { type Nginx, startNginx } from './nginx.ts'
+import { measureMove, moveHead } from './moves.ts'
 import { timed, versionOf } from './processes.ts'
 import { requireRoom, roomFor } from './room.ts'
 import { formatTable, megabytes, type Row } from './table.ts'
@@ -83,8 +85,12 @@ const removeSources = async (folder: string, plan: DiskPlan): Promise<void> => {
   for (const format of formats) await rm(join(folder, `${plan.name}.${format}`))
 }
 
-const rowNames = (plan: DiskPlan): string[] =>
-  ['export', 'import'].flatMap((way) => formats.map((format) => `${way} ${plan.name} ${format}`))
+const rowNames = (plan: DiskPlan): string[] => [
+  ...['export', 'import'].flatMap((way) =>
+    formats.map((format) => `${way} ${plan.name} ${format}`),
+  ),
+  `move ${plan.name}`,
+]
 
 const memoryDataSize = (short: boolean): number => (short ? 16 * MiB : 512 * MiB)
 
@@ -108,16 +114,19 @@ const measure = async (folder: string, short: boolean, only: string): Promise<vo
     const bench = { server, nginx, folder, rounds, isWanted }
     const exports: Row[] = []
     const imports: Row[] = []
+    const moves: Row[] = []
     for (const plan of wanted) {
       const subject = await prepareSubject(server, folder, plan)
       exports.push(...(await measureExports(bench, subject)))
       imports.push(...(await measureImports(bench, plan.name)))
+      moves.push(...(await measureMove(bench, subject)))
       await destroyVdisExcept(server, [])
       await removeSources(folder, plan)
     }
     print(`\nPairs with each peer: ${rounds}. Medians; lowest and highest in brackets.\n`)
     if (exports.length > 0) print(formatTable(exportHead, exports))
     if (imports.length > 0) print(formatTable(importHead, imports))
+    if (moves.length > 0) print(formatTable(moveHead, moves))
   } finally {
     await nginx?.stop()
     await server.stop()

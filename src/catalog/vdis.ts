@@ -164,18 +164,29 @@ export const createVdis = (
     destroy: (uuid, taskRef) =>
       database.transaction(async (transaction) => {
         await outcomes.succeed(transaction, taskRef)
-        await removeVdi(transaction, await requireVdi(transaction.db, uuid))
+        await removeVdis(transaction, [await requireVdi(transaction.db, uuid)])
       }),
   }
 }
 
-/** As Vdis.destroy, inside a transaction of another. */
-export const removeVdi = async (
+/**
+ * As Vdis.destroy, inside a transaction of another.
+ * @returns the storage repositories where they lay
+ */
+export const removeVdis = async (
   transaction: Transaction,
-  { uuid, srUuid, layerUuid }: Pick<VdiRow, 'uuid' | 'srUuid' | 'layerUuid'>,
-): Promise<void> => {
-  await transaction.remove('vdis', [uuid])
-  if (layerUuid !== null) await markDestroyed(transaction.db, srUuid, layerUuid)
+  vdis: readonly Pick<VdiRow, 'uuid' | 'srUuid' | 'layerUuid'>[],
+): Promise<string[]> => {
+  await transaction.remove(
+    'vdis',
+    vdis.map(({ uuid }) => uuid),
+  )
+  const bySr = Map.groupBy(vdis, ({ srUuid }) => srUuid)
+  for (const [srUuid, rows] of bySr) {
+    const tops = rows.flatMap(({ layerUuid }) => layerUuid ?? [])
+    if (tops.length > 0) await markDestroyed(transaction.db, srUuid, tops)
+  }
+  return [...bySr.keys()]
 }
 
 /**

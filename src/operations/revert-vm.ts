@@ -32,5 +32,5 @@ export const revertVm = async (
     replaced: ({ uuid }: VdiRow) => requireUnused(context, uuid),
   }
   const srUuids = await context.catalog.vms.revert(snapshotUuid, rows, taskRef)
-  for (const srUuid of new Set(srUuids)) context.storage.upkeep.collect(srUuid)
+  for (const srUuid of srUuids) context.storage.upkeep.collect(srUuid)
 }

@@ -35,18 +35,20 @@ export const claimUnreachable = async (
 }
 
 /**
- * The files of others that only the VDI needs may go; the VDI has been deleted from the catalog.
+ * The files of others that only some VDIs need may go; these have been deleted from the catalog.
+ * @param tops the top layers of the VDIs
  */
 export const markDestroyed = async (
   db: Statements,
   srUuid: string,
-  layerUuid: string,
+  tops: readonly string[],
 ): Promise<void> => {
   const layers = await readLayers(db, srUuid)
   const tree = createLayerTree(layers)
   const needed = tree.neededBy(await neededTops(db, srUuid, layers))
-  const destroyed = Array.from(tree.downFrom(layerUuid)).filter(
-    ({ uuid, fileStamp }) => fileStamp !== null && !needed.has(uuid),
+  const below = tree.neededBy(tops)
+  const destroyed = layers.filter(
+    ({ uuid, fileStamp }) => fileStamp !== null && below.has(uuid) && !needed.has(uuid),
   )
   await db
     .updateTable('layers')

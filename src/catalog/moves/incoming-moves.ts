@@ -11,7 +11,7 @@ import type { IncomingMoveTable, IncomingVmTable } from './move-tables.ts'
 import type { Queries, Statements, Transaction } from '../transaction.ts'
 import { hashSecret, randomSecret } from '../users/secrets.ts'
 import type { VdiRow } from '../vdis.ts'
-import { removeVdi } from '../vdis.ts'
+import { removeVdis } from '../vdis.ts'
 import { commitMove } from './commit-move.ts'
 
 export type IncomingMoveRow = Readonly<Omit<IncomingMoveTable, 'secretHash'>>
@@ -233,8 +233,7 @@ const requireVdi = async (db: Queries, moveUuid: string, uuid: string): Promise<
 }
 
 const removeMove = async (transaction: Transaction, moveUuid: string): Promise<string[]> => {
-  const vdis = await vdisOf(transaction.db, moveUuid)
-  for (const vdi of vdis) await removeVdi(transaction, vdi)
+  const srUuids = await removeVdis(transaction, await vdisOf(transaction.db, moveUuid))
   await transaction.db.deleteFrom('incomingMoves').where('uuid', '=', moveUuid).execute()
-  return [...new Set(vdis.map(({ srUuid }) => srUuid))]
+  return srUuids
 }

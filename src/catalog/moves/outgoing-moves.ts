@@ -9,7 +9,7 @@ import type { OutgoingMoveTable } from './move-tables.ts'
 import type { TaskOutcomes } from '../tasks/task-outcome.ts'
 import { resultOf } from '../tasks/task-outcome.ts'
 import type { Transaction } from '../transaction.ts'
-import { removeVdi } from '../vdis.ts'
+import { removeVdis } from '../vdis.ts'
 
 export type OutgoingMoveRow = Readonly<OutgoingMoveTable>
 
@@ -105,6 +105,5 @@ const removeMachine = async (
     .select(['uuid', 'srUuid', 'layerUuid'])
     .where('uuid', 'in', among(vdiUuids))
     .execute()
-  for (const vdi of vdis) await removeVdi(transaction, vdi)
-  return [...new Set(vdis.map(({ srUuid }) => srUuid))]
+  return removeVdis(transaction, vdis)
 }

@@ -2,9 +2,9 @@
 // and its interfaces; the disks that these are snapshots of go.
 
 import { AppError } from '../../errors.ts'
-import { markDestroyed } from '../layers/claim-unreachable.ts'
 import type { Queries, Transaction } from '../transaction.ts'
 import type { VdiRow } from '../vdis.ts'
+import { removeVdis } from '../vdis.ts'
 import type { DerivedRows } from './derive-vm.ts'
 import { deriveVdi, findVdi, vbdHasDisk, ofVm } from './derive-vm.ts'
 import { insertVbd, vbdsOf } from './vbds.ts'
@@ -46,8 +46,8 @@ export const revertVm = async (
   const interfaces = (await vifsOf(db, vm.uuid)).map(({ uuid }) => uuid)
   await transaction.remove('vifs', interfaces)
   for (const vif of await vifsOf(db, snapshotUuid)) await insertVif(transaction, ofVm(vif, vm), now)
-  await removeDisks(transaction, gone, rows)
-  return gone.map(({ srUuid }) => srUuid)
+  for (const vdi of gone) rows.replaced(vdi)
+  return removeVdis(transaction, gone)
 }
 
 /** @throws AppError OPERATION_NOT_ALLOWED unless it is a snapshot */
@@ -93,16 +93,4 @@ const snapshotsOf = async (db: Queries, uuid: string): Promise<string[]> => {
     .where('snapshotOfUuid', '=', uuid)
     .execute()
   return rows.map((row) => row.uuid)
-}
-
-const removeDisks = async (
-  transaction: Transaction,
-  disks: readonly VdiRow[],
-  { replaced }: Reverting,
-): Promise<void> => {
-  for (const vdi of disks) {
-    replaced(vdi)
-    await transaction.remove('vdis', [vdi.uuid])
-    if (vdi.layerUuid !== null) await markDestroyed(transaction.db, vdi.srUuid, vdi.layerUuid)
-  }
 }

@@ -59,8 +59,8 @@ const trustOptions = ['plain', 'verify', 'fingerprint'] as const
  * @throws AppError INVALID_VALUE for a map that it did not give
  */
 export const destinationKey = (dest: StringMap, options: StringMap): DestinationKey => {
-  const { master: url, session_id: secret } = dest
-  for (const [name, value] of Object.entries({ master: url, session_id: secret })) {
+  const { master: url, session_id: secret, host } = dest
+  for (const [name, value] of Object.entries({ master: url, session_id: secret, host })) {
     if (value) continue
     const message = `dest is not what host.migrate_receive gives: it has no ${name}`
     throw new AppError('INVALID_VALUE', ['dest', name], { message })
