@@ -168,7 +168,7 @@ const run = async (
     const vdis = (await catalog.vbds.ofVm(uuid)).map(({ vdiUuid }) => vdiUuid!)
     const request = {
       vmUuid: uuid,
-      dest: { master: 'http://127.0.0.1:1/', session_id: secret },
+      dest: { master: 'http://127.0.0.1:1/', session_id: secret, host: context.hostUuid },
       srOfVdi: Object.fromEntries(vdis.map((vdi) => [vdi, places[step.place]!])),
       formatOfVdi: Object.fromEntries(vdis.map((vdi) => [vdi, step.format])),
       networkOfVif: {},
