@@ -55,6 +55,26 @@ describe.skipIf(!hasTool('qemu-img'))('qcow2 that qemu-img made', () => {
     }
   }
 
+  for (const type of ['zlib', 'zstd']) {
+    for (const clusterSize of ['512', '4k', '64k', '2M']) {
+      test(`compressed by ${type}, clusters of ${clusterSize}`, async () => {
+        const options = [`compression_type=${type}`, `cluster_size=${clusterSize}`]
+        await expectReadsLikeQemu(await convert(mixed, options, ['-c']))
+        // A disk of many clusters of 512 bytes takes long.
+        const parts = clusterSize === '512' ? mixed : long
+        await expectReadsLikeQemu(await convert(parts, options, ['-c', '-W', '-m', '16']))
+      })
+    }
+
+    test(`compressed by ${type}, then written to`, async () => {
+      const path = await convert(mixed, [`compression_type=${type}`], ['-c'])
+      for (const command of ['write -P 7 100k 900k', 'write -z 5M 1M', 'write -P 9 6M 100k']) {
+        await run('qemu-io', ['-f', 'qcow2', '-c', command, path])
+      }
+      await expectReadsLikeQemu(path)
+    })
+  }
+
   test('lazy refcounts', async () => {
     await expectReadsLikeQemu(await convert(mixed, ['lazy_refcounts=on']))
   })

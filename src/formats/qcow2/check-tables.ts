@@ -1,5 +1,5 @@
-// Looks through the L2 tables of a QCOW2 at rest for what an export would refuse: compressed
-// clusters, data past the end of the file. Called by scans of folders; reads no data.
+// Looks through the L2 tables of a QCOW2 at rest for what an export would refuse: reserved bits,
+// data past the end of the file. Called by scans of folders; reads no data.
 
 import type { Image } from '../../image/image.ts'
 import { MiB } from '../../units.ts'

@@ -40,4 +40,9 @@ export const WRITTEN = {
 
 export const CRYPT_METHODS: Readonly<Record<number, string>> = { 1: 'AES', 2: 'LUKS' }
 
-export const COMPRESSION_TYPES: Readonly<Record<number, string>> = { 0: 'zlib', 1: 'zstd' }
+export type CompressionType = 'zlib' | 'zstd'
+
+export const COMPRESSION_TYPES: Readonly<Record<number, CompressionType>> = {
+  0: 'zlib',
+  1: 'zstd',
+}

@@ -9,6 +9,8 @@ import { clip } from '../../disk/extents.ts'
 import { imageError } from '../../errors.ts'
 import type { Image } from '../../image/image.ts'
 import { KiB } from '../../units.ts'
+import type { CompressedCache } from './compressed-cache.ts'
+import { createCompressedCache } from './compressed-cache.ts'
 import { TABLE_ENTRY_SIZE } from './constants.ts'
 import type { Header } from './header/header.ts'
 import { parseHeader, PREFIX_LENGTH, readClusterSize } from './header/header.ts'
@@ -39,6 +41,7 @@ export const openQcow2 = async (image: Image): Promise<Disk> => {
     createWalk(header, l1, pieceSize, (piece, at) => cache.get(piece, at)),
     header,
     image,
+    createCompressedCache(image, header, what),
   )
   return {
     size: header.virtualSize,
@@ -118,7 +121,7 @@ const createWalk = (
       if (l1[table] === 0) {
         while (table < l1.length && l1[table] === 0) table += 1
         const to = Math.min(end, table * l2Entries)
-        yield [{ kind: 'hole', cluster, count: to - cluster, imageOffset: 0 }]
+        yield [{ kind: 'hole', cluster, count: to - cluster, imageOffset: 0, compressedLength: 0 }]
         cluster = to
         continue
       }
@@ -157,9 +160,12 @@ async function* readExtents(
   if (last !== undefined) yield clip(last, range)!
 }
 
-/** Clusters that follow each other in the image are one read of it. */
+/**
+ * Clusters that follow each other in the image are one read of it; compressed ones are read and
+ * decompressed beside the others.
+ */
 const createReader =
-  (walk: Walk, { clusterSize }: Header, image: Image) =>
+  (walk: Walk, { clusterSize }: Header, image: Image, compressed: CompressedCache) =>
   async (offset: number, target: Uint8Array, signal: AbortSignal | undefined): Promise<void> => {
     const range = { offset, length: target.length }
     let from = 0
@@ -169,27 +175,45 @@ const createReader =
       if (to > from) await readClipped(image, imageOffset, target.subarray(from, to), signal)
       from = to
     }
-    for await (const runs of walk(range)) {
-      for (const run of runs) {
-        const part = clip(
-          { offset: run.cluster * clusterSize, length: run.count * clusterSize },
-          range,
-        )!
-        const start = part.offset - offset
-        if (run.kind !== 'data') {
-          target.fill(0, start, start + part.length)
-          continue
-        }
-        const partOffset = run.imageOffset + (part.offset - run.cluster * clusterSize)
-        if (start !== to || imageOffset + (to - from) !== partOffset) {
-          await flush()
-          from = start
-          imageOffset = partOffset
-        }
-        to = start + part.length
-      }
+    const fillFrom = async (run: ClusterRun, part: ByteRange): Promise<void> => {
+      const content = await compressed.get(run)
+      const inside = part.offset - run.cluster * clusterSize
+      target.set(content.subarray(inside, inside + part.length), part.offset - offset)
     }
-    await flush()
+    const underWay: Promise<void>[] = []
+    try {
+      for await (const runs of walk(range)) {
+        for (const run of runs) {
+          const part = clip(
+            { offset: run.cluster * clusterSize, length: run.count * clusterSize },
+            range,
+          )!
+          const start = part.offset - offset
+          if (run.compressedLength > 0) {
+            const filling = fillFrom(run, part)
+            filling.catch(() => {})
+            underWay.push(filling)
+            continue
+          }
+          if (run.kind !== 'data') {
+            target.fill(0, start, start + part.length)
+            continue
+          }
+          const partOffset = run.imageOffset + (part.offset - run.cluster * clusterSize)
+          if (start !== to || imageOffset + (to - from) !== partOffset) {
+            await flush()
+            from = start
+            imageOffset = partOffset
+          }
+          to = start + part.length
+        }
+      }
+      await flush()
+      await Promise.all(underWay)
+    } finally {
+      // Nothing may write into the caller's bytes any more.
+      await Promise.allSettled(underWay)
+    }
   }
 
 /** What a short last cluster leaves out is zeros. */

@@ -5,6 +5,8 @@
 import type { ExtentKind } from '../../disk/extents.ts'
 import { imageError, PastEndError } from '../../errors.ts'
 import { hex, joinUint32 } from '../../image/binary.ts'
+import type { CompressedSpan } from './compressed.ts'
+import { readSpan } from './compressed.ts'
 import { TABLE_ENTRY_SIZE } from './constants.ts'
 import type { Header } from './header/header.ts'
 
@@ -72,6 +74,8 @@ export interface ClusterRun {
    * too.
    */
   readonly imageOffset: number
+  /** Of a compressed cluster, which is a run of its own: its bytes in the image; else 0. */
+  readonly compressedLength: number
 }
 
 /**
@@ -79,7 +83,7 @@ export interface ClusterRun {
  * @param table the number of the table, that is of its L1 entry
  * @param from first guest cluster
  * @param to the guest cluster after the last one; both in this table and on the disk
- * @throws AppError IMPORT_ERROR_GENERIC as readL1Entry, and for compressed clusters
+ * @throws AppError IMPORT_ERROR_GENERIC as readL1Entry
  */
 export function* readClusterRuns(
   view: DataView,
@@ -93,6 +97,12 @@ export function* readClusterRuns(
     const at = (cluster - first) * TABLE_ENTRY_SIZE
     const high = view.getUint32(at)
     const low = view.getUint32(at + 4)
+    if ((high & compressedHigh) !== 0) {
+      const { offset, length } = requireSpan(high, low, cluster, rules)
+      yield { kind: 'data', cluster, count: 1, imageOffset: offset, compressedLength: length }
+      cluster += 1
+      continue
+    }
     const kind = kindOf(high, low)
     const imageOffset = requireEntry(high, low, cluster, rules)
     const step = imageOffset === 0 ? 0 : rules.clusterSize
@@ -102,7 +112,7 @@ export function* readClusterRuns(
       const last = imageOffset + (count - 1) * step
       if (last >= rules.imageSize) throw pastTheEnd(cluster + count - 1, last, rules)
     }
-    yield { kind, cluster, count, imageOffset }
+    yield { kind, cluster, count, imageOffset, compressedLength: 0 }
     cluster += count
   }
 }
@@ -130,9 +140,6 @@ const countLike = (view: DataView, at: number, end: number, step: number): numbe
 
 /** The offset of an entry that may be read; 0 where no cluster is allocated. */
 const requireEntry = (high: number, low: number, cluster: number, rules: TableRules): number => {
-  if ((high & compressedHigh) !== 0) {
-    throw entryError(cluster, rules, 'is compressed, which is not supported')
-  }
   const zero = (low & zeroLow) !== 0
   const reserved = (high & reservedL2High) !== 0 || (low & reservedL2Low) !== 0
   if (reserved || (zero && rules.version === 2)) {
@@ -147,6 +154,20 @@ const requireEntry = (high: number, low: number, cluster: number, rules: TableRu
   // The cluster itself may end after the image does: the rest of it is zeros.
   if (offset >= rules.imageSize) throw pastTheEnd(cluster, offset, rules)
   return offset
+}
+
+/** Where a compressed cluster lies. Its last sector may end after the image does. */
+const requireSpan = (
+  high: number,
+  low: number,
+  cluster: number,
+  rules: TableRules,
+): CompressedSpan => {
+  const span = readSpan(high, low, rules.clusterSize)
+  if (!Number.isSafeInteger(span.offset) || span.offset >= rules.imageSize) {
+    throw pastTheEnd(cluster, span.offset, rules)
+  }
+  return span
 }
 
 const pastTheEnd = (cluster: number, offset: number, rules: TableRules): Error =>

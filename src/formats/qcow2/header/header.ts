@@ -5,6 +5,7 @@ import { imageError, PastEndError } from '../../../errors.ts'
 import { hex, viewOf } from '../../../image/binary.ts'
 import { formatBytes, MAXIMUM_DISK_SIZE, unitsFor } from '../../../units.ts'
 import { requireVirtualSize } from '../../virtual-size.ts'
+import type { CompressionType } from '../constants.ts'
 import {
   COMPRESSION_TYPES,
   CRYPT_METHODS,
@@ -42,6 +43,8 @@ export interface Header {
   readonly refcountTableLength: number
   /** The image's own word that it lies on another one. The name itself is never used. */
   readonly hasBackingName: boolean
+  /** Of compressed clusters. */
+  readonly compression: CompressionType
   /** Where the image ends; Number.MAX_SAFE_INTEGER where that is not known. */
   readonly imageSize: number
 }
@@ -85,7 +88,7 @@ export const parseHeader = (
   const extensionsEnd = requireBackingName(fields, clusterSize, what)
   const extensions = readHeaderExtensions(cluster, fields.header_length, extensionsEnd, what)
   requireReadableFeatures(what, fields.incompatible_features, extensions.incompatibleName)
-  requireZlib(fields, what)
+  const compression = requireCompression(fields, what)
   requireVirtualSize(what, fields.size, MAXIMUM_DISK_SIZE)
   requireAtMost(what, 'refcount_order', fields.refcount_order, LIMITS.refcountOrder)
   requireAtMost(what, 'nb_snapshots', fields.nb_snapshots, LIMITS.snapshots)
@@ -104,6 +107,7 @@ export const parseHeader = (
     refcountTableOffset: fields.refcount_table_offset,
     refcountTableLength: fields.refcount_table_clusters * clusterSize,
     hasBackingName: fields.backing_file_offset !== 0 && fields.backing_file_size > 0,
+    compression,
     imageSize: imageSize ?? Number.MAX_SAFE_INTEGER,
   }
   requireTables(header, fields, what)
@@ -128,16 +132,18 @@ const requirePlain = ({ crypt_method: method }: HeaderFields, what: string): voi
   throw imageError(what, `the image is encrypted (${name}, crypt_method ${method})`)
 }
 
-const requireZlib = (fields: HeaderFields, what: string): void => {
+const requireCompression = (fields: HeaderFields, what: string): CompressionType => {
   const type = fields.compression_type
-  const name = COMPRESSION_TYPES[type] ?? 'unknown'
+  const known = COMPRESSION_TYPES[type]
+  const name = known ?? 'unknown'
   const marked = hasFeature(fields.incompatible_features, compressionTypeBit)
   if (marked !== (type !== 0)) {
     const found = `compression_type is ${type} (${name})`
     const bit = `incompatible feature bit ${compressionTypeBit} is ${marked ? 'set' : 'not set'}`
     throw imageError(what, `${found}, yet ${bit}`)
   }
-  if (marked) throw imageError(what, `compression type ${type} (${name}) is not supported`)
+  if (known === undefined) throw imageError(what, `compression type ${type} is not known`)
+  return known
 }
 
 /** Where the header's extensions end: at the backing file name, or with the first cluster. */

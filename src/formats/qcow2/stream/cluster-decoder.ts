@@ -13,14 +13,16 @@ import type { AppError } from '../../../errors.ts'
 import { cutShort, imageError } from '../../../errors.ts'
 import { hex, viewOf } from '../../../image/binary.ts'
 import type { ForwardReader } from '../../../image/forward-reader.ts'
-import { alignUp } from '../../../units.ts'
+import { alignDown, alignUp } from '../../../units.ts'
 import type { DecodeContext } from '../../format.ts'
 import { ClusterQueue } from './cluster-queue.ts'
+import { CompressedClusters } from './compressed-clusters.ts'
 import type { DecodeLimits } from './decode-limits.ts'
 import { defaultLimits } from './decode-limits.ts'
 import type { Header } from '../header/header.ts'
 import { visitL2Tables } from '../l1.ts'
 import { ParkedClusters } from './parked-clusters.ts'
+import { endOf, guestName, lengthOf, surveyRuns } from './run-bounds.ts'
 import { endsInLastCluster } from './short-end.ts'
 import { StreamGaps } from './stream-gaps.ts'
 import type { ClusterRun, TableRules } from '../tables.ts'
@@ -41,6 +43,8 @@ export class ClusterDecoder {
   readonly #tables = new ClusterQueue()
   /** Clusters of data still to come, by guest cluster. */
   readonly #awaited = new ClusterQueue()
+  /** Compressed clusters, those still to come and those under way. */
+  readonly #compressed: CompressedClusters
   /** L2 tables that are parked until the stream has ended, by number. */
   readonly #deferred = new ClusterQueue()
   /** Where the last byte ends that a deferred table names. */
@@ -63,6 +67,8 @@ export class ClusterDecoder {
     this.#parked = new ParkedClusters(header.clusterSize, limits, context.openSpool)
     this.#gaps = new StreamGaps(stream, header, this.#parked, limits, context.signal)
     this.#limits = limits
+    const [batch, parked, { signal }] = [this.#batch, this.#parked, context]
+    this.#compressed = new CompressedClusters({ stream, header, what, parked, batch, signal })
     this.#table = new Uint8Array(header.clusterSize)
   }
 
@@ -72,6 +78,7 @@ export class ClusterDecoder {
       await this.#readL1()
       yield* this.#readClusters()
       yield* this.#readDeferred()
+      yield* this.#compressed.writes(0)
       yield* this.#batch.finish()
       await this.#skipPadding()
     } finally {
@@ -100,7 +107,9 @@ export class ClusterDecoder {
     for (;;) {
       const table = this.#tables.firstOffset ?? Infinity
       const data = this.#awaited.firstOffset ?? Infinity
-      if (table < Infinity && table <= data) yield* this.#readTable(table)
+      const compressed = this.#compressed.nextCluster ?? Infinity
+      if (table < Infinity && table <= Math.min(data, compressed)) yield* this.#readTable(table)
+      else if (compressed <= data && compressed < Infinity) yield* this.#readCompressed(compressed)
       else if (data < Infinity) yield* this.#readData(data)
       else break
     }
@@ -131,8 +140,9 @@ export class ClusterDecoder {
       await this.#stream.read(this.#table, this.#named(`${name} at ${hex(offset)}`))
     }
     this.#tables.shift()
-    const { runs, end } = this.#survey(table)
-    const hasRoom = this.#awaited.size + runs <= this.#limits.awaitedRuns
+    const { runs, end } = surveyRuns(this.#runsOf(table), this.#header, this.#stream.offset)
+    const waiting = this.#awaited.size + this.#compressed.size
+    const hasRoom = waiting + runs <= this.#limits.awaitedRuns
     if (!isBehind && (!hasRoom || this.#parked.isFragmented)) {
       await this.#parked.park(offset, this.#table, this.#context.signal)
       this.#takeParked(offset, 1, name)
@@ -151,19 +161,6 @@ export class ClusterDecoder {
     return readClusterRuns(viewOf(this.#table), table, from, to, this.#rules)
   }
 
-  /** How many runs the table makes the decoder wait for, and where the last byte of them ends. */
-  #survey(table: number): { readonly runs: number; readonly end: number } {
-    let runs = 0
-    let end = 0
-    for (const run of this.#runsOf(table)) {
-      const runEnd = this.#endOf(run)
-      if (run.kind !== 'data' || runEnd <= this.#stream.offset) continue
-      runs += 1
-      end = Math.max(end, runEnd)
-    }
-    return { runs, end }
-  }
-
   /** Yields zeros and what is parked, and waits for the rest. */
   async *#apply(table: number): AsyncGenerator<DiskWrite, void, undefined> {
     const { clusterSize } = this.#header
@@ -171,7 +168,9 @@ export class ClusterDecoder {
       if (run.kind === 'zero') {
         if (this.#isParking) this.#gaps.ignore(run.imageOffset, run.count)
         const offset = run.cluster * clusterSize
-        yield { kind: 'zero', offset, length: this.#lengthOf(run) }
+        yield { kind: 'zero', offset, length: lengthOf(run, this.#header) }
+      } else if (run.compressedLength > 0) {
+        yield* this.#applyCompressed(run)
       } else if (run.kind === 'data') {
         // No run lies on both sides of here: what was read last has its own clusters between them.
         if (run.imageOffset < this.#stream.offset) yield* this.#readParked(run)
@@ -183,20 +182,41 @@ export class ClusterDecoder {
   /** The nearest awaited run. */
   async *#readData(imageOffset: number): AsyncGenerator<DiskWrite, void, undefined> {
     const cluster = this.#awaited.firstLabel
-    const run: ClusterRun = { kind: 'data', cluster, count: this.#awaited.firstCount, imageOffset }
+    const count = this.#awaited.firstCount
+    const run: ClusterRun = { kind: 'data', cluster, count, imageOffset, compressedLength: 0 }
     this.#awaited.shift()
     const guestOffset = cluster * this.#header.clusterSize
     if (imageOffset < this.#stream.offset)
       throw this.#usedTwice(guestName(guestOffset), imageOffset)
     await this.#passTo(imageOffset, () => `${guestName(guestOffset)} at ${hex(imageOffset)}`)
     if (this.#isParking && this.#parked.isFragmented) {
-      await this.#gaps.parkAllUpTo(this.#endOf(run), this.#named(guestName(guestOffset)))
+      await this.#gaps.parkAllUpTo(endOf(run, this.#header), this.#named(guestName(guestOffset)))
       yield* this.#readParked(run)
       return
     }
-    yield* this.#batch.add(guestOffset, this.#lengthOf(run), (target, offset) =>
+    yield* this.#batch.add(guestOffset, lengthOf(run, this.#header), (target, offset) =>
       this.#readStream(target, guestOffset + offset, imageOffset + offset),
     )
+  }
+
+  /** One that is still to come waits; the others are parked, in whole clusters. */
+  async *#applyCompressed(run: ClusterRun): AsyncGenerator<DiskWrite, void, undefined> {
+    if (alignDown(run.imageOffset, this.#header.clusterSize) >= this.#stream.offset) {
+      this.#compressed.push(run)
+      return
+    }
+    const name = guestName(run.cluster * this.#header.clusterSize)
+    if (!(await this.#compressed.takeParked(run))) throw this.#usedTwice(name, run.imageOffset)
+    yield* this.#compressed.writes()
+  }
+
+  /** The cluster of the image at `imageOffset`, in which compressed ones lie. */
+  async *#readCompressed(imageOffset: number): AsyncGenerator<DiskWrite, void, undefined> {
+    const name = `compressed clusters at ${hex(imageOffset)}`
+    if (imageOffset < this.#stream.offset) throw this.#usedTwice(name, imageOffset)
+    await this.#passTo(imageOffset, () => name)
+    await this.#compressed.readCluster(this.#isParking)
+    yield* this.#compressed.writes()
   }
 
   /** The image may end within its last cluster: the rest is zeros. */
@@ -214,7 +234,7 @@ export class ClusterDecoder {
   async *#readParked(run: ClusterRun): AsyncGenerator<DiskWrite, void, undefined> {
     const { clusterSize } = this.#header
     const guestOffset = run.cluster * clusterSize
-    const length = this.#lengthOf(run)
+    const length = lengthOf(run, this.#header)
     for (let done = 0; done < length;) {
       const imageOffset = run.imageOffset + done
       const count = Math.ceil((length - done) / clusterSize)
@@ -274,17 +294,4 @@ export class ClusterDecoder {
   #named(name: string): string {
     return `${this.#rules.what}: ${name}`
   }
-
-  /** Bytes of the run on the guest's disk. */
-  #lengthOf({ cluster, count }: ClusterRun): number {
-    const { clusterSize, virtualSize } = this.#header
-    return Math.min(count * clusterSize, virtualSize - cluster * clusterSize)
-  }
-
-  /** Where the last byte of the run ends in the image. */
-  #endOf(run: ClusterRun): number {
-    return Math.min(run.imageOffset + this.#lengthOf(run), this.#header.imageSize)
-  }
 }
-
-const guestName = (offset: number): string => `the cluster of guest offset ${hex(offset)}`

@@ -2,6 +2,8 @@
 // → parked), and which of them were used since, a bit each. parked-bytes.ts has their content.
 
 import type { Spool } from '../../../image/spool.ts'
+import { spansInCluster } from '../compressed.ts'
+import type { Header } from '../header/header.ts'
 import type { DecodeLimits } from './decode-limits.ts'
 import { ParkedBytes } from './parked-bytes.ts'
 
@@ -18,6 +20,8 @@ export class ParkedClusters {
   #imageEnd = -1
   /** A bit for each parked cluster: it was taken. */
   #taken = new Uint8Array(64)
+  /** How many compressed clusters begin in each parked one; as long as it needs to be. */
+  #begun = new Uint32Array(0)
 
   constructor(clusterSize: number, limits: DecodeLimits, openSpool: () => Promise<Spool>) {
     this.#clusterSize = clusterSize
@@ -65,6 +69,21 @@ export class ParkedClusters {
       this.#taken[at]! |= bit
     }
     return undefined
+  }
+
+  /**
+   * Counts a compressed cluster that begins in this one.
+   * @returns false where no more can begin there
+   */
+  countBegun(imageOffset: number, { clusterSize, compression }: Header): boolean {
+    const index = this.#parkedOffset(imageOffset) / this.#clusterSize
+    if (index >= this.#begun.length) {
+      const larger = new Uint32Array(Math.max(64, this.#taken.length * 8))
+      larger.set(this.#begun)
+      this.#begun = larger
+    }
+    this.#begun[index]! += 1
+    return this.#begun[index]! <= spansInCluster(clusterSize, compression)
   }
 
   /** Forgets all. Idempotent. */

@@ -1,0 +1,68 @@
+// Compressed clusters: where one lies, and its content. QCOW2, "Compressed Clusters Descriptor": it
+// begins at any byte and is said to end at the end of a sector, in which the next one may begin.
+// The work is done by Node's zlib in the threads of libuv, several at once.
+
+import { inflateRaw, constants as zlibConstants, zstdDecompress } from 'node:zlib'
+import { KiB, MiB, SECTOR_SIZE } from '../../units.ts'
+import type { CompressionType } from './constants.ts'
+import { zstdFrameLength } from './zstd-frame.ts'
+
+/** Where a compressed cluster lies. */
+export interface CompressedSpan {
+  /** In the image, at any byte. */
+  readonly offset: number
+  /** Bytes up to the end of its last sector; an image may end before that. */
+  readonly length: number
+}
+
+/**
+ * @param high bits 32-63 of an L2 entry, whose bit 62 is set
+ * @param low bits 0-31
+ */
+export const readSpan = (high: number, low: number, clusterSize: number): CompressedSpan => {
+  // The number of sectors takes as many bits as a cluster has sectors, and one more.
+  const offsetBits = 30 - (Math.log2(clusterSize) - 8)
+  const descriptor = high & 0x3f_ff_ff_ff
+  const offset = (descriptor & (2 ** offsetBits - 1)) * 2 ** 32 + low
+  const sectors = (descriptor >>> offsetBits) + 1
+  return { offset, length: sectors * SECTOR_SIZE - (offset % SECTOR_SIZE) }
+}
+
+/**
+ * How many compressed clusters can begin in a cluster of the image at most: deflate makes no more
+ * than 1032 bytes of one, and a frame of Zstandard has at least 12 bytes.
+ */
+export const spansInCluster = (clusterSize: number, type: CompressionType): number =>
+  type === 'zlib' ? 1033 : Math.ceil(clusterSize / 12)
+
+/** A window of more memory than this is refused, as by QEMU. */
+const windowLog = 23
+
+/**
+ * One cluster, whole.
+ * @param bytes from its first byte on; what follows it in its last sector is passed over
+ * @throws RangeError for what is not exactly one cluster; what zlib throws
+ */
+export const decompressCluster = (
+  bytes: Uint8Array,
+  clusterSize: number,
+  type: CompressionType,
+): Promise<Uint8Array> =>
+  new Promise((resolve, reject) => {
+    const done = (error: Error | null, content: Uint8Array): void => {
+      if (error !== null) reject(error)
+      else if (content.length === clusterSize) resolve(content)
+      else reject(new RangeError(`it holds ${content.length} bytes, a cluster has ${clusterSize}`))
+    }
+    const limits = { maxOutputLength: clusterSize, chunkSize: clusterSize }
+    if (type === 'zlib') inflateRaw(bytes, limits, done)
+    else {
+      const frame = bytes.subarray(0, zstdFrameLength(bytes))
+      const params = { [zlibConstants.ZSTD_d_windowLogMax]: windowLog }
+      zstdDecompress(frame, { ...limits, params }, done)
+    }
+  })
+
+/** How many may be under way at once: the threads are few, and each holds a cluster. */
+export const decompressionsAtOnce = (clusterSize: number): number =>
+  Math.max(2, Math.min(16, Math.floor((4 * MiB) / Math.max(clusterSize, 64 * KiB))))
