@@ -3,6 +3,7 @@
 // The work is done by Node's zlib in the threads of libuv, several at once.
 
 import { inflateRaw, constants as zlibConstants, zstdDecompress } from 'node:zlib'
+import { receivedBytes } from '../../image/young-garbage.ts'
 import { KiB, MiB, SECTOR_SIZE } from '../../units.ts'
 import type { CompressionType } from './constants.ts'
 import { zstdFrameLength } from './zstd-frame.ts'
@@ -50,9 +51,12 @@ export const decompressCluster = (
 ): Promise<Uint8Array> =>
   new Promise((resolve, reject) => {
     const done = (error: Error | null, content: Uint8Array): void => {
-      if (error !== null) reject(error)
-      else if (content.length === clusterSize) resolve(content)
-      else reject(new RangeError(`it holds ${content.length} bytes, a cluster has ${clusterSize}`))
+      if (error !== null) return reject(error)
+      receivedBytes(content.length)
+      if (content.length === clusterSize) return resolve(content)
+      return reject(
+        new RangeError(`it holds ${content.length} bytes, a cluster has ${clusterSize}`),
+      )
     }
     const limits = { maxOutputLength: clusterSize, chunkSize: clusterSize }
     if (type === 'zlib') inflateRaw(bytes, limits, done)
@@ -65,4 +69,4 @@ export const decompressCluster = (
 
 /** How many may be under way at once: the threads are few, and each holds a cluster. */
 export const decompressionsAtOnce = (clusterSize: number): number =>
-  Math.max(2, Math.min(16, Math.floor((4 * MiB) / Math.max(clusterSize, 64 * KiB))))
+  Math.max(2, Math.min(8, Math.floor((4 * MiB) / Math.max(clusterSize, 64 * KiB))))
