@@ -75,6 +75,25 @@ describe.skipIf(!hasTool('qemu-img'))('qcow2 that qemu-img made', () => {
     })
   }
 
+  for (const clusterSize of ['16k', '64k', '2M']) {
+    for (const flags of [[], ['-W', '-m', '16'], ['-c'], ['-S', '0']]) {
+      test(`extended L2, clusters of ${clusterSize}, ${flags.join(' ')}`, async () => {
+        const options = ['extended_l2=on', `cluster_size=${clusterSize}`]
+        const path = await convert(mixed, options, flags)
+        await expectReadsLikeQemu(path)
+        const commands = [
+          'write -P 7 100k 2k',
+          'write -z 300k 4k',
+          'write -P 9 6M 512',
+          'discard 4M 2k',
+          'write -z -u 5M 6k',
+        ]
+        for (const command of commands) await run('qemu-io', ['-f', 'qcow2', '-c', command, path])
+        await expectReadsLikeQemu(path)
+      })
+    }
+  }
+
   test('lazy refcounts', async () => {
     await expectReadsLikeQemu(await convert(mixed, ['lazy_refcounts=on']))
   })

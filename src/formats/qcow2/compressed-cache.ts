@@ -7,7 +7,7 @@ import type { Image } from '../../image/image.ts'
 import { MiB } from '../../units.ts'
 import { decompressCluster } from './compressed.ts'
 import type { Header } from './header/header.ts'
-import type { ClusterRun } from './tables.ts'
+import type { ClusterRun } from './cluster-run.ts'
 
 /** Bytes of content that are kept, and at least so many clusters. */
 const capacity = 4 * MiB

@@ -9,6 +9,10 @@ export const MAGIC = 0x51_46_49_fb
 /** Of all tables: L1, L2, refcount table. */
 export const TABLE_ENTRY_SIZE = 8
 
+/** Of L2 tables with subclusters: an entry, and two bits for each of its subclusters. */
+export const EXTENDED_ENTRY_SIZE = 16
+export const SUBCLUSTERS = 32
+
 /**
  * Bytes of a version 2 header, of a version 3 header at least, and of one with a compression type.
  */
@@ -16,6 +20,7 @@ export const HEADER_LENGTH = { version2: 72, version3: 104, withCompression: 112
 
 export const LIMITS = {
   clusterBits: { from: 9, to: 21 },
+  clusterBitsOfExtendedL2: 14,
   l1Bytes: 32 * MiB,
   refcountTableBytes: 8 * MiB,
   refcountOrder: 6,

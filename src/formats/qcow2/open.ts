@@ -11,13 +11,13 @@ import type { Image } from '../../image/image.ts'
 import { KiB } from '../../units.ts'
 import type { CompressedCache } from './compressed-cache.ts'
 import { createCompressedCache } from './compressed-cache.ts'
-import { TABLE_ENTRY_SIZE } from './constants.ts'
 import type { Header } from './header/header.ts'
 import { parseHeader, PREFIX_LENGTH, readClusterSize } from './header/header.ts'
 import { visitL2Tables } from './l1.ts'
 import type { L2Cache } from './l2-cache.ts'
 import { createL2Cache, createL2Scan } from './l2-cache.ts'
-import type { ClusterRun } from './tables.ts'
+import type { ClusterRun } from './cluster-run.ts'
+import { partsOf } from './subclusters.ts'
 import { readClusterRuns } from './tables.ts'
 
 const what = 'Cannot open qcow2'
@@ -48,7 +48,7 @@ export const openQcow2 = async (image: Image): Promise<Disk> => {
     async *extents(range) {
       const walk = createWalk(header, l1, clusterSize, createL2Scan(image, clusterSize))
       const wanted = rangeWithin(header.virtualSize, range)
-      yield* readExtents(walk(wanted), header, wanted)
+      yield* readExtents(walk(wanted), wanted)
     },
     async read(offset, target, signal) {
       throwIfAborted(signal)
@@ -98,7 +98,34 @@ export const readFirstCluster = async (image: Image, what: string): Promise<Uint
  * The runs of clusters that meet a range of the disk, ascending; without an L2 table one hole for
  * many.
  */
-type Walk = (range: ByteRange) => AsyncGenerator<Iterable<ClusterRun>, void, undefined>
+type Walk = (range: ByteRange) => AsyncGenerator<Iterable<GuestRun>, void, undefined>
+
+/** A run in bytes of the guest's disk. */
+interface GuestRun extends Extent {
+  /** Where its first byte lies in the image, 0 where none is allocated. */
+  readonly imageOffset: number
+  /** Of a compressed cluster. */
+  readonly compressed?: ClusterRun
+}
+
+function* guestRuns(
+  runs: Iterable<ClusterRun>,
+  clusterSize: number,
+): Generator<GuestRun, void, undefined> {
+  for (const run of runs) {
+    const { kind, cluster, count, imageOffset } = run
+    const offset = cluster * clusterSize
+    if (run.subclusters !== undefined) {
+      for (const part of partsOf(run.subclusters, clusterSize)) {
+        const partOffset = imageOffset + part.offset
+        yield { ...part, offset: offset + part.offset, imageOffset: partOffset }
+      }
+    } else {
+      const whole = { kind, offset, length: count * clusterSize, imageOffset }
+      yield run.compressedLength > 0 ? { ...whole, compressed: run } : whole
+    }
+  }
+}
 
 /**
  * Reads L2 tables in the pieces that `getPiece` gives, of `pieceSize` bytes: a whole table, or a
@@ -110,8 +137,8 @@ const createWalk = (
   pieceSize: number,
   getPiece: L2Cache['get'],
 ): Walk => {
-  const { clusterSize, clusterCount, l2Entries } = header
-  const pieceEntries = pieceSize / TABLE_ENTRY_SIZE
+  const { clusterSize, clusterCount, entrySize, l2Entries } = header
+  const pieceEntries = pieceSize / entrySize
   const rules = { ...header, what, l2Entries: pieceEntries }
 
   return async function* walk({ offset, length }) {
@@ -121,16 +148,17 @@ const createWalk = (
       if (l1[table] === 0) {
         while (table < l1.length && l1[table] === 0) table += 1
         const to = Math.min(end, table * l2Entries)
-        yield [{ kind: 'hole', cluster, count: to - cluster, imageOffset: 0, compressedLength: 0 }]
+        const offset = cluster * clusterSize
+        yield [{ kind: 'hole', offset, length: to * clusterSize - offset, imageOffset: 0 }]
         cluster = to
         continue
       }
       const piece = Math.floor(cluster / pieceEntries)
       const from = piece * pieceEntries
       const to = Math.min(end, clusterCount, from + pieceEntries)
-      const inside = (from - table * l2Entries) * TABLE_ENTRY_SIZE
+      const inside = (from - table * l2Entries) * entrySize
       const view = await getPiece(piece, l1[table]! + inside)
-      yield readClusterRuns(view, piece, cluster, to, rules)
+      yield guestRuns(readClusterRuns(view, piece, cluster, to, rules), clusterSize)
       cluster = to
     }
   }
@@ -140,24 +168,25 @@ const createWalk = (
  * Joined by kind as they come: a walk over fragmented clusters waits once a table, not once a run.
  */
 async function* readExtents(
-  tables: AsyncIterable<Iterable<ClusterRun>>,
-  { clusterSize }: Header,
+  tables: AsyncIterable<Iterable<GuestRun>>,
   range: ByteRange,
 ): AsyncGenerator<Extent, void, undefined> {
   if (range.length === 0) return
   let last: Extent | undefined
   for await (const runs of tables) {
-    for (const { kind, cluster, count } of runs) {
-      const length = count * clusterSize
-      if (last?.kind === kind) {
-        last = { kind, offset: last.offset, length: last.length + length }
+    for (const run of runs) {
+      const part = clip(run, range)
+      if (part === undefined) continue
+      const { offset, length } = part
+      if (last?.kind === run.kind) {
+        last = { kind: last.kind, offset: last.offset, length: last.length + length }
         continue
       }
-      if (last !== undefined) yield clip(last, range)!
-      last = { kind, offset: cluster * clusterSize, length }
+      if (last !== undefined) yield last
+      last = { kind: run.kind, offset, length }
     }
   }
-  if (last !== undefined) yield clip(last, range)!
+  if (last !== undefined) yield last
 }
 
 /**
@@ -165,7 +194,7 @@ async function* readExtents(
  * decompressed beside the others.
  */
 const createReader =
-  (walk: Walk, { clusterSize }: Header, image: Image, compressed: CompressedCache) =>
+  (walk: Walk, { clusterSize }: Header, image: Image, cache: CompressedCache) =>
   async (offset: number, target: Uint8Array, signal: AbortSignal | undefined): Promise<void> => {
     const range = { offset, length: target.length }
     let from = 0
@@ -176,7 +205,7 @@ const createReader =
       from = to
     }
     const fillFrom = async (run: ClusterRun, part: ByteRange): Promise<void> => {
-      const content = await compressed.get(run)
+      const content = await cache.get(run)
       const inside = part.offset - run.cluster * clusterSize
       target.set(content.subarray(inside, inside + part.length), part.offset - offset)
     }
@@ -184,13 +213,11 @@ const createReader =
     try {
       for await (const runs of walk(range)) {
         for (const run of runs) {
-          const part = clip(
-            { offset: run.cluster * clusterSize, length: run.count * clusterSize },
-            range,
-          )!
+          const part = clip(run, range)
+          if (part === undefined) continue
           const start = part.offset - offset
-          if (run.compressedLength > 0) {
-            const filling = fillFrom(run, part)
+          if (run.compressed !== undefined) {
+            const filling = fillFrom(run.compressed, part)
             filling.catch(() => {})
             underWay.push(filling)
             continue
@@ -199,7 +226,7 @@ const createReader =
             target.fill(0, start, start + part.length)
             continue
           }
-          const partOffset = run.imageOffset + (part.offset - run.cluster * clusterSize)
+          const partOffset = run.imageOffset + (part.offset - run.offset)
           if (start !== to || imageOffset + (to - from) !== partOffset) {
             await flush()
             from = start

@@ -1,5 +1,5 @@
-// QCOW2: QEMU's format, version 2 and 3. Reads what qemu-img makes, but extended L2
-// entries; writes version 3 with clusters of 64 KiB.
+// QCOW2: QEMU's format, version 2 and 3. Reads what qemu-img makes; writes version 3 with clusters
+// of 64 KiB.
 
 import { MAXIMUM_DISK_SIZE } from '../../units.ts'
 import type { ImageFormat } from '../format.ts'

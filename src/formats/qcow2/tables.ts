@@ -3,11 +3,13 @@
 // on.
 
 import type { ExtentKind } from '../../disk/extents.ts'
+import type { ClusterRun } from './cluster-run.ts'
 import { imageError, PastEndError } from '../../errors.ts'
 import { hex, joinUint32 } from '../../image/binary.ts'
 import type { CompressedSpan } from './compressed.ts'
 import { readSpan } from './compressed.ts'
-import { TABLE_ENTRY_SIZE } from './constants.ts'
+import { EXTENDED_ENTRY_SIZE, TABLE_ENTRY_SIZE } from './constants.ts'
+import { readSubclusters, runOf } from './subclusters.ts'
 import type { Header } from './header/header.ts'
 
 // The halves of an entry. QCOW2, "L1 table entry" and "Standard Cluster Descriptor".
@@ -24,7 +26,7 @@ const zeroLow = 0x00_00_00_01 // bit 0, L2 only, version 3
 /** What is needed to read and check entries. */
 export type TableRules = Pick<
   Header,
-  'version' | 'clusterSize' | 'clusterCount' | 'l2Entries' | 'imageSize'
+  'version' | 'clusterSize' | 'clusterCount' | 'entrySize' | 'l2Entries' | 'imageSize'
 > & {
   /** What is being done, for messages: `Cannot decode qcow2`. */
   readonly what: string
@@ -60,25 +62,6 @@ export const readL1Entry = (
 }
 
 /**
- * Clusters that follow each other in the guest, are of one kind and, if allocated, follow each
- * other in the image.
- */
-export interface ClusterRun {
-  readonly kind: ExtentKind
-  /** Guest cluster that is the first of the run. */
-  readonly cluster: number
-  /** Number of clusters. */
-  readonly count: number
-  /**
-   * Where the first one lies in the image, 0 where none is allocated. A zero cluster may have one,
-   * too.
-   */
-  readonly imageOffset: number
-  /** Of a compressed cluster, which is a run of its own: its bytes in the image; else 0. */
-  readonly compressedLength: number
-}
-
-/**
  * The runs of an L2 table, ascending, without gaps.
  * @param table the number of the table, that is of its L1 entry
  * @param from first guest cluster
@@ -94,12 +77,22 @@ export function* readClusterRuns(
 ): Generator<ClusterRun, void, undefined> {
   const first = table * rules.l2Entries
   for (let cluster = from; cluster < to;) {
-    const at = (cluster - first) * TABLE_ENTRY_SIZE
+    const at = (cluster - first) * rules.entrySize
     const high = view.getUint32(at)
     const low = view.getUint32(at + 4)
     if ((high & compressedHigh) !== 0) {
       const { offset, length } = requireSpan(high, low, cluster, rules)
       yield { kind: 'data', cluster, count: 1, imageOffset: offset, compressedLength: length }
+      cluster += 1
+      continue
+    }
+    if (rules.entrySize === EXTENDED_ENTRY_SIZE) {
+      const imageOffset = requireEntry(high, low, cluster, rules)
+      const subclusters = readSubclusters(view, at, imageOffset)
+      if (subclusters === undefined) {
+        throw entryError(cluster, rules, 'has subclusters that cannot be what it says they are')
+      }
+      yield runOf(cluster, imageOffset, subclusters)
       cluster += 1
       continue
     }
@@ -141,6 +134,10 @@ const countLike = (view: DataView, at: number, end: number, step: number): numbe
 /** The offset of an entry that may be read; 0 where no cluster is allocated. */
 const requireEntry = (high: number, low: number, cluster: number, rules: TableRules): number => {
   const zero = (low & zeroLow) !== 0
+  if (zero && rules.entrySize === EXTENDED_ENTRY_SIZE) {
+    const found = `has the zero flag set, which belongs to its subclusters: ${hexEntry(high, low)}`
+    throw entryError(cluster, rules, found)
+  }
   const reserved = (high & reservedL2High) !== 0 || (low & reservedL2Low) !== 0
   if (reserved || (zero && rules.version === 2)) {
     const name = reserved ? 'reserved bits' : 'the zero flag, which version 2 does not have,'

@@ -29,12 +29,7 @@ export const FEATURES: readonly Feature[] = [
     refusal: 'the image keeps its data in an external data file, which is never opened',
   },
   { kind: 'incompatible', bit: 3, name: 'compression type' },
-  {
-    kind: 'incompatible',
-    bit: 4,
-    name: 'extended L2 entries',
-    refusal: 'the image has extended L2 entries (subclusters), which are not supported',
-  },
+  { kind: 'incompatible', bit: 4, name: 'extended L2 entries' },
   { kind: 'compatible', bit: 0, name: 'lazy refcounts' },
   { kind: 'autoclear', bit: 0, name: 'bitmaps' },
   { kind: 'autoclear', bit: 1, name: 'raw external data' },

@@ -9,6 +9,7 @@ import type { CompressionType } from '../constants.ts'
 import {
   COMPRESSION_TYPES,
   CRYPT_METHODS,
+  EXTENDED_ENTRY_SIZE,
   HEADER_LENGTH,
   LIMITS,
   MAGIC,
@@ -23,6 +24,7 @@ import { readHeaderFields } from './header-fields.ts'
 export const PREFIX_LENGTH = 2 ** LIMITS.clusterBits.from
 
 const compressionTypeBit = 3
+const extendedL2Bit = 4
 
 /** What reading an image needs of its header. Offsets and lengths in bytes. */
 export interface Header {
@@ -31,6 +33,8 @@ export interface Header {
   readonly clusterSize: number
   /** Clusters of the guest's disk; the last one may lie partly outside of it. */
   readonly clusterCount: number
+  /** Bytes of an L2 entry: 16 where it tells of the 32 subclusters of its cluster. */
+  readonly entrySize: 8 | 16
   /** Entries in an L2 table. */
   readonly l2Entries: number
   readonly l1Offset: number
@@ -94,13 +98,15 @@ export const parseHeader = (
   requireAtMost(what, 'nb_snapshots', fields.nb_snapshots, LIMITS.snapshots)
   requireAtMost(what, 'the number of bitmaps', extensions.bitmaps, LIMITS.bitmaps)
 
-  const l2Entries = clusterSize / TABLE_ENTRY_SIZE
+  const entrySize = readEntrySize(fields, clusterSize, what)
+  const l2Entries = clusterSize / entrySize
   const clusterCount = unitsFor(fields.size, clusterSize)
   const header: Header = {
     version: fields.version === 2 ? 2 : 3,
     virtualSize: fields.size,
     clusterSize,
     clusterCount,
+    entrySize,
     l2Entries,
     l1Offset: fields.l1_table_offset,
     l1Entries: unitsFor(clusterCount, l2Entries),
@@ -144,6 +150,16 @@ const requireCompression = (fields: HeaderFields, what: string): CompressionType
   }
   if (known === undefined) throw imageError(what, `compression type ${type} is not known`)
   return known
+}
+
+const readEntrySize = (fields: HeaderFields, clusterSize: number, what: string): 8 | 16 => {
+  if (!hasFeature(fields.incompatible_features, extendedL2Bit)) return TABLE_ENTRY_SIZE
+  const least = 2 ** LIMITS.clusterBitsOfExtendedL2
+  if (clusterSize < least) {
+    const found = `clusters of ${clusterSize} bytes, at least ${least} are needed`
+    throw imageError(what, `extended L2 entries with ${found}`)
+  }
+  return EXTENDED_ENTRY_SIZE
 }
 
 /** Where the header's extensions end: at the backing file name, or with the first cluster. */

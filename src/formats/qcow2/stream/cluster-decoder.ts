@@ -9,8 +9,6 @@
 // parked with their data, and read after the stream.
 
 import type { DiskWrite } from '../../../disk/disk.ts'
-import type { AppError } from '../../../errors.ts'
-import { cutShort, imageError } from '../../../errors.ts'
 import { hex, viewOf } from '../../../image/binary.ts'
 import type { ForwardReader } from '../../../image/forward-reader.ts'
 import { alignDown, alignUp } from '../../../units.ts'
@@ -22,10 +20,12 @@ import { defaultLimits } from './decode-limits.ts'
 import type { Header } from '../header/header.ts'
 import { visitL2Tables } from '../l1.ts'
 import { ParkedClusters } from './parked-clusters.ts'
-import { endOf, guestName, lengthOf, surveyRuns } from './run-bounds.ts'
-import { endsInLastCluster } from './short-end.ts'
+import { ParkedRuns, usedTwice } from './parked-runs.ts'
+import { endOf, guestName, guestPartsOf, lengthOf, surveyRuns } from './run-bounds.ts'
+import { readToEnd } from './short-end.ts'
 import { StreamGaps } from './stream-gaps.ts'
-import type { ClusterRun, TableRules } from '../tables.ts'
+import type { ClusterRun, Subclusters } from '../cluster-run.ts'
+import type { TableRules } from '../tables.ts'
 import { clustersOfTable, readClusterRuns } from '../tables.ts'
 import { WriteBatch } from './write-batch.ts'
 
@@ -36,6 +36,7 @@ export class ClusterDecoder {
   readonly #context: DecodeContext
   readonly #batch: WriteBatch
   readonly #parked: ParkedClusters
+  readonly #parkedRuns: ParkedRuns
   readonly #gaps: StreamGaps
   readonly #limits: DecodeLimits
   #isL1Known = false
@@ -43,6 +44,8 @@ export class ClusterDecoder {
   readonly #tables = new ClusterQueue()
   /** Clusters of data still to come, by guest cluster. */
   readonly #awaited = new ClusterQueue()
+  /** Clusters still to come that are data only in part, by guest cluster; counts are their bits. */
+  readonly #mixed = new ClusterQueue()
   /** Compressed clusters, those still to come and those under way. */
   readonly #compressed: CompressedClusters
   /** L2 tables that are parked until the stream has ended, by number. */
@@ -68,7 +71,9 @@ export class ClusterDecoder {
     this.#gaps = new StreamGaps(stream, header, this.#parked, limits, context.signal)
     this.#limits = limits
     const [batch, parked, { signal }] = [this.#batch, this.#parked, context]
-    this.#compressed = new CompressedClusters({ stream, header, what, parked, batch, signal })
+    const parts = { stream, header, what, parked, batch, signal }
+    this.#parkedRuns = new ParkedRuns(parts)
+    this.#compressed = new CompressedClusters(parts)
     this.#table = new Uint8Array(header.clusterSize)
   }
 
@@ -107,11 +112,14 @@ export class ClusterDecoder {
     for (;;) {
       const table = this.#tables.firstOffset ?? Infinity
       const data = this.#awaited.firstOffset ?? Infinity
+      const mixed = this.#mixed.firstOffset ?? Infinity
       const compressed = this.#compressed.nextCluster ?? Infinity
-      if (table < Infinity && table <= Math.min(data, compressed)) yield* this.#readTable(table)
-      else if (compressed <= data && compressed < Infinity) yield* this.#readCompressed(compressed)
-      else if (data < Infinity) yield* this.#readData(data)
-      else break
+      const next = Math.min(table, data, mixed, compressed)
+      if (next === Infinity) break
+      if (next === table) yield* this.#readTable(table)
+      else if (next === compressed) yield* this.#readCompressed(compressed)
+      else if (next === mixed) yield* this.#readMixed(mixed)
+      else yield* this.#readData(data)
     }
     if (this.#deferredEnd > this.#stream.offset) {
       await this.#passTo(this.#deferredEnd, () => 'the clusters of L2 tables that were put off')
@@ -133,7 +141,7 @@ export class ClusterDecoder {
     const name = `L2 table ${table}`
     const isBehind = offset < this.#stream.offset
     if (isBehind) {
-      this.#takeParked(offset, 1, name)
+      this.#parkedRuns.take(offset, 1, name)
       await this.#parked.read(offset, this.#table, this.#context.signal)
     } else {
       await this.#passTo(offset, () => name)
@@ -141,11 +149,11 @@ export class ClusterDecoder {
     }
     this.#tables.shift()
     const { runs, end } = surveyRuns(this.#runsOf(table), this.#header, this.#stream.offset)
-    const waiting = this.#awaited.size + this.#compressed.size
+    const waiting = this.#awaited.size + this.#mixed.size + this.#compressed.size
     const hasRoom = waiting + runs <= this.#limits.awaitedRuns
     if (!isBehind && (!hasRoom || this.#parked.isFragmented)) {
       await this.#parked.park(offset, this.#table, this.#context.signal)
-      this.#takeParked(offset, 1, name)
+      this.#parkedRuns.take(offset, 1, name)
     }
     if (hasRoom) {
       yield* this.#apply(table)
@@ -165,7 +173,9 @@ export class ClusterDecoder {
   async *#apply(table: number): AsyncGenerator<DiskWrite, void, undefined> {
     const { clusterSize } = this.#header
     for (const run of this.#runsOf(table)) {
-      if (run.kind === 'zero') {
+      if (run.subclusters !== undefined) {
+        yield* this.#applyMixed(run, run.subclusters)
+      } else if (run.kind === 'zero') {
         if (this.#isParking) this.#gaps.ignore(run.imageOffset, run.count)
         const offset = run.cluster * clusterSize
         yield { kind: 'zero', offset, length: lengthOf(run, this.#header) }
@@ -173,9 +183,42 @@ export class ClusterDecoder {
         yield* this.#applyCompressed(run)
       } else if (run.kind === 'data') {
         // No run lies on both sides of here: what was read last has its own clusters between them.
-        if (run.imageOffset < this.#stream.offset) yield* this.#readParked(run)
+        if (run.imageOffset < this.#stream.offset) yield* this.#parkedRuns.read(run)
         else this.#awaited.push(run.imageOffset, run.cluster, run.count)
       }
+    }
+  }
+
+  async *#applyMixed(
+    run: ClusterRun,
+    subclusters: Subclusters,
+  ): AsyncGenerator<DiskWrite, void, undefined> {
+    const { imageOffset, cluster } = run
+    for (const { kind, offset, length } of guestPartsOf(cluster, subclusters, this.#header)) {
+      if (kind === 'zero') yield { kind, offset, length }
+    }
+    const { data } = subclusters
+    if (data === 0) this.#gaps.ignore(imageOffset, 1)
+    else if (imageOffset >= this.#stream.offset) this.#mixed.push(imageOffset, cluster, data)
+    else yield* this.#parkedRuns.readMixed(imageOffset, cluster, subclusters)
+  }
+
+  /** The nearest cluster that is data only in part. */
+  async *#readMixed(imageOffset: number): AsyncGenerator<DiskWrite, void, undefined> {
+    const { what } = this.#rules
+    const cluster = this.#mixed.firstLabel
+    const subclusters = { data: this.#mixed.firstCount, zero: 0 }
+    this.#mixed.shift()
+    const name = guestName(cluster * this.#header.clusterSize)
+    if (imageOffset < this.#stream.offset) throw usedTwice(what, name, imageOffset)
+    await this.#passTo(imageOffset, () => `${name} at ${hex(imageOffset)}`)
+    for (const part of guestPartsOf(cluster, subclusters, this.#header)) {
+      if (part.kind !== 'data') continue
+      const partOffset = imageOffset + part.inside
+      await this.#gaps.skipUpTo(partOffset, this.#named(name))
+      yield* this.#batch.add(part.offset, part.length, (target, offset) =>
+        this.#readStream(target, part.offset + offset, partOffset + offset),
+      )
     }
   }
 
@@ -187,11 +230,11 @@ export class ClusterDecoder {
     this.#awaited.shift()
     const guestOffset = cluster * this.#header.clusterSize
     if (imageOffset < this.#stream.offset)
-      throw this.#usedTwice(guestName(guestOffset), imageOffset)
+      throw usedTwice(this.#rules.what, guestName(guestOffset), imageOffset)
     await this.#passTo(imageOffset, () => `${guestName(guestOffset)} at ${hex(imageOffset)}`)
     if (this.#isParking && this.#parked.isFragmented) {
       await this.#gaps.parkAllUpTo(endOf(run, this.#header), this.#named(guestName(guestOffset)))
-      yield* this.#readParked(run)
+      yield* this.#parkedRuns.read(run)
       return
     }
     yield* this.#batch.add(guestOffset, lengthOf(run, this.#header), (target, offset) =>
@@ -206,64 +249,23 @@ export class ClusterDecoder {
       return
     }
     const name = guestName(run.cluster * this.#header.clusterSize)
-    if (!(await this.#compressed.takeParked(run))) throw this.#usedTwice(name, run.imageOffset)
+    if (!(await this.#compressed.takeParked(run)))
+      throw usedTwice(this.#rules.what, name, run.imageOffset)
     yield* this.#compressed.writes()
   }
 
   /** The cluster of the image at `imageOffset`, in which compressed ones lie. */
   async *#readCompressed(imageOffset: number): AsyncGenerator<DiskWrite, void, undefined> {
     const name = `compressed clusters at ${hex(imageOffset)}`
-    if (imageOffset < this.#stream.offset) throw this.#usedTwice(name, imageOffset)
+    if (imageOffset < this.#stream.offset) throw usedTwice(this.#rules.what, name, imageOffset)
     await this.#passTo(imageOffset, () => name)
     await this.#compressed.readCluster(this.#isParking)
     yield* this.#compressed.writes()
   }
 
-  /** The image may end within its last cluster: the rest is zeros. */
-  async #readStream(target: Uint8Array, guestOffset: number, imageOffset: number): Promise<void> {
-    const count = await this.#stream.readUpTo(target)
-    if (count === target.length) return
-    if (!endsInLastCluster(this.#stream.offset, imageOffset + target.length, this.#header)) {
-      const missing = `${guestName(guestOffset)} lies at ${hex(imageOffset)}`
-      const found = `the stream ends after ${this.#stream.offset} bytes`
-      throw cutShort(this.#rules.what, `${found}, ${missing}, ${target.length} bytes`)
-    }
-    target.fill(0, count)
-  }
-
-  async *#readParked(run: ClusterRun): AsyncGenerator<DiskWrite, void, undefined> {
-    const { clusterSize } = this.#header
-    const guestOffset = run.cluster * clusterSize
-    const length = lengthOf(run, this.#header)
-    for (let done = 0; done < length;) {
-      const imageOffset = run.imageOffset + done
-      const count = Math.ceil((length - done) / clusterSize)
-      const taken = this.#takeParked(imageOffset, count, guestName(guestOffset + done))
-      const part = Math.min(length - done, taken * clusterSize)
-      yield* this.#batch.add(guestOffset + done, part, (target, offset) =>
-        this.#parked.read(imageOffset + offset, target, this.#context.signal),
-      )
-      done += part
-    }
-  }
-
-  /** Marks up to `count` parked clusters as used, as many as lie together; how many. */
-  #takeParked(imageOffset: number, count: number, name: string): number {
-    const { clusterSize } = this.#header
-    const together = Math.min(count, this.#parked.lengthAt(imageOffset) / clusterSize)
-    if (together === 0) throw this.#usedTwice(name, imageOffset)
-    const used = this.#parked.take(imageOffset, together)
-    if (used !== undefined) throw this.#usedTwice(`one of ${count} clusters from ${name} on`, used)
-    return together
-  }
-
-  /**
-   * What has come and was not parked, or was taken, is another structure's or another guest
-   * cluster's.
-   */
-  #usedTwice(name: string, imageOffset: number): AppError {
-    const found = `${name} lies at ${hex(imageOffset)}, which something else uses too`
-    return imageError(this.#rules.what, found)
+  #readStream(target: Uint8Array, guestOffset: number, imageOffset: number): Promise<void> {
+    const name = `${guestName(guestOffset)} lies at ${hex(imageOffset)}`
+    return readToEnd(this.#stream, target, { ...this.#rules, imageOffset, name })
   }
 
   /** When no L2 table is left to name it, nothing parked is needed any more. */

@@ -12,9 +12,10 @@ import type { ForwardReader } from '../../../image/forward-reader.ts'
 import { alignDown, alignUp, SECTOR_SIZE } from '../../../units.ts'
 import { decompressCluster, decompressionsAtOnce } from '../compressed.ts'
 import type { Header } from '../header/header.ts'
-import type { ClusterRun } from '../tables.ts'
+import type { ClusterRun } from '../cluster-run.ts'
 import { ClusterQueue } from './cluster-queue.ts'
 import type { ParkedClusters } from './parked-clusters.ts'
+import { usedTwice } from './parked-runs.ts'
 import { guestName, lengthOf } from './run-bounds.ts'
 import type { WriteBatch } from './write-batch.ts'
 
@@ -139,7 +140,7 @@ export class CompressedClusters {
     }
     const { what, header } = this.#parts
     const name = guestName(cluster * header.clusterSize)
-    throw imageError(what, `${name} lies at ${hex(start)}, which something else uses too`)
+    throw usedTwice(what, name, start)
   }
 
   /** @param end where the stream has come to, or has ended */

@@ -3,7 +3,9 @@
 import { hex } from '../../../image/binary.ts'
 import { alignUp } from '../../../units.ts'
 import type { Header } from '../header/header.ts'
-import type { ClusterRun } from '../tables.ts'
+import type { Part } from '../subclusters.ts'
+import { partsOf } from '../subclusters.ts'
+import type { ClusterRun, Subclusters } from '../cluster-run.ts'
 
 type Sizes = Pick<Header, 'clusterSize' | 'virtualSize' | 'imageSize'>
 
@@ -38,6 +40,24 @@ export const surveyRuns = (
     end = Math.max(end, runEnd)
   }
   return { runs, end }
+}
+
+interface GuestPart extends Part {
+  /** Where it begins within its cluster. */
+  readonly inside: number
+}
+
+/** The parts of a cluster on the guest's disk, as far as that goes. */
+export function* guestPartsOf(
+  cluster: number,
+  subclusters: Subclusters,
+  { clusterSize, virtualSize }: Sizes,
+): Generator<GuestPart, void, undefined> {
+  for (const { kind, offset: inside, length } of partsOf(subclusters, clusterSize)) {
+    const offset = cluster * clusterSize + inside
+    const present = Math.min(length, virtualSize - offset)
+    if (present > 0) yield { kind, offset, length: present, inside }
+  }
 }
 
 export const guestName = (offset: number): string => `the cluster of guest offset ${hex(offset)}`
