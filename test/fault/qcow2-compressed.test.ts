@@ -7,16 +7,17 @@ import { deflateRawSync, zstdCompressSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { qcow2 } from '../../src/formats/qcow2/qcow2.ts'
 import { defaultLimits } from '../../src/formats/qcow2/stream/decode-limits.ts'
+import { viewOf } from '../../src/image/binary.ts'
 import { createMemoryImage } from '../../src/image/memory-image.ts'
 import { KiB, MiB } from '../../src/units.ts'
 import { readAll } from '../support/disks.ts'
 import { decodeWatched } from '../support/qcow2-decode.ts'
 import { createRaw } from '../support/qcow2-files.ts'
+import { firstTable, tablesLast } from '../support/qcow2-tables-last.ts'
 import { createTestFolder, hasTool, qemuImg } from '../support/tools.ts'
 
 const clusterSize = 64 * KiB
 
-const mask = (1n << 56n) - 1n
 const compressed = 1n << 62n
 
 const make = async (type: string, size = 4 * MiB) => {
@@ -31,34 +32,9 @@ const make = async (type: string, size = 4 * MiB) => {
   return { bytes: new Uint8Array(await readFile(path)), content: await readFile(raw) }
 }
 
-const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-
-/** Where the L2 table of the beginning of the disk lies. */
-const firstTable = (bytes: Uint8Array): number => {
-  const view = viewOf(bytes)
-  return Number(view.getBigUint64(Number(view.getBigUint64(40))) & mask)
-}
-
 /** Where the compressed cluster of an L2 entry lies. */
 const spanOf = (bytes: Uint8Array, entry: number): number =>
   Number(viewOf(bytes).getBigUint64(firstTable(bytes) + entry * 8) & ((1n << 54n) - 1n))
-
-/** The same image whose L1 and L2 tables come after all data. */
-const tablesLast = (bytes: Uint8Array): Uint8Array => {
-  const view = viewOf(bytes)
-  const l1 = Number(view.getBigUint64(40))
-  const end = Math.ceil(bytes.length / clusterSize) * clusterSize
-  const moved = new Uint8Array(end + 2 * clusterSize)
-  moved.set(bytes)
-  const table = firstTable(bytes)
-  moved.set(bytes.subarray(table, table + clusterSize), end)
-  moved.fill(0, table, table + clusterSize)
-  moved.set(bytes.subarray(l1, l1 + clusterSize), end + clusterSize)
-  moved.fill(0, l1, l1 + clusterSize)
-  viewOf(moved).setBigUint64(end + clusterSize, BigInt(end))
-  viewOf(moved).setBigUint64(40, BigInt(end + clusterSize))
-  return moved
-}
 
 const expectRefusedBoth = async (bytes: Uint8Array, expected: RegExp): Promise<void> => {
   const readStream = decodeWatched(bytes, bytes.length)
