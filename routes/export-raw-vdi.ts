@@ -67,7 +67,7 @@ const handleExport = async (
 
 const readRequest = (parameters: Parameters): ExportRequest => {
   const delta = readChoice(parameters, 'delta', ['compatible', 'compact'])
-  const subformat = readChoice(parameters, 'subformat', ['dynamic', 'fixed'])
+  const subformat = parameters('subformat')
   const narrow = readNarrowing(parameters)
   const base = parameters('base')
   return {

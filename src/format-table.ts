@@ -15,18 +15,34 @@ interface FormatFacts {
   readonly qemuName: string
   /** The Content-Type of an export. */
   readonly mediaType: string
+  /**
+   * What `subformat` may say of an export, the default first; none where there is one form only.
+   */
+  readonly subformats: readonly string[]
+  /**
+   * Those of `subformats` whose length is known only at their end: no Content-Length, no ranges.
+   */
+  readonly streamed: readonly string[]
+  /** Whether an export may hold what differs from a base. */
+  readonly exportsDeltas: boolean
+  /** Whether an image may say that it lies on another one, and be imported as a delta. */
+  readonly importsDeltas: boolean
   /** Whether VDIs may lie in it. */
   readonly mayHoldVdis: boolean
   /** Whether a layer in it may lie on another: it tells which blocks it does not hold. */
   readonly tellsHoles: boolean
 }
 
-/** Each can do more than those before it. */
+/** Of those that may hold VDIs, each can do more than those before it. */
 const rows = {
   raw: {
     endings: ['raw', 'img'],
     qemuName: 'raw',
     mediaType: 'application/octet-stream',
+    subformats: [],
+    streamed: [],
+    exportsDeltas: false,
+    importsDeltas: false,
     mayHoldVdis: true,
     tellsHoles: false,
   },
@@ -35,6 +51,10 @@ const rows = {
     endings: ['vhd'],
     qemuName: 'vpc',
     mediaType: 'application/vhd',
+    subformats: ['dynamic', 'fixed'],
+    streamed: [],
+    exportsDeltas: true,
+    importsDeltas: true,
     mayHoldVdis: true,
     tellsHoles: true,
   },
@@ -45,6 +65,10 @@ const rows = {
     endings: ['qcow2'],
     qemuName: 'qcow2',
     mediaType: 'application/x-qemu-disk',
+    subformats: [],
+    streamed: [],
+    exportsDeltas: true,
+    importsDeltas: true,
     mayHoldVdis: true,
     tellsHoles: true,
   },

@@ -1,5 +1,6 @@
-// The contract of an image format: three verbs between guest bytes and file bytes, and others for
-// layers at rest. raw/ is the smallest implementation. A format knows no HTTP, no SQL and no path.
+// The contract of an image format: three verbs between guest bytes and file bytes, and one more for
+// those that VDIs may lie in. raw/ is the smallest implementation. A format knows no HTTP, no SQL
+// and no path.
 
 import type { Disk, DiskWrite, DiskWriter } from '../disk/disk.ts'
 import type { FormatName } from '../format-table.ts'
@@ -52,14 +53,6 @@ export interface ImageFormat {
   decode(stream: ForwardReader, context: DecodeContext): Promise<DecodedImage>
 
   /**
-   * Starts a layer at rest in an empty file. The layer owns neither `file` nor `parent`: the caller
-   * closes both.
-   * @throws AppError VALUE_NOT_SUPPORTED for a parent where the format has none (raw),
-   *   VDI_TOO_LARGE
-   */
-  createLayer(file: WritableImage, options: LayerOptions): Promise<LayerWriter>
-
-  /**
    * What an image at rest says of itself, for scans of folders where others wrote the images. Reads
    * headers only; closes nothing.
    * @throws AppError IMPORT_ERROR_GENERIC where they are broken
@@ -78,6 +71,30 @@ export interface ImageFormat {
    * @throws AppError IMPORT_ERROR_GENERIC for what an export would refuse
    */
   checkTables?(image: Image): Promise<void>
+
+  /**
+   * Writes an image of `disk` whose length nobody knows before its end, because its data is
+   * compressed on the way: the subformats that `formatTable` lists as `streamed`. A function of the
+   * disk and `identity` alone, like `plan`. To be iterated once; chunks of any length, not to be
+   * changed after. Closes `disk` when it ends, fails or is left. Absent: every subformat is
+   * planned.
+   */
+  encode?(
+    disk: Disk,
+    identity: ImageIdentity,
+    options?: PlanOptions & { readonly signal?: AbortSignal },
+  ): AsyncGenerator<Uint8Array, void, undefined>
+}
+
+/** A format in which VDIs may lie: `mayHoldVdis` in the table. */
+export interface LayerFormat extends ImageFormat {
+  /**
+   * Starts a layer at rest in an empty file. The layer owns neither `file` nor `parent`: the caller
+   * closes both.
+   * @throws AppError VALUE_NOT_SUPPORTED for a parent where the format has none (raw),
+   *   VDI_TOO_LARGE
+   */
+  createLayer(file: WritableImage, options: LayerOptions): Promise<LayerWriter>
 }
 
 /** As the image says; the files that it names are never opened. */
@@ -115,8 +132,8 @@ export interface PlanOptions {
    * `compatible`.
    */
   readonly delta?: 'compatible' | 'compact'
-  /** VHD only. Default `dynamic`. */
-  readonly subformat?: 'dynamic' | 'fixed'
+  /** One of those that `formatTable` lists for the format. Default: the first of them. */
+  readonly subformat?: string
 }
 
 export interface DecodeContext {

@@ -1,14 +1,25 @@
 // What each format of the table does, by its name.
 
+import assert from 'node:assert/strict'
 import { AppError } from '../errors.ts'
 import type { FormatName } from '../format-table.ts'
 import { formatNames } from '../format-table.ts'
-import type { ImageFormat } from './format.ts'
+import type { ImageFormat, LayerFormat } from './format.ts'
 import { qcow2 } from './qcow2/qcow2.ts'
 import { raw } from './raw/raw.ts'
 import { vhd } from './vhd/vhd.ts'
 
+/** Those that VDIs may lie in. */
+const layerFormats: readonly LayerFormat[] = [raw, vhd, qcow2]
+
 export const formats: Readonly<Record<FormatName, ImageFormat>> = { raw, vhd, qcow2 }
+
+/** The format of this name, of which the table says that VDIs may lie in it. */
+export const layerFormatOf = (name: FormatName): LayerFormat => {
+  const format = layerFormats.find((known) => known.name === name)
+  assert(format !== undefined, `No layer can be written in ${name}`)
+  return format
+}
 
 /**
  * The format of this name in any case, as clients write it.

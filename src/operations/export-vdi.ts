@@ -56,14 +56,13 @@ export const exportVdi = (
   deliver: Deliver,
 ): Promise<void> =>
   context.transfers.run(task, async ({ signal, turn, open }) => {
-    const { options } = request
     // Of a task that waits for a comparison first, that is one half, the sending the other.
     let share = 1
     const onProgress = (fraction: number): void => {
       share = 0.5
       task.report(fraction / 2)
     }
-    const { format, opened, image } = await openExport(context, request, {
+    const { format, options, opened, image } = await openExport(context, request, {
       user: task.user,
       signal,
       onProgress,

@@ -4,7 +4,7 @@
 import type { SrRow } from '../catalog/srs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
 import type { FormatName } from '../format-table.ts'
-import { formatNames } from '../format-table.ts'
+import { formatsAtRest } from '../format-table.ts'
 import { formats } from '../formats/registry.ts'
 import { formatBytes, MAXIMUM_DISK_SIZE } from '../units.ts'
 import { formatNotSupported, vdiTooLarge } from '../object-errors.ts'
@@ -16,7 +16,7 @@ import { formatNotSupported, vdiTooLarge } from '../object-errors.ts'
  */
 export const requireSupported = (name: string, sr: SrRow): FormatName => {
   // A storage manager that names no formats is not checked, as in XenServer.
-  const supported = sr.supportedFormats.length === 0 ? formatNames : sr.supportedFormats
+  const supported = sr.supportedFormats.length === 0 ? formatsAtRest : sr.supportedFormats
   const format = supported.find((known) => known === name.toLowerCase())
   if (format !== undefined) return format
   throw formatNotSupported(name, sr.uuid)

@@ -42,13 +42,18 @@ const addToy = async (copy: string): Promise<void> => {
     endings: ['toy'],
     qemuName: 'toy',
     mediaType: 'application/x-toy',
+    subformats: [],
+    streamed: [],
+    exportsDeltas: false,
+    importsDeltas: false,
     mayHoldVdis: true,
     tellsHoles: false,
   },
 `
   await edit(join(copy, 'src/format-table.ts'), /^\} as const satisfies/m, `  ${row}$&`)
   const registry = join(copy, 'src/formats/registry.ts')
-  await edit(registry, '{ raw, vhd, qcow2 }', '{ raw, vhd, qcow2, toy }')
+  await edit(registry, '{ raw, vhd, qcow2 ', '{ raw, vhd, qcow2, toy ')
+  await edit(registry, '[raw, vhd, qcow2', '[raw, vhd, qcow2, toy')
   await edit(registry, /^import \{ vhd \}/m, `import { toy } from './toy/toy.ts'\n$&`)
 }
 

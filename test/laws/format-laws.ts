@@ -1,10 +1,16 @@
-// What every ImageFormat keeps: open, plan, decode and createLayer are views of one disk.
+// What every ImageFormat keeps: open, plan, decode, and createLayer where there is one, are views
+// of one disk.
 
 import { expect, test } from 'vitest'
 import { copyWrites } from '../../src/disk/copy-writes.ts'
 import type { Disk, DiskWriter } from '../../src/disk/disk.ts'
 import { createMemoryDisk } from '../../src/disk/memory-disk.ts'
-import type { DecodedImage, ImageFormat, ImageIdentity } from '../../src/formats/format.ts'
+import type {
+  DecodedImage,
+  ImageFormat,
+  ImageIdentity,
+  LayerFormat,
+} from '../../src/formats/format.ts'
 import { createBufferPool } from '../../src/image/buffer-pool.ts'
 import { createForwardReader } from '../../src/image/forward-reader.ts'
 import { createMemoryImage } from '../../src/image/memory-image.ts'
@@ -140,33 +146,6 @@ export const formatLaws = (format: ImageFormat): void => {
         )
       }
     })
-
-    test(`${format.name}, ${name}: a layer written in any order opens as d`, async () => {
-      const disk = createPatternDisk(parts)
-      const arrangements: (<T>(pieces: T[]) => T[])[] = [
-        (pieces) => pieces,
-        (pieces) => pieces.toReversed(),
-        (pieces) => [
-          ...pieces.filter((_, index) => index % 3 === 1),
-          ...pieces.filter((_, index) => index % 3 !== 1),
-        ],
-      ]
-      for (const arrange of arrangements) {
-        for (const step of [MiB, 24 * KiB]) {
-          const file = createMemoryImage()
-          const layer = await format.createLayer(file, {
-            size: disk.size,
-            uuid: testIdentity.uuid,
-            timestamp: testIdentity.timestamp,
-          })
-          await writeDisk(disk, layer, step, arrange)
-          await layer.seal()
-          const opened = await format.open(file)
-          expect(opened.size).toBe(disk.size)
-          expectSameBytes(await readAll(opened), await readAll(disk), `in steps of ${step}`)
-        }
-      }
-    })
   }
 
   test(`${format.name}: plan is a function of disk and identity alone`, async () => {
@@ -217,4 +196,36 @@ export const formatLaws = (format: ImageFormat): void => {
       await expect(attempt(), `cut at ${cut}`).rejects.toMatchObject({ code: 'VDI_IO_ERROR' })
     }
   })
+}
+
+/** What those keep that VDIs may lie in, besides formatLaws. */
+export const layerLaws = (format: LayerFormat): void => {
+  for (const [name, parts] of Object.entries(lawDisks)) {
+    test(`${format.name}, ${name}: a layer written in any order opens as d`, async () => {
+      const disk = createPatternDisk(parts)
+      const arrangements: (<T>(pieces: T[]) => T[])[] = [
+        (pieces) => pieces,
+        (pieces) => pieces.toReversed(),
+        (pieces) => [
+          ...pieces.filter((_, index) => index % 3 === 1),
+          ...pieces.filter((_, index) => index % 3 !== 1),
+        ],
+      ]
+      for (const arrange of arrangements) {
+        for (const step of [MiB, 24 * KiB]) {
+          const file = createMemoryImage()
+          const layer = await format.createLayer(file, {
+            size: disk.size,
+            uuid: testIdentity.uuid,
+            timestamp: testIdentity.timestamp,
+          })
+          await writeDisk(disk, layer, step, arrange)
+          await layer.seal()
+          const opened = await format.open(file)
+          expect(opened.size).toBe(disk.size)
+          expectSameBytes(await readAll(opened), await readAll(disk), `in steps of ${step}`)
+        }
+      }
+    })
+  }
 }

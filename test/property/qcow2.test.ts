@@ -8,7 +8,14 @@ import { qcow2 } from '../../src/formats/qcow2/qcow2.ts'
 import { createMemoryImage } from '../../src/image/memory-image.ts'
 import { KiB, SECTOR_SIZE } from '../../src/units.ts'
 import { diskLaws } from '../laws/disk-laws.ts'
-import { decodeBytes, formatLaws, lawDisks, rebuild, testIdentity } from '../laws/format-laws.ts'
+import {
+  decodeBytes,
+  formatLaws,
+  layerLaws,
+  lawDisks,
+  rebuild,
+  testIdentity,
+} from '../laws/format-laws.ts'
 import type { PatternPart } from '../support/disks.ts'
 import { createPatternDisk, expectSameBytes, listExtents, readAll } from '../support/disks.ts'
 import { decodeWatched } from '../support/qcow2-decode.ts'
@@ -17,6 +24,7 @@ import { buildImage } from '../support/qcow2-image.ts'
 
 describe('qcow2', () => {
   formatLaws(qcow2)
+  layerLaws(qcow2)
   diskLaws('an opened qcow2 image', async () => {
     const image = await qcow2.plan(createPatternDisk(lawDisks['scattered']!), testIdentity)
     return qcow2.open(createMemoryImage(await readAll(image)))

@@ -6,11 +6,12 @@ import { raw } from '../../src/formats/raw/raw.ts'
 import { createMemoryImage } from '../../src/image/memory-image.ts'
 import { KiB } from '../../src/units.ts'
 import { diskLaws } from '../laws/disk-laws.ts'
-import { formatLaws, lawDisks, writeDisk } from '../laws/format-laws.ts'
+import { formatLaws, layerLaws, lawDisks, writeDisk } from '../laws/format-laws.ts'
 import { createPatternDisk, readAll } from '../support/disks.ts'
 
 describe('raw', () => {
   formatLaws(raw)
+  layerLaws(raw)
   diskLaws('an opened raw image', async () =>
     raw.open(createMemoryImage(await readAll(createPatternDisk(lawDisks['scattered']!)))),
   )

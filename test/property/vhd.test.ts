@@ -15,6 +15,7 @@ import { diskLaws } from '../laws/disk-laws.ts'
 import {
   decodeBytes,
   formatLaws,
+  layerLaws,
   lawDisks,
   rebuild,
   testIdentity,
@@ -27,6 +28,7 @@ import { expectVhdUtilTakes } from '../support/vhd-util-rules.ts'
 
 describe('vhd', () => {
   formatLaws(vhd)
+  layerLaws(vhd)
 
   const scattered = () => createPatternDisk(lawDisks['scattered']!)
   diskLaws('an opened dynamic vhd', async () =>

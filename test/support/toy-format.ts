@@ -6,7 +6,7 @@ import type { DiskWrite } from '../../src/disk/disk.ts'
 import { rangeWithin } from '../../src/disk/disk.ts'
 import { AppError, imageError } from '../../src/errors.ts'
 import type { FormatName } from '../../src/format-table.ts'
-import type { DecodeContext, ImageFormat } from '../../src/formats/format.ts'
+import type { DecodeContext, LayerFormat } from '../../src/formats/format.ts'
 import { requireVirtualSize } from '../../src/formats/virtual-size.ts'
 import { readUint64, viewOf, writeUint64 } from '../../src/image/binary.ts'
 import type { ForwardReader } from '../../src/image/forward-reader.ts'
@@ -48,7 +48,7 @@ async function* readWrites(
   }
 }
 
-export const toy: ImageFormat = {
+export const toy: LayerFormat = {
   name: name as FormatName,
   maximumSize: MAXIMUM_DISK_SIZE,
   planVersion: 1,

@@ -7,7 +7,6 @@
 
 import type { Disk } from '../../disk/disk.ts'
 import { groupUnitRuns } from '../../disk/unit-runs.ts'
-import { AppError } from '../../errors.ts'
 import { viewOf } from '../../image/binary.ts'
 import type { Image } from '../../image/image.ts'
 import type { Region } from '../../image/layout-image.ts'
@@ -30,10 +29,6 @@ export const planQcow2 = async (
   identity: ImageIdentity,
   options: PlanOptions = {},
 ): Promise<Image> => {
-  if (options.subformat !== undefined) {
-    const reason = 'only vhd has subformats'
-    throw new AppError('VALUE_NOT_SUPPORTED', ['subformat', options.subformat, reason])
-  }
   if (disk.size > MAXIMUM_DISK_SIZE) {
     throw vdiTooLarge(identity.uuid, MAXIMUM_DISK_SIZE)
   }

@@ -2,7 +2,7 @@
 // of 64 KiB.
 
 import { MAXIMUM_DISK_SIZE } from '../../units.ts'
-import type { ImageFormat } from '../format.ts'
+import type { LayerFormat } from '../format.ts'
 import { checkQcow2Tables } from './check-tables.ts'
 import { createQcow2Layer } from './create-layer.ts'
 import { decodeQcow2 } from './decode.ts'
@@ -10,7 +10,7 @@ import { describeQcow2, qcow2ParentNames } from './describe.ts'
 import { openQcow2 } from './open.ts'
 import { planQcow2 } from './plan.ts'
 
-export const qcow2: ImageFormat = {
+export const qcow2: LayerFormat = {
   name: 'qcow2',
   maximumSize: MAXIMUM_DISK_SIZE,
   planVersion: 1,

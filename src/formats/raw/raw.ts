@@ -2,13 +2,13 @@
 // same shape: a table of what they are here, and one file for each verb.
 
 import { MAXIMUM_DISK_SIZE } from '../../units.ts'
-import type { ImageFormat } from '../format.ts'
+import type { LayerFormat } from '../format.ts'
 import { createRawLayer } from './create-layer.ts'
 import { decodeRaw } from './decode.ts'
 import { openRaw } from './open.ts'
 import { planRaw } from './plan.ts'
 
-export const raw: ImageFormat = {
+export const raw: LayerFormat = {
   name: 'raw',
   maximumSize: MAXIMUM_DISK_SIZE,
   planVersion: 1,

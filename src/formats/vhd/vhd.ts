@@ -1,7 +1,7 @@
 // VHD: fixed, dynamic and differencing images of up to 2040 GiB, as XenServer, Hyper-V and qemu-img
 // write them.
 
-import type { ImageFormat } from '../format.ts'
+import type { LayerFormat } from '../format.ts'
 import { MAXIMUM_VHD_SIZE } from './constants.ts'
 import { createVhdLayer } from './create-layer.ts'
 import { decodeVhd } from './decode.ts'
@@ -9,7 +9,7 @@ import { describeVhd } from './describe.ts'
 import { openVhd } from './open.ts'
 import { planVhd } from './plan.ts'
 
-export const vhd: ImageFormat = {
+export const vhd: LayerFormat = {
   name: 'vhd',
   maximumSize: MAXIMUM_VHD_SIZE,
   planVersion: 2,

@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import { METADATA_ONLY, vdiTypes } from '../../catalog/schema.ts'
 import { AppError } from '../../errors.ts'
-import { formatNames } from '../../format-table.ts'
+import { formatsAtRest } from '../../format-table.ts'
 
 const uuid = z.uuid()
 const text = z.string().max(65_536)
@@ -25,7 +25,7 @@ const askedDisk = z.strictObject({
   /** At rest, as the user wrote it; empty: the driver's choice. */
   formatName: text,
   /** What the VDI was made in, where that was asked for. */
-  requestedFormat: z.enum(formatNames).nullable(),
+  requestedFormat: z.enum(formatsAtRest).nullable(),
   virtualSize: bytes,
   /** That will be stored for it, at least. */
   dataSize: bytes,
@@ -49,8 +49,8 @@ export type AskedDisk = z.infer<typeof askedDisk>
 /** Where a disk will lie. */
 const place = z.strictObject({
   srUuid: uuid,
-  format: z.enum(formatNames),
-  requestedFormat: z.enum(formatNames).nullable(),
+  format: z.enum(formatsAtRest),
+  requestedFormat: z.enum(formatsAtRest).nullable(),
 })
 
 export const places = z.array(place)

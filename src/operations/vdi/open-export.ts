@@ -3,6 +3,8 @@
 
 import type { VdiRow } from '../../catalog/vdis.ts'
 import { createMemoryDisk } from '../../disk/memory-disk.ts'
+import { AppError } from '../../errors.ts'
+import { formatTable } from '../../format-table.ts'
 import type { ImageFormat, ImageIdentity, PlanOptions } from '../../formats/format.ts'
 import { requireFormat } from '../../formats/registry.ts'
 import type { Image } from '../../image/image.ts'
@@ -35,6 +37,8 @@ interface ExportWork {
 /** The caller closes the image, which closes the content. */
 interface OpenedExport {
   readonly format: ImageFormat
+  /** Those of the request, spelled as the format does. */
+  readonly options: PlanOptions
   readonly opened: OpenedContent
   readonly image: Image
 }
@@ -49,15 +53,30 @@ export const openExport = async (
   work: ExportWork,
 ): Promise<OpenedExport> => {
   const format = requireFormat(request.formatName)
-  const opened = await openContent(context, { ...request, ...work, format })
+  const options = requireOptions(format, request)
+  const opened = await openContent(context, { ...request, ...work, format, options })
   const { vdi, baseVdi } = opened
   try {
-    const image = await format.plan(opened.disk, identityOf(vdi, baseVdi), request.options)
-    return { format, opened, image }
+    const image = await format.plan(opened.disk, identityOf(vdi, baseVdi), options)
+    return { format, options, opened, image }
   } catch (error) {
     await opened.disk.close()
     throw error
   }
+}
+
+/** Takes the name of a subformat in any case. */
+const requireOptions = ({ name }: ImageFormat, { options }: ExportRequest): PlanOptions => {
+  const { subformat } = options
+  if (subformat === undefined) return options
+  const { subformats } = formatTable[name]
+  const known = subformats.find((each) => each.toLowerCase() === subformat.toLowerCase())
+  if (known !== undefined) return { ...options, subformat: known }
+  const found =
+    subformats.length === 0
+      ? `${name} has no subformats, leave it out`
+      : `must be one of ${subformats.join(', ')} for ${name}`
+  throw new AppError('VALUE_NOT_SUPPORTED', ['subformat', subformat.slice(0, 64), found])
 }
 
 interface ContentRequest extends ExportRequest, ExportWork {

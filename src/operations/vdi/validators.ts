@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto'
 import type { VdiRow } from '../../catalog/vdis.ts'
+import { formatTable } from '../../format-table.ts'
 import type { ImageFormat, PlanOptions } from '../../formats/format.ts'
 import { formats } from '../../formats/registry.ts'
 import type { OpenedContent } from '../../store/reading/opened-content.ts'
@@ -20,7 +21,7 @@ interface Validators {
  */
 export const contentValidators = (vdi: VdiRow): Validators => {
   const etags = Object.values(formats).flatMap((format) =>
-    subformats.flatMap((subformat) =>
+    [undefined, ...formatTable[format.name].subformats].flatMap((subformat) =>
       deltaForms.map((delta) => {
         const options = { ...(subformat && { subformat }), ...(delta && { delta }) }
         return exportTag({ vdi, basis: '' }, format, options)
@@ -31,7 +32,6 @@ export const contentValidators = (vdi: VdiRow): Validators => {
   return { etags, changedAt: latest([...planDates, vdi.changedAt]) }
 }
 
-const subformats: readonly PlanOptions['subformat'][] = [undefined, 'dynamic', 'fixed']
 const deltaForms: readonly PlanOptions['delta'][] = [undefined, 'compatible', 'compact']
 
 /**

@@ -6,7 +6,7 @@ import { collectBlockMap } from '../../disk/block-map.ts'
 import type { Disk } from '../../disk/disk.ts'
 import { StorageError } from '../../errors.ts'
 import type { LayerWriter } from '../../formats/format.ts'
-import { formats } from '../../formats/registry.ts'
+import { formats, layerFormatOf } from '../../formats/registry.ts'
 import type { Image } from '../../image/image.ts'
 import { padToSectors } from '../../image/padded-image.ts'
 import { asDamage, reportDamage } from './damage.ts'
@@ -125,7 +125,10 @@ const startFile = async (
   const fileName = layerFileName(layer)
   const file = await folder.create(fileName)
   try {
-    const writer = await formats[layer.format].createLayer(file, { ...options, uuid: layer.uuid })
+    const writer = await layerFormatOf(layer.format).createLayer(file, {
+      ...options,
+      uuid: layer.uuid,
+    })
     return { file, writer }
   } catch (error) {
     await file.close()

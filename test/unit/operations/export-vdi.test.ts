@@ -122,7 +122,9 @@ test('what cannot be exported is refused before anything is delivered', async ()
   for (const [request, code] of [
     [asked(randomUUID()), 'HANDLE_INVALID'],
     [asked(vdi, { baseUuid: randomUUID() }), 'HANDLE_INVALID'],
-    [asked(vdi, { formatName: 'vmdk' }), 'VALUE_NOT_SUPPORTED'],
+    [asked(vdi, { formatName: 'vmfs' }), 'VALUE_NOT_SUPPORTED'],
+    [asked(vdi, { formatName: 'raw', options: { subformat: 'fixed' } }), 'VALUE_NOT_SUPPORTED'],
+    [asked(vdi, { formatName: 'vhd', options: { subformat: 'thick' } }), 'VALUE_NOT_SUPPORTED'],
     [asked(large, { formatName: 'vhd' }), 'VDI_TOO_LARGE'],
     [asked(destroyed), 'VDI_INCOMPATIBLE_TYPE'],
   ] as const) {

@@ -157,7 +157,7 @@ describe('before the body is asked for, an import is refused', () => {
     ['a read-only VDI', { readOnly: true }, {}, diskSize, 'VDI_READONLY'],
     ['a snapshot', { isSnapshot: true }, {}, diskSize, 'VDI_READONLY'],
     ['a VDI without data', { type: METADATA_ONLY }, {}, diskSize, 'VDI_INCOMPATIBLE_TYPE'],
-    ['an unknown format', {}, { formatName: 'vmdk' }, diskSize, 'VALUE_NOT_SUPPORTED'],
+    ['an unknown format', {}, { formatName: 'vmfs' }, diskSize, 'VALUE_NOT_SUPPORTED'],
     ['another size than the VDI has', {}, { size: 512 }, diskSize, 'INVALID_VALUE'],
     ['more than the VDI holds', {}, { formatName: 'raw' }, 2 * diskSize, 'VDI_TOO_SMALL'],
     ['no byte at all', {}, {}, 0, 'VDI_IO_ERROR'],

@@ -200,12 +200,4 @@ describe('what is refused', () => {
       params: [`OpaqueRef:${testIdentity.uuid}`, String(MAXIMUM_DISK_SIZE)],
     })
   })
-
-  test('a subformat', async () => {
-    const disk = createPatternDisk([['hole', MiB]])
-    await expect(qcow2.plan(disk, testIdentity, { subformat: 'fixed' })).rejects.toMatchObject({
-      code: 'VALUE_NOT_SUPPORTED',
-      params: ['subformat', 'fixed', 'only vhd has subformats'],
-    })
-  })
 })
