@@ -1,5 +1,5 @@
-// Guest bytes of images as programs read them that share no code with QEMU: the libraries of libyal,
-// and 7-Zip.
+// Guest bytes of images as programs read them that share no code with QEMU: the libraries of
+// libyal, and 7-Zip.
 
 import { spawnSync } from 'node:child_process'
 import { readdir, readFile, rm } from 'node:fs/promises'
