@@ -20,7 +20,7 @@ import { importParameters, warningOf } from './parameter-names.ts'
 import { readFlag, readParameters } from './params.ts'
 import { exactly, readBody, StalledUploadError, untilCut } from './read-body.ts'
 import { breakOff, drain, linger, mayBeQuestion, unknownLength } from './upload.ts'
-import { isPlainTransfer, requirePlainBody } from './upload-headers.ts'
+import { isPlainTransfer, requireWholeBody } from './upload-headers.ts'
 
 /** A route for the socket front. */
 export const createSocketImport = (context: RouteContext): RawRoute => ({
@@ -98,14 +98,14 @@ const createAnswer = (socket: Socket, warning: Readonly<Record<string, string>>)
   },
 })
 
-/** @throws AppError INVALID_VALUE for what requirePlainBody refuses */
+/** @throws AppError INVALID_VALUE for what requireWholeBody refuses */
 const readUpload = (
   head: RequestHead,
   socket: Socket,
   stallTimeout: number,
   accept: () => void,
 ): Upload => {
-  requirePlainBody((name) => head.headers[name])
+  const coded = requireWholeBody((name) => head.headers[name])
   const length = lengthOf(head)
   if (Number.isNaN(length)) {
     throw new AppError('INVALID_VALUE', ['Content-Length', head.headers['content-length'] ?? ''])
@@ -117,7 +117,7 @@ const readUpload = (
     accept()
     return readBody(socket, { stallTimeout, turn })
   }
-  const verifying = check && { verify: check.verify }
+  const verifying = { ...coded, ...(check && { verify: check.verify }) }
   if (length === undefined) {
     const isChunked = readFlag(readParameters(head), 'chunked')
     const own = (turn: Turn) =>

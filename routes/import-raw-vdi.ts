@@ -17,7 +17,7 @@ import { createDigestCheck, requireNoDigest } from './digests.ts'
 import { importParameters, warningOf } from './parameter-names.ts'
 import { readBody, StalledUploadError, untilCut } from './read-body.ts'
 import { refuseOtherMethods } from './refuse-method.ts'
-import { requirePlainBody } from './upload-headers.ts'
+import { requireWholeBody } from './upload-headers.ts'
 import {
   answer,
   breakOff,
@@ -82,7 +82,7 @@ const finish = (incoming: IncomingMessage, outgoing: ServerResponse, reply: Erro
  * @param upload what is known of it: whether its first byte has been asked for, and whether it
  *   comes without being asked for, because the client waits neither for 100 Continue nor for the
  *   head
- * @throws AppError INVALID_VALUE for a length that is no number, and for what requirePlainBody
+ * @throws AppError INVALID_VALUE for a length that is no number, and for what requireWholeBody
  *   refuses
  */
 const readUpload = (
@@ -91,7 +91,7 @@ const readUpload = (
   upload: { accepted: boolean; isComing: boolean },
   stallTimeout: number,
 ): Upload => {
-  requirePlainBody((name) => incoming.headersDistinct[name]?.join(', '))
+  const coded = requireWholeBody((name) => incoming.headersDistinct[name]?.join(', '))
   const { expect = '', 'content-length': announced, 'transfer-encoding': coding } = incoming.headers
   const length = readLength(announced)
   const isCut = isUnknown(incoming)
@@ -111,14 +111,14 @@ const readUpload = (
     return check === undefined ? body : check.pass(body)
   }
   const mayAsk = mayBeQuestion(length, incoming.httpVersion)
-  if (isCut) return { accept, endsWith: 'cut', mayAsk, ...(check && { verify: check.verify }) }
-  if (length !== undefined)
-    return { accept, length, mayAsk, ...(check && { verify: check.verify }) }
+  const verifying = { ...coded, ...(check && { verify: check.verify }) }
+  if (isCut) return { accept, endsWith: 'cut', mayAsk, ...verifying }
+  if (length !== undefined) return { accept, length, mayAsk, ...verifying }
   const verify = (): void => {
     requireNoDigest('Trailer', Object.keys(incoming.trailers))
     check?.verify()
   }
-  return { accept, verify }
+  return { accept, ...coded, verify }
 }
 
 const isUnknown = ({ headers }: IncomingMessage): boolean =>

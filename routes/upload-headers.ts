@@ -2,21 +2,24 @@
 // whole. The body becomes a disk as it comes, so that whatever would make it mean something else is
 // refused by name, for both ways into an import.
 
+import { compressionOfCoding, compressions } from '../src/wrapping/compressions.ts'
 import { RefusedHeaderError } from './error-response.ts'
 
 /** The value of a header by its name in lower case; lines of the same name joined by commas. */
 type HeaderLines = (name: string) => string | undefined
 
 /**
+ * @returns the content codings of the body, in the order in which they were applied
  * @throws RefusedHeaderError 501 for a transfer coding other than chunked, 417 for an expectation
- *   other than 100-continue, 415 for a content coding or a form, 400 for a part of a whole
+ *   other than 100-continue, 415 for an unknown content coding or a form, 400 for a part of a whole
  */
-export const requirePlainBody = (header: HeaderLines): void => {
+export const requireWholeBody = (header: HeaderLines): { readonly codings?: string[] } => {
   requireKnownTransferCoding(header('transfer-encoding'))
   requireKnownExpectation(header('expect'))
-  requireNoContentCoding(header('content-encoding'))
+  const codings = readContentCodings(header('content-encoding'))
   requireNoForm(header('content-type'))
   requireWhole(header('content-range'), header('content-length'))
+  return codings.length === 0 ? {} : { codings }
 }
 
 /** @param value of the Expect header @throws RefusedHeaderError 417 */
@@ -35,28 +38,32 @@ const requireKnownTransferCoding = (value: string | undefined): void => {
   throw refusal(501, 'Transfer-Encoding', value, advice)
 }
 
-/** What undoes a coding on the command line. */
-const decoders: Readonly<Record<string, string>> = {
-  gzip: 'gzip -dc',
-  'x-gzip': 'gzip -dc',
-  compress: 'gzip -dc',
-  bzip2: 'bzip2 -dc',
-  xz: 'xz -dc',
-  zstd: 'zstd -dc',
-  br: 'brotli -dc',
-}
+/** What undoes a coding that is not known here on the command line. */
+const decoders: Readonly<Record<string, string>> = { compress: 'gzip -dc', br: 'brotli -dc' }
 
-const requireNoContentCoding = (value: string | undefined): void => {
+/** A body is compressed once; more is no client's way, and costs. */
+const maximumCodings = 1
+
+const readContentCodings = (value: string | undefined): string[] => {
   const codings = elementsOf(value).filter((coding) => coding !== 'identity')
-  if (codings.length === 0) return
-  const decoder = codings.length === 1 ? decoders[codings[0]!] : undefined
+  if (codings.length > maximumCodings) {
+    const advice = 'one coding of the body is undone, not several one after the other'
+    throw refusal(415, 'Content-Encoding', value, advice, acceptedCodings)
+  }
+  const [unknown] = codings.filter((coding) => compressionOfCoding(coding) === undefined)
+  if (unknown === undefined) return codings
+  const decoder = decoders[unknown]
   const way =
     decoder === undefined
       ? 'decode it before you send it'
       : `send the image itself: ${decoder} FILE | curl -T - URL`
-  const advice = `the body would be stored as it is coded; ${way}`
-  // RFC 9110, section 15.5.16: what would have been taken.
-  throw refusal(415, 'Content-Encoding', value, advice, { 'accept-encoding': 'identity' })
+  const advice = `this coding is not known here; ${way}`
+  throw refusal(415, 'Content-Encoding', value, advice, acceptedCodings)
+}
+
+/** RFC 9110, section 15.5.16: what would have been taken. */
+const acceptedCodings = {
+  'accept-encoding': [...compressions.map(({ codings: [name] }) => name), 'identity'].join(', '),
 }
 
 const requireNoForm = (value: string | undefined): void => {

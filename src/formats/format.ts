@@ -150,14 +150,26 @@ export interface DecodeContext {
    * Virtual size of the VDI that the image goes to, where there is one. Raw takes its size from it.
    */
   readonly diskSize?: number
+  /**
+   * The most that the virtual size may be where nothing tells it before the end, whose stream says
+   * itself that it is whole: raw then takes it from there.
+   */
+  readonly largestSize?: number
   /** The sender says that a raw stream of unknown length may end anywhere. */
   readonly mayBeShort?: boolean
   readonly signal?: AbortSignal
 }
 
 export interface DecodedImage {
-  /** In bytes, as the image's header says it. */
+  /**
+   * In bytes, as the image's header says it; of an image with `endSize` the most that it can be.
+   */
   readonly virtualSize: number
+  /**
+   * Of an image that does not say its size before its end: the virtual size. To be called when all
+   * `writes` have been read.
+   */
+  readonly endSize?: () => number
   /**
    * True where unallocated blocks mean "as it was" by the image's own word: VHD differencing, QCOW2
    * with a backing name.
@@ -210,6 +222,8 @@ export interface LayerWriter extends DiskWriter {
   /**
    * Writes the metadata that makes the file a valid image. Nothing may be written after it.
    * The file is not synced: the store does that.
+   * @param size the virtual size, where it is known only now: whole sectors, no more than the layer
+   *   was started with, and nothing was written after them. Only without a parent.
    */
-  seal(): Promise<void>
+  seal(size?: number): Promise<void>
 }

@@ -5,11 +5,16 @@ import type { FormatName } from '../format-table.ts'
 import { formatNames, formatTable } from '../format-table.ts'
 import { isTar, nameOfFirstEntry } from './tar-header.ts'
 
+/** The compressions that are undone on the way in. */
+export type CompressionName = 'gzip' | 'xz' | 'zstd' | 'bzip2'
+
 export interface KnownForm {
   /** As it follows `this is`: `a qcow2 image`. */
   readonly name: string
   /** The `format` that takes it; absent for what must become something else first. */
   readonly format?: FormatName
+  /** What it is compressed with, where that is undone here. */
+  readonly compression?: CompressionName
   /** What to do where no `format` takes it; absent for what only `raw` can hold, as it is. */
   readonly advice?: string
   /** @param start the first bytes, one character each; at most 512, fewer of what is shorter */
@@ -32,6 +37,13 @@ const isText =
 const image = (name: string, driver: string, extension: string, test: Test): KnownForm => ({
   name,
   advice: `convert it first (qemu-img convert -f ${driver} -O qcow2 disk.${extension} disk.qcow2)`,
+  test,
+})
+
+const wrapped = (compression: CompressionName, test: Test): KnownForm => ({
+  name: `compressed with ${compression}`,
+  compression,
+  advice: 'say format=auto, or the format of the image inside',
   test,
 })
 
@@ -85,20 +97,18 @@ const images: readonly KnownForm[] = [
 ]
 
 const compressions: readonly KnownForm[] = [
-  compressed('gzip', 'gzip -dc disk.gz', beginsWith('\x1f\x8b\x08')),
-  compressed('xz', 'xz -dc disk.xz', beginsWith('\xfd7zXZ\0')),
+  wrapped('gzip', beginsWith('\x1f\x8b\x08')),
+  wrapped('xz', beginsWith('\xfd7zXZ\0')),
   // Frames, and the skippable ones that parallel compressors put before them.
-  compressed(
+  wrapped(
     'zstd',
-    'zstd -dc disk.zst',
     (start) =>
       start.startsWith('\x28\xb5\x2f\xfd') ||
       (start.charCodeAt(0) >> 4 === 5 && start.startsWith('\x2a\x4d\x18', 1)),
   ),
   // A digit for the size of its blocks; then a block, or the end of an empty file.
-  compressed(
+  wrapped(
     'bzip2',
-    'bzip2 -dc disk.bz2',
     (start) => start.startsWith('BZh') && ['1AY&SY', '\x17rE8P\x90'].includes(start.slice(4, 10)),
   ),
   compressed('lz4', 'lz4 -dc disk.lz4', beginsWith('\x04\x22\x4d\x18', '\x02\x21\x4c\x18')),

@@ -26,6 +26,8 @@ export interface ForwardReader {
   atEnd(): Promise<boolean>
   /** Passes over the rest of the stream; the number of bytes. */
   drain(): Promise<number>
+  /** What is at hand, at least a byte, which is the caller's then; undefined at the end. */
+  take(): Promise<Uint8Array | undefined>
 }
 
 /**
@@ -99,6 +101,13 @@ class StreamReader implements ForwardReader {
     const start = this.offset
     while (await this.#more()) this.#consume(this.#chunk.length)
     return this.offset - start
+  }
+
+  async take(): Promise<Uint8Array | undefined> {
+    if (!(await this.#more())) return undefined
+    const taken = this.#chunk.subarray(this.#start)
+    this.#consume(this.#chunk.length)
+    return taken
   }
 
   /** How many bytes of the current chunk are left. */

@@ -4,20 +4,14 @@
 import { randomUUID } from 'node:crypto'
 import { objectBounds, requireWithin } from '../catalog/bounds.ts'
 import type { SealedLayer } from '../catalog/layers/layers.ts'
+import type { SrRow } from '../catalog/srs.ts'
 import type { VdiRow } from '../catalog/vdis.ts'
-import { clipWrites } from '../disk/clip-writes.ts'
-import { copyWrites } from '../disk/copy-writes.ts'
-import type { DiskWriter } from '../disk/disk.ts'
-import { throwIfAborted } from '../disk/disk.ts'
 import { AppError } from '../errors.ts'
-import type { DecodedImage, ImageFormat } from '../formats/format.ts'
-import { decodeChunks } from '../formats/raw/decode-chunks.ts'
-import { requireFormat } from '../formats/registry.ts'
 import type { BufferPool } from '../image/buffer-pool.ts'
 import { createBufferPool } from '../image/buffer-pool.ts'
 import type { ForwardReader } from '../image/forward-reader.ts'
 import { createForwardReader } from '../image/forward-reader.ts'
-import { formatBytes, KiB } from '../units.ts'
+import { KiB } from '../units.ts'
 import type { Announcement } from '../transfer/check-import.ts'
 import {
   checkImportInto,
@@ -26,13 +20,15 @@ import {
   requireFits,
   requireFitsSize,
 } from '../transfer/check-import.ts'
-import { requireDefaultAllows } from '../transfer/at-rest-format.ts'
+import { largestNewVdi, requireDefaultAllows } from '../transfer/at-rest-format.ts'
 import { requireData } from '../store/reading/require-data.ts'
 import type { ImportRequest, Upload } from './vdi/import-request.ts'
+import type { ClaimedFormat, OpenedUpload } from './vdi/open-upload.ts'
+import { openUpload, readClaim, requireClaimMeant } from './vdi/open-upload.ts'
+import { decodeUpload, writeUpload } from './vdi/write-upload.ts'
 import { findSr, findVdi, nameOf, requireWritable, requireWritableSr } from '../transfer/find.ts'
 import { requireBase } from '../transfer/require-base.ts'
-import type { FormCheck } from '../transfer/require-form.ts'
-import { createFormCheck, requireNoForm } from '../transfer/require-form.ts'
+import type { AnnouncedImage } from '../transfer/require-room.ts'
 import { requireRoom } from '../transfer/require-room.ts'
 import type { UploadSpools } from '../transfer/upload-spools.ts'
 import { createUploadSpools } from '../transfer/upload-spools.ts'
@@ -60,22 +56,17 @@ export const importVdi = (
   upload: Upload,
 ): Promise<string> =>
   context.transfers.run(task, async ({ signal, turn, open }) => {
-    const { target, formatName, chunked } = request
-    const format = requireFormat(formatName ?? 'raw')
-    const form = createFormCheck({
-      format: formatName === undefined ? undefined : format.name,
-      chunked,
-    })
+    const { target } = request
+    const claim = readClaim(request)
+    requireClaimMeant(claim, request)
     const buffers = createBufferPool(pieceCount, pieceSize)
     const spools = createUploadSpools(context)
     const waits = { signal, turn, open }
-    const importing = { context, request, task, upload, format, form, buffers, spools, ...waits }
+    const importing = { context, request, task, upload, claim, buffers, spools, ...waits }
     try {
       return await ('vdiUuid' in target
         ? importInto(importing, target.vdiUuid)
         : importNew(importing, target.srUuid, target.nameLabel))
-    } catch (error) {
-      throw form.explain(error)
     } finally {
       buffers.close()
       await spools.close()
@@ -87,8 +78,7 @@ interface Importing {
   readonly request: ImportRequest
   readonly task: TaskHandle
   readonly upload: Upload
-  readonly format: ImageFormat
-  readonly form: FormCheck
+  readonly claim: ClaimedFormat
   readonly buffers: BufferPool
   readonly spools: UploadSpools
   readonly signal: AbortSignal
@@ -96,14 +86,18 @@ interface Importing {
   readonly open: () => Promise<void>
 }
 
-const announcementOf = ({ format, request, upload }: Importing): Announcement => ({
-  format: format.name,
-  isFormatSaid: request.formatName !== undefined,
-  chunked: request.chunked,
-  short: request.short ?? false,
-  length: upload.length,
-  size: request.size,
-})
+const announcementOf = ({ claim, request, upload }: Importing): Announcement => {
+  const isCoded = (upload.codings ?? []).length > 0
+  return {
+    format: claim.format?.name,
+    isFormatSaid: claim.isSaid,
+    chunked: request.chunked,
+    short: request.short ?? false,
+    length: isCoded ? undefined : upload.length,
+    tellsEnd: isCoded,
+    size: request.size,
+  }
+}
 
 /**
  * Answers an upload without a byte, by which a client may ask whether an import would be accepted.
@@ -118,12 +112,11 @@ const answerEmpty = ({ upload, task, request }: Importing, vdiUuid: string): str
 
 /** Writes into a VDI that is there. */
 const importInto = async (importing: Importing, vdiUuid: string): Promise<string> => {
-  const { context, request, task, upload, format } = importing
+  const { context, task, upload } = importing
   const asked = await findVdi(context, vdiUuid)
   await requireTakes(importing, asked)
   if (upload.length === 0) return answerEmpty(importing, vdiUuid)
-  const announced = { formatName: format.name, length: upload.length, diskSize: asked.virtualSize }
-  await requireRoom(context, asked.srUuid, announced)
+  await requireRoom(context, asked.srUuid, imageOf(importing, asked.virtualSize))
   // A client that cuts the connection may only have asked: the lease is taken at the first byte.
   const probe = upload.endsWith === 'cut' ? await openStream(importing) : undefined
   if (await probe?.atEnd()) return answerEmpty(importing, vdiUuid)
@@ -132,23 +125,58 @@ const importInto = async (importing: Importing, vdiUuid: string): Promise<string
     // Only now: what the last holder of the lease committed is what this import goes on top of.
     const vdi = await findVdi(context, vdiUuid)
     await requireTakes(importing, vdi)
-    const stream = probe ?? (await openStream(importing))
+    const body = probe ?? (await openStream(importing))
     task.begin(`Import into ${nameOf(vdi)}`)
-    if (await stream.atEnd()) throw nothingCame()
-    const decoded = await decode(importing, stream, vdi.srUuid, vdi.virtualSize)
-    requireFits(decoded.virtualSize, vdi)
-    await requireBase(context, vdi, { format: format.name, replace: request.replace, decoded })
-    const holdsAll = format.name === 'raw' && !decoded.isDelta
-    const reachesEnd = upload.length !== undefined || request.short !== true
-    const isWhole = holdsAll && reachesEnd && decoded.virtualSize >= vdi.virtualSize
-    const keepsContent = !request.replace && !isWhole
-    const write = writerOf(importing, stream, decoded)
-    const options = { keepsContent, taskRef: task.ref, work: importing }
-    await writeContent(context, vdi, options, write)
+    if (await body.atEnd()) throw nothingCame()
+    await withUpload(importing, body, (opened) => writeInto(importing, opened, vdi))
     return vdiUuid
   } finally {
     release()
   }
+}
+
+/** What is known of the image before its first byte, for the room that it takes. */
+const imageOf = (importing: Importing, diskSize?: number): AnnouncedImage => {
+  const { format = 'raw', length } = announcementOf(importing)
+  return { formatName: format, length, diskSize }
+}
+
+/** Opens the body for as long as `work` takes; says what its errors mean. */
+const withUpload = async <T>(
+  importing: Importing,
+  body: ForwardReader,
+  work: (opened: OpenedUpload) => Promise<T>,
+): Promise<T> => {
+  const opened = await openUpload(body, importing)
+  try {
+    return await work(opened)
+  } catch (error) {
+    throw opened.form.explain(error)
+  } finally {
+    await opened.content.close()
+  }
+}
+
+const writeInto = async (
+  importing: Importing,
+  opened: OpenedUpload,
+  vdi: VdiRow,
+): Promise<void> => {
+  const { context, request, task, upload } = importing
+  const { format, content } = opened
+  const diskSize = vdi.virtualSize
+  const decoded = await decodeUpload(importing, opened, vdi.srUuid, { diskSize })
+  requireFits(decoded.virtualSize, vdi)
+  await requireBase(context, vdi, { format: format.name, replace: request.replace, decoded })
+  const holdsAll = format.name === 'raw' && !decoded.isDelta
+  const isEnough = upload.length !== undefined || request.short !== true
+  const reachesEnd = isEnough && content.compressions.length === 0
+  const isWhole = holdsAll && reachesEnd && decoded.virtualSize >= vdi.virtualSize
+  const keepsContent = !request.replace && !isWhole
+  const options = { keepsContent, taskRef: task.ref, work: importing }
+  await writeContent(context, vdi, options, async (writer) => {
+    await writeUpload(writer, importing, opened, decoded)
+  })
 }
 
 /** Checks that the VDI, as it is now, can take the announced image. */
@@ -168,7 +196,7 @@ const importNew = async (
   srName: string,
   nameLabel: string,
 ): Promise<string> => {
-  const { context, request, task, upload, format } = importing
+  const { context, request, task, upload } = importing
   const sr = await findSr(context, srName)
   const srUuid = sr.uuid
   await requireWritableSr(context, srUuid)
@@ -176,12 +204,27 @@ const importNew = async (
   checkImportNew(announcementOf(importing), sr)
   if (upload.length === 0) throw nothingCame()
   requireWithin(objectBounds, { nameLabel })
-  await requireRoom(context, srUuid, { formatName: format.name, length: upload.length })
-  const stream = await openStream(importing)
+  await requireRoom(context, srUuid, imageOf(importing))
+  const body = await openStream(importing)
   task.begin(`Import of ${nameLabel === '' ? 'a new VDI' : nameLabel.slice(0, 200)}`)
-  if (await stream.atEnd()) throw nothingCame()
-  const decoded = await decode(importing, stream, srUuid, request.size)
-  requireFitsSize(decoded.virtualSize, request.size)
+  if (await body.atEnd()) throw nothingCame()
+  return withUpload(importing, body, (opened) => writeNew(importing, opened, sr, nameLabel))
+}
+
+/** @returns the uuid of the VDI */
+const writeNew = async (
+  importing: Importing,
+  opened: OpenedUpload,
+  sr: SrRow,
+  nameLabel: string,
+): Promise<string> => {
+  const { context, request, task } = importing
+  const { format } = opened
+  const { size } = request
+  const known = size === undefined ? { largestSize: largestNewVdi(sr) } : { diskSize: size }
+  const decoded = await decodeUpload(importing, opened, sr.uuid, known)
+  const { endSize } = decoded
+  requireFitsSize(decoded.virtualSize, size)
   // What raw chunks leave out holds nothing: on a new VDI they are the whole disk.
   if (decoded.isDelta && format.name !== 'raw') {
     const found = 'it is a delta: import it into the VDI that holds what it was taken from'
@@ -192,14 +235,19 @@ const importNew = async (
   requireDefaultAllows(decoded.virtualSize, sr)
   const vdi = {
     uuid: randomUUID(),
-    srUuid,
+    srUuid: sr.uuid,
     nameLabel,
-    virtualSize: request.size ?? decoded.virtualSize,
+    virtualSize: size ?? decoded.virtualSize,
     format: sr.defaultFormat,
   }
-  const commit = (sealed: SealedLayer) => context.catalog.layers.commitNew(sealed, vdi, task.ref)
-  const layer = { ...vdi, work: importing, commit }
-  await writeLayer(context, layer, writerOf(importing, stream, decoded))
+  const commit = (sealed: SealedLayer): Promise<void> => {
+    const { virtualSize = vdi.virtualSize } = sealed
+    return context.catalog.layers.commitNew(sealed, { ...vdi, virtualSize }, task.ref)
+  }
+  await writeLayer(context, { ...vdi, work: importing, commit }, async (writer) => {
+    await writeUpload(writer, importing, opened, decoded)
+    return size === undefined ? endSize?.() : undefined
+  })
   return vdi.uuid
 }
 
@@ -215,67 +263,4 @@ const requireConditions = async ({ context, request }: Importing, asked: VdiRow)
 const openStream = async ({ upload, signal, turn, open }: Importing): Promise<ForwardReader> => {
   await open()
   return createForwardReader(upload.accept(turn), signal)
-}
-
-/** Reads the header, and checks what can be checked of the image before anything is written. */
-const decode = async (
-  { format, form, request, upload, buffers, spools, signal }: Importing,
-  stream: ForwardReader,
-  srUuid: string,
-  diskSize?: number,
-): Promise<DecodedImage> => {
-  const mayBeShort = request.short === true
-  const isExact = format.name === 'raw' && upload.endsWith === 'cut' && !mayBeShort
-  const streamLength = upload.length ?? (isExact ? diskSize : undefined)
-  const decoding = {
-    buffers,
-    openSpool: () => spools.open(srUuid),
-    mayBeShort,
-    ...(streamLength === undefined ? {} : { streamLength }),
-    ...(diskSize === undefined ? {} : { diskSize }),
-    signal,
-  }
-  const { formatName, chunked } = request
-  await form.requireForm(stream)
-  const decoded =
-    format.name === 'raw' && chunked
-      ? await decodeChunks(stream, decoding)
-      : await format.decode(stream, decoding)
-  if (formatName !== undefined) return decoded
-  const { virtualSize } = decoded
-  return { ...decoded, writes: () => requireNoForm(decoded.writes(), { virtualSize, chunked }) }
-}
-
-/**
- * Writes the decoded image into a layer. The whole announced length must arrive: an upload that was
- * cut is never committed.
- */
-const writerOf = (
-  { request, task, upload, format, signal }: Importing,
-  stream: ForwardReader,
-  decoded: DecodedImage,
-): ((writer: DiskWriter) => Promise<void>) => {
-  let guestBytes = 0
-  const onProgress = (bytes: number): void => {
-    guestBytes += bytes
-    const { length } = upload
-    task.report(length === undefined ? guestBytes / decoded.virtualSize : stream.offset / length)
-  }
-  return async (writer) => {
-    await copyWrites(clipWrites(decoded.writes(), writer.size), writer, { signal, onProgress })
-    if (upload.endsWith === 'cut' && format.name === 'raw' && !request.chunked) {
-      await requireEnd(stream, decoded.virtualSize)
-    } else if (upload.endsWith === undefined || upload.verify !== undefined) {
-      await stream.drain()
-    }
-    upload.verify?.()
-    throwIfAborted(signal)
-  }
-}
-
-/** @throws AppError VDI_IO_ERROR where bytes follow */
-const requireEnd = async (stream: ForwardReader, size: number): Promise<void> => {
-  if (await stream.atEnd()) return
-  const found = `the VDI has ${formatBytes(size)}, the stream goes on after them`
-  throw new AppError('VDI_IO_ERROR', [`Cannot import raw of unknown length: ${found}`])
 }

@@ -63,6 +63,9 @@ export const requireDefaultAllows = (size: number, sr: SrRow): void => {
   throw vdiTooLarge(undefined, maximum, message)
 }
 
+/** The largest VDI that an upload can make there, in bytes. */
+export const largestNewVdi = ({ defaultFormat }: SrRow): number => maximumOf(defaultFormat)
+
 const maximumOf = (format: FormatName): number =>
   Math.min(MAXIMUM_DISK_SIZE, formats[format].maximumSize)
 

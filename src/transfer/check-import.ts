@@ -12,15 +12,18 @@ import { vdiTooSmall } from '../object-errors.ts'
 
 /** What is known of an upload before its first byte. */
 export interface Announcement {
-  readonly format: FormatName
+  /** Undefined: the image is to show it. */
+  readonly format: FormatName | undefined
   /** False: the client said nothing, and raw is what that means. */
   readonly isFormatSaid: boolean
   /** In XenServer's own chunks, which have an end of their own. */
   readonly chunked: boolean
   /** Whether it may end before its VDI does. */
   readonly short: boolean
-  /** Of the body, in bytes. */
+  /** Of the image, in bytes. */
   readonly length: number | undefined
+  /** Its end tells that it is whole: it is wrapped in a compression. */
+  readonly tellsEnd: boolean
   /** What the client wants the VDI to have, in bytes. */
   readonly size: number | undefined
 }
@@ -54,14 +57,20 @@ export const checkImportInto = (announced: Announcement, vdi: VdiRow): void => {
  */
 export const checkImportNew = (announced: Announcement, sr: SrRow): void => {
   requireShortMeant(announced)
-  const { format, chunked, length, size } = announced
+  const { format, chunked, length, size, tellsEnd } = announced
   if (size !== undefined) requireDefaultAllows(size, sr)
-  else if (format === 'raw' && (length === undefined || chunked)) {
-    const found = `Nothing tells how large the VDI is to be: raw ${chunked ? 'in chunks' : 'without a Content-Length'} does not`
-    const message = `${found}. Say size= (in bytes, or as 10GiB), or name a VDI that is there (vdi=)`
-    throw new AppError('INVALID_VALUE', ['size', ''], { message })
+  else if (format === 'raw' && chunked) throw sizeUnknown('in chunks')
+  else if (format === 'raw' && length === undefined && !tellsEnd) {
+    throw sizeUnknown('without a Content-Length')
   }
   requireFitsSize(rawLength(announced) ?? 0, size)
+}
+
+/** Of a raw image for a new VDI. @param how it comes */
+const sizeUnknown = (how: string): AppError => {
+  const found = `Nothing tells how large the VDI is to be: raw ${how} does not`
+  const message = `${found}. Say size= (in bytes, or as 10GiB), or name a VDI that is there (vdi=)`
+  return new AppError('INVALID_VALUE', ['size', ''], { message })
 }
 
 /**
@@ -90,7 +99,7 @@ const rawLength = ({ format, chunked, length }: Announcement): number | undefine
   format === 'raw' && !chunked ? length : undefined
 
 const requireShortMeant = ({ short, format, chunked }: Announcement): void => {
-  if (!short || (format === 'raw' && !chunked)) return
+  if (!short || format === undefined || (format === 'raw' && !chunked)) return
   const found = chunked && format === 'raw' ? 'the chunks of chunked=true' : `a ${format} image`
   const message = `short=true is for plain raw images alone: ${found} must come to the end that they tell themselves`
   throw new AppError('INVALID_VALUE', ['short', 'true'], { message })

@@ -45,12 +45,13 @@ interface LayerRequest {
 /**
  * Writes, seals and commits one layer. On a throw nothing of it is left; what goes wrong after the
  * commit is logged.
- * @param write puts the content in; called once
+ * @param write puts the content in; called once. Returns the virtual size where it is known only
+ *   then, see LayerWriter.seal
  */
 export const writeLayer = async (
   context: TransferContext,
   layer: LayerRequest,
-  write: (writer: DiskWriter) => Promise<void>,
+  write: (writer: DiskWriter) => Promise<number | void>,
 ): Promise<void> => {
   const { catalog, storage, log } = context
   const { srUuid, virtualSize, below } = layer
@@ -68,6 +69,7 @@ export const writeLayer = async (
   const store = storage.stores.get(srUuid)
   await catalog.layers.begin(row)
   let draft: LayerDraft | undefined
+  let endSize: number | undefined
   try {
     draft = await store.createLayer(row, {
       size: virtualSize,
@@ -79,12 +81,17 @@ export const writeLayer = async (
       await write(recorder)
       await copyUnwritten(below.disk, recorder, draft, layer.work)
     } else {
-      await write(draft)
+      endSize = (await write(draft)) ?? undefined
     }
-    const fileSize = await draft.seal()
+    const fileSize = await draft.seal(endSize)
     // What was read of the content below must have been that content.
     await below?.verify()
-    await layer.commit({ uuid: row.uuid, parentUuid: row.parentUuid, fileSize })
+    await layer.commit({
+      uuid: row.uuid,
+      parentUuid: row.parentUuid,
+      fileSize,
+      virtualSize: endSize ?? virtualSize,
+    })
   } catch (error) {
     // Where that fails too, the row stays, and the next start removes what it names. Told is the
     // first failure.

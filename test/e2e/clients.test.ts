@@ -208,7 +208,7 @@ describe('bodies', () => {
     for (const [status, expected, args] of [
       [400, 'cannot be resumed', ['-C', '2097152', '-T', source]],
       [400, 'cannot be resumed', ['-r', '0-511', '-T', source]],
-      [415, 'gzip -dc FILE | curl -T -', ['-H', 'Content-Encoding: gzip', '-T', source]],
+      [415, 'brotli -dc FILE | curl -T -', ['-H', 'Content-Encoding: br', '-T', source]],
       [415, 'curl -T FILE', ['-X', 'PUT', '-F', `disk=@${source}`]],
       [415, 'curl -T FILE', ['-X', 'PUT', '--data-binary', `@${source}`]],
       [501, 'only chunked', ['-H', 'Transfer-Encoding: gzip, chunked', '-T', source]],

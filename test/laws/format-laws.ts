@@ -227,5 +227,21 @@ export const layerLaws = (format: LayerFormat): void => {
         }
       }
     })
+
+    test(`${format.name}, ${name}: a layer may turn out to be smaller when it is sealed`, async () => {
+      const disk = createPatternDisk(parts)
+      const file = createMemoryImage()
+      const { uuid, timestamp } = testIdentity
+      const layer = await format.createLayer(file, {
+        size: disk.size + 70 * MiB,
+        uuid,
+        timestamp,
+      })
+      await writeDisk(disk, layer, MiB)
+      await layer.seal(disk.size)
+      const opened = await format.open(file)
+      expect(opened.size).toBe(disk.size)
+      expectSameBytes(await readAll(opened), await readAll(disk))
+    })
   }
 }

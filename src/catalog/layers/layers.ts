@@ -92,6 +92,8 @@ export interface SealedLayer {
   readonly parentUuid: string | null
   /** In bytes. */
   readonly fileSize: number
+  /** In bytes, where it is not what the layer was begun with. */
+  readonly virtualSize?: number
 }
 
 interface LayerCommit extends SealedLayer {
@@ -192,11 +194,11 @@ const requireWriting = async (db: Queries, uuid: string) => {
 }
 
 const sealLayer = async (db: Statements, sealed: SealedLayer, srUuid: string): Promise<void> => {
-  const { uuid, parentUuid, fileSize } = sealed
+  const { uuid, parentUuid, fileSize, virtualSize } = sealed
   await requireParent(db, uuid, srUuid, parentUuid)
   await db
     .updateTable('layers')
-    .set({ state: 'sealed', parentUuid, fileSize })
+    .set({ state: 'sealed', parentUuid, fileSize, ...(virtualSize && { virtualSize }) })
     .where('uuid', '=', uuid)
     .execute()
 }

@@ -80,7 +80,7 @@ export const createQcow2Layer = async (
       step(offset, source.length, () => clusters.write(offset, source, signal)),
     zero: (offset, length, signal) =>
       step(offset, length, () => clusters.zero(offset, length, signal)),
-    async seal() {
+    async seal(endSize = size) {
       // A write that failed may have left a cluster without its content.
       if (failure !== undefined) throw failure.reason
       isSealed = true
@@ -89,7 +89,7 @@ export const createQcow2Layer = async (
       await writeRefcounts(file, refcounts, nextCluster * clusterSize)
       await file.write(places.l1Offset, l1Bytes(tables.offsets, places.l1Clusters))
       const header = buildHeaderCluster({
-        virtualSize: size,
+        virtualSize: endSize,
         l1Entries: places.l1Entries,
         l1Offset: places.l1Offset,
         refcountTableOffset: clusterSize,

@@ -39,6 +39,8 @@ export const createRawLayer = async (
         }
       }
     },
-    async seal() {},
+    async seal(endSize = size) {
+      if (endSize < size) await file.truncate(endSize)
+    },
   }
 }

@@ -16,27 +16,34 @@ const what = 'Cannot decode raw'
 /**
  * See ImageFormat.decode. The virtual size is the length of the stream, rounded up to a sector as
  * qemu does; for a stream of unknown length it is that of the VDI, and nothing else tells that the
- * stream is whole: it may be shorter by what is rounding, or by anything where `mayBeShort`.
+ * stream is whole: it may be shorter by what is rounding, or by anything where `mayBeShort`. With
+ * `largestSize` instead of a VDI it is where the stream ends.
  */
 export const decodeRaw = async (
   stream: ForwardReader,
   context: DecodeContext,
 ): Promise<DecodedImage> => {
-  const { streamLength, diskSize } = context
-  const length = streamLength ?? diskSize
+  const { streamLength, diskSize, largestSize } = context
+  const length = streamLength ?? diskSize ?? largestSize
   if (length === undefined) {
     const message = 'A raw image of unknown length needs a VDI that tells its size, or size='
     throw new AppError('INVALID_VALUE', ['size', ''], { message })
   }
   const virtualSize = alignUp(length, SECTOR_SIZE)
   requireVirtualSize(what, virtualSize, MAXIMUM_DISK_SIZE)
+  const isOpen = streamLength === undefined && diskSize === undefined
+  let endSize = 0
   return {
     virtualSize,
     isDelta: false,
+    ...(isOpen && { endSize: () => endSize }),
     async *writes() {
       const end = yield* readWrites(stream, context, length)
-      if (end < length) requireMayEnd(end, length, context)
-      else if (streamLength === undefined) {
+      endSize = alignUp(end, SECTOR_SIZE)
+      if (isOpen) requireVirtualSize(what, endSize, MAXIMUM_DISK_SIZE)
+      if (end < length) {
+        if (!isOpen) requireMayEnd(end, length, context)
+      } else if (streamLength === undefined) {
         await requirePaddingOnly(stream, context.buffers, length)
       }
     },
@@ -99,6 +106,6 @@ const requirePaddingOnly = async (
 const tooLong = (next: Uint8Array | undefined, diskSize: number): AppError => {
   const form = next && recogniseEnd(next, diskSize + next.length)
   return form === undefined
-    ? imageError(what, `the stream goes on after the VDI's ${formatBytes(diskSize)}`)
+    ? imageError(what, `the stream goes on after the ${formatBytes(diskSize)} that it may have`)
     : imageError(what, `this is ${form.name}: say format=${form.format}`)
 }

@@ -78,12 +78,13 @@ export const createVhdLayer = async (
       }
       await settleAll(steps)
     },
-    async seal() {
+    async seal(endSize = size) {
       assert(!isSealed, 'The layer is sealed')
       isSealed = true
       await bitmaps.flush()
       const { fullBlocks } = bitmaps
-      await writeMetadata({ file, options, place, locators, blocks, fullBlocks })
+      const sealed = { ...options, size: endSize }
+      await writeMetadata({ file, options: sealed, place, locators, blocks, fullBlocks })
     },
   }
 }

@@ -8,7 +8,10 @@ export interface ImportRequest {
   /** The VDI to write into, or the storage repository to make one in. */
   readonly target:
     { readonly vdiUuid: string } | { readonly srUuid: string; readonly nameLabel: string }
-  /** As the client wrote it; absent where it said nothing, which means raw. */
+  /**
+   * As the client wrote it; absent where it said nothing, which means raw. `auto`: what the image
+   * shows.
+   */
   readonly formatName?: string
   /** Starts from an empty disk; else what the image does not hold stays as it is. */
   readonly replace: boolean
@@ -34,8 +37,13 @@ export interface ImportRequest {
 
 /** The body of the upload. */
 export interface Upload {
-  /** In bytes, where it is announced. */
+  /** In bytes as they come, where it is announced. */
   readonly length?: number
+  /**
+   * What its bytes are coded with, in the order in which the codings were applied; each is one that
+   * compressionOfCoding knows.
+   */
+  readonly codings?: readonly string[]
   /**
    * Where neither a length nor chunks of HTTP tell when the body is whole, but only the end of the
    * connection: an orderly `close`, or a `cut`, which may be one in the middle of the content too.

@@ -73,8 +73,8 @@ export const createLayerStore = (folder: LayerFolder): Store => ({
     let ended = false
     const draft: LayerDraft = {
       ...writerOf(writer),
-      async seal() {
-        await writer.seal()
+      async seal(size) {
+        await writer.seal(size)
         await file.sync()
         if (layer.format === 'raw') {
           // Its holes are still those of the writer. One that is too long is left to the file

@@ -94,9 +94,10 @@ export type StoreFiles = Pick<LayerFolder, 'list' | 'state' | 'open'>
 export interface LayerDraft extends DiskWriter {
   /**
    * Makes the layer whole, durable (fsync of file and folder) and openable.
+   * @param size as of LayerWriter.seal
    * @returns how many bytes it takes on the storage
    */
-  seal(): Promise<number>
+  seal(size?: number): Promise<number>
 
   /** Removes all traces. Idempotent; after seal it does nothing. */
   abort(): Promise<void>

@@ -58,7 +58,7 @@ describe('what an upload is, by its first bytes', () => {
     [
       'gzip',
       startOf('\x1f\x8b\x08\0'),
-      /^compressed with gzip: decompress it first \(gzip -dc disk.gz \| curl -T - URL\), or say format=raw/,
+      /^compressed with gzip: say format=auto, or the format of the image inside, or say format=raw/,
     ],
     ['xz', startOf('\xfd7zXZ\0\0\x04'), /^compressed with xz: /],
     ['zstd', startOf('\x28\xb5\x2f\xfd\x04'), /^compressed with zstd: /],
@@ -129,8 +129,8 @@ describe('a wrong format', () => {
     ],
     [
       'qcow2',
-      startOf('\x1f\x8b\x08'),
-      'this is compressed with gzip: decompress it first (gzip -dc disk.gz | curl -T - URL)',
+      startOf('\x04\x22\x4d\x18'),
+      'this is compressed with lz4: decompress it first (lz4 -dc disk.lz4 | curl -T - URL)',
     ],
     ['qcow2', startOf('\x55\xaa', 510), 'this is a raw disk, with a boot sector: say format=raw'],
     ['qcow2', startOf('?'), undefined],

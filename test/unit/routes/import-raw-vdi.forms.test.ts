@@ -91,7 +91,7 @@ describe('without a format', () => {
     [
       'a gzip',
       async () => gzipSync(pattern()),
-      'this is compressed with gzip: decompress it first',
+      'this is compressed with gzip: say format=auto, or the format of the image inside, or say format=raw',
     ],
     ['a VMDK', async () => diskWith('KDMV'), 'qemu-img convert -f vmdk -O qcow2'],
     ['a LUKS volume', async () => diskWith('LUKS\xba\xbe'), 'say format=raw to store it as it is'],
@@ -278,7 +278,14 @@ describe('XenServer’s chunks', () => {
 describe('with another format than the body has', () => {
   test.each([
     ['vhd', 'a QCOW2', () => imageOf(qcow2), 'this is a qcow2 image: say format=qcow2'],
-    ['vhd', 'a gzip', async () => gzipSync(pattern()), 'decompress it first (gzip -dc'],
+    ['vhd', 'an lz4', async () => diskWith('\x04\x22\x4d\x18'), 'decompress it first (lz4 -dc'],
+    ['vhd', 'a QCOW2 in gzip', async () => gzipSync(await imageOf(qcow2)), 'say format=qcow2'],
+    [
+      'qcow2',
+      'a raw disk in gzip',
+      async () => gzipSync(pattern()),
+      'for a raw disk say format=raw',
+    ],
     ['vhd', 'a VMDK', async () => diskWith('KDMV'), 'qemu-img convert -f vmdk -O qcow2'],
     ['vhd', 'an HTML page', async () => Buffer.from('<html></html>'), 'this is an HTML page'],
     [
@@ -305,14 +312,14 @@ describe('with another format than the body has', () => {
     expect(message).toContain(expected)
   })
 
-  test('a gzip from a pipe that is called vhd is named too', async () => {
+  test('an lz4 from a pipe that is called vhd is named too', async () => {
     const { connect, createTask, ended, srUuid } = await start()
     const task = await createTask()
     const client = await connect()
     client.send(put(`sr_uuid=${srUuid}&task_id=${task}&format=vhd`, ''))
-    client.socket.end(gzipSync(pattern()))
+    client.socket.end(diskWith('\x04\x22\x4d\x18'))
     expect((await ended(task)).errorInfo[1]).toBe(
-      'Cannot decode vhd: this is compressed with gzip: decompress it first (gzip -dc disk.gz | curl -T - URL)',
+      'Cannot decode vhd: this is compressed with lz4: decompress it first (lz4 -dc disk.lz4 | curl -T - URL)',
     )
   })
 
