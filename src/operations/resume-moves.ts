@@ -26,8 +26,23 @@ const hold = async (context: OperationContext, move: OutgoingMoveRow): Promise<v
   const snapshots = await catalog.vms.snapshotsOf(vmUuid)
   const vms = [vmUuid, ...snapshots.filter((vm) => vm.isSnapshot).map(({ uuid }) => uuid)]
   const taskRef = taskUuid === null ? undefined : toRef(taskUuid)
-  const release = takeAll(context, { vms, vdis: vdiUuids }, taskRef ?? 'a migration')
+  const release = takeFree(context, move, { vms, vdis: vdiUuids }, taskRef ?? 'a migration')
   void settle(context, move, taskRef).finally(release)
+}
+
+/** Another move may hold the same VM: then that holds it, and this one waits for nobody. */
+const takeFree = (
+  context: OperationContext,
+  { uuid, vmUuid }: OutgoingMoveRow,
+  members: Parameters<typeof takeAll>[1],
+  holder: string,
+): (() => void) => {
+  try {
+    return takeAll(context, members, holder)
+  } catch (error) {
+    context.log.error({ error, move: uuid, vm: vmUuid }, 'a VM is held by another move')
+    return () => {}
+  }
 }
 
 const settle = async (
@@ -52,7 +67,10 @@ const settle = async (
 
 /** A destination that does not hear of it gives up by itself. */
 const giveUp = async (context: OperationContext, move: OutgoingMoveRow): Promise<void> => {
-  await context.catalog.outgoingMoves.forget(move.uuid)
+  const { catalog, log } = context
+  await catalog.outgoingMoves.forget(move.uuid).catch((error: unknown) => {
+    log.error({ error, move: move.uuid }, 'a VM cannot move until the server starts again')
+  })
   void withDestination(context, move, (destination) => destination.abort()).catch(
     (error: unknown) => {
       context.log.warn(

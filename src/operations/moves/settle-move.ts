@@ -16,7 +16,7 @@ const longestWait = 60_000
 
 /**
  * Asks for the commit, which is the same however often it is asked for, and then does here what the
- * destination has decided.
+ * destination has decided, however often that is tried. The caller holds the VM and its VDIs.
  * @returns the uuid of the VM at the destination
  * @throws AppError what the destination refused the commit with: the VM stays here;
  *   HOST_IS_SHUTTING_DOWN where the server stops first: it asks again when it starts
@@ -29,12 +29,17 @@ export const settleMove = (
   // As a transfer of its own, which no task.cancel reaches.
   context.transfers.run({}, async ({ signal }) => {
     const { catalog, storage, log } = context
-    const vmUuid = await decision(context, destination, move, signal)
+    const asking = { context, destination, move, signal }
+    const vmUuid = await untilDone(asking, questions.outcome, () => askOnce(destination))
+    // Whatever keeps it from being written, the VM is held until it is: what the destination has
+    // decided holds, and a VM that is used again here would be lost at the next start.
     if (typeof vmUuid !== 'string') {
-      await catalog.outgoingMoves.forget(move.uuid)
+      await untilDone(asking, questions.writing, () => catalog.outgoingMoves.forget(move.uuid))
       throw vmUuid
     }
-    const srUuids = await catalog.outgoingMoves.finish(move.uuid, { ref: move.taskRef, vmUuid })
+    const srUuids = await untilDone(asking, questions.writing, () =>
+      catalog.outgoingMoves.finish(move.uuid, { ref: move.taskRef, vmUuid }),
+    )
     for (const srUuid of srUuids) storage.upkeep.collect(srUuid)
     await destination.forget().catch((error: unknown) => {
       log.warn({ error, move: move.uuid }, 'the destination keeps the record of a move')
@@ -42,19 +47,30 @@ export const settleMove = (
     return vmUuid
   })
 
-/** @returns the uuid of the VM there, or why nothing came of it */
-const decision = async (
-  { log }: OperationContext,
-  destination: Destination,
-  { uuid, vmUuid }: Settling,
-  signal: AbortSignal,
-): Promise<string | AppError> => {
+interface Asking {
+  readonly context: OperationContext
+  readonly destination: Destination
+  readonly move: Settling
+  readonly signal: AbortSignal
+}
+
+/** What the log says of a step that has not succeeded yet. */
+const questions = {
+  outcome: 'the destination of a VM does not say yet whether it is there: asking again',
+  writing: 'what the destination of a VM has decided could not be written: trying again',
+} as const
+
+/** @throws AppError HOST_IS_SHUTTING_DOWN where the server stops first, and nothing else */
+const untilDone = async <T>(
+  { context: { log }, destination, move: { uuid, vmUuid }, signal }: Asking,
+  message: string,
+  step: () => Promise<T>,
+): Promise<T> => {
   for (let milliseconds = firstWait; ; milliseconds = Math.min(longestWait, milliseconds * 2)) {
     try {
-      return await askOnce(destination)
+      return await step()
     } catch (error) {
-      const facts = { error, move: uuid, vm: vmUuid, destination: destination.host }
-      log.warn(facts, 'the destination of a VM does not say yet whether it is there: asking again')
+      log.warn({ error, move: uuid, vm: vmUuid, destination: destination.host }, message)
     }
     await wait(milliseconds, undefined, { signal }).catch(() => {})
     if (signal.aborted) throw stopped(vmUuid, destination.host)
@@ -71,7 +87,10 @@ const stopped = (vmUuid: string, host: string): AppError => {
 /** A state of the destination that passes: it has neither refused the commit nor taken it. */
 const passing: ReadonlySet<string> = new Set(['TOO_BUSY', 'HOST_IS_SHUTTING_DOWN'])
 
-/** @throws where nothing is known yet */
+/**
+ * @returns the uuid of the VM there, or why nothing came of it
+ * @throws where nothing is known yet
+ */
 const askOnce = async (destination: Destination): Promise<string | AppError> => {
   try {
     return await destination.commit()
