@@ -13,8 +13,8 @@ interface FormatFacts {
   }
   /** Of file names, without the dot. Files of ours have the first. */
   readonly endings: readonly [string, ...string[]]
-  /** What QEMU calls it. */
-  readonly qemuName: string
+  /** What QEMU calls it; absent for a format that QEMU does not know. */
+  readonly qemuName?: string
   /** The Content-Type of an export. */
   readonly mediaType: string
   /**
@@ -81,6 +81,16 @@ const rows = {
     qemuName: 'vdi',
     mediaType: 'application/x-virtualbox-vdi',
     subformats: [],
+    streamed: [],
+    exportsDeltas: false,
+    importsDeltas: false,
+    mayHoldVdis: false,
+    tellsHoles: false,
+  },
+  tar: {
+    endings: ['tar'],
+    mediaType: 'application/x-tar',
+    subformats: ['sha1', 'xxhash'],
     streamed: [],
     exportsDeltas: false,
     importsDeltas: false,

@@ -121,6 +121,8 @@ const archives: readonly KnownForm[] = [
     advice: 'import it on a XenServer (xe vm-import), and export its disks there (xe vdi-export)',
     test: entryIs(/^ova\.xml$/),
   },
+  // Also in folders: `vdi/00000000`.
+  { name: 'a tar archive of the blocks of a disk', format: 'tar', test: entryIs(/^\d{8,}$/) },
   archive('a tar archive', 'tar -xOf disk.tar disk.img', isTar),
 ]
 

@@ -77,6 +77,12 @@ describe('what an upload is, by its first bytes', () => {
     ['RAR', startOf('Rar!\x1a\x07\x01\0'), /^a RAR archive: /],
     ['OVA', tarHeader('appliance.OVF'), /^an OVA appliance: .*tar -xf.*qemu-img convert/],
     ['XVA', tarHeader('ova.xml'), /^an exported VM of XenServer \(XVA\): /],
+    [
+      'tar of blocks',
+      tarHeader('vdi/00000000'),
+      /^a tar archive of the blocks of a disk: say format=tar, or format=raw to/,
+    ],
+    ['tar of a short number', tarHeader('0000000'), /^a tar archive: extract/],
     ['tar', tarHeader('disks/disk.img'), /^a tar archive: extract the disk first/],
     ['tar from before POSIX', tarHeader('disk.img', { magic: '' }), /^a tar archive/],
     [
@@ -137,6 +143,13 @@ describe('a wrong format', () => {
       'this is compressed with gzip: decompress it first (gzip -dc disk.gz | curl -T - URL)',
     ],
     ['qcow2', startOf('\x55\xaa', 510), 'this is a raw disk, with a boot sector: say format=raw'],
+    [
+      'tar',
+      tarHeader('ova.xml'),
+      'this is an exported VM of XenServer (XVA): import it on a XenServer (xe vm-import), and export its disks there (xe vdi-export)',
+    ],
+    ['tar', tarHeader('vdi/00000000'), undefined],
+    ['vdi', tarHeader('00000000'), 'this is a tar archive of the blocks of a disk: say format=tar'],
     ['qcow2', startOf('?'), undefined],
     ['vhd', startOf('conectix'), undefined],
   ] as const)('%s: names what it is and what to do', (format, start, expected) => {

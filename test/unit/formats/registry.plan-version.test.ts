@@ -52,4 +52,5 @@ const pinned = {
   vhd: 'vhd 2 4eb1d74e8f098115',
   qcow2: 'qcow2 1 49eab3c2794d0ffd',
   vdi: 'vdi 1 a63c1b811b093468',
+  tar: 'tar 1 c3b0bec313ded68a',
 }
