@@ -144,11 +144,11 @@ describe('a number', () => {
     [['00000000', '00000002', '00000001'], 'block 1 comes after 2: numbers must ascend'],
     [
       ['00000000', '999999999999'],
-      'block 999999999999, 4096 bytes at 4095999999995904, goes past the end of',
+      'block 999999999999, 4096 bytes at 4095999999995904, goes past the end: the',
     ],
     [
       ['00000000', '4294967296'],
-      'block 4294967296, 4096 bytes at 17592186044416, goes past the end',
+      'block 4294967296, 4096 bytes at 17592186044416, goes past the end: the',
     ],
   ])('%j is refused', async (numbers, message) => {
     const entries = numbers.map((number) => block(number, first))
@@ -165,7 +165,7 @@ describe('a number', () => {
     expect(await decodeAll(far(zeros), { diskSize })).toBe(diskSize)
     const farther = whole(block('00000000', zeros), block('00000999', zeros))
     await expect(decodeAll(farther, { diskSize })).rejects.toThrow(
-      'block 999, 4096 bytes at 4091904, goes past the end of 8192 bytes (8 KiB)',
+      'block 999, 4096 bytes at 4091904, goes past the end: the disk has at most 8192 bytes (8 KiB)',
     )
   })
 

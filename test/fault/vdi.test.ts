@@ -125,8 +125,9 @@ describe('a header', () => {
     await expect(openAll(huge)).rejects.toThrow(
       'the map of 16777216 entries at 0x200 points past the end of the image, 0x4000',
     )
+    const begun = Buffer.concat([huge.subarray(0, 512), Buffer.alloc(256 * KiB, 0xff)])
     const before = process.memoryUsage().arrayBuffers
-    await expect(decodeAll(huge)).rejects.toMatchObject({ code: 'VDI_IO_ERROR' })
+    await expect(decodeAll(begun)).rejects.toMatchObject({ code: 'VDI_IO_ERROR' })
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(8 * MiB)
   })
 

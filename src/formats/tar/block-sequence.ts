@@ -118,7 +118,8 @@ export const createBlockSequence = ({
       const offset = end + (number - last - 1) * blockSize
       if (offset + size > maximumSize + MAXIMUM_ROUNDING) {
         const found = `${name}, ${size} bytes at ${offset}`
-        throw imageError(what, `${found}, goes past the end of ${formatBytes(maximumSize)}`)
+        const limit = `the disk has at most ${formatBytes(maximumSize)}`
+        throw imageError(what, `${found}, goes past the end: ${limit}`)
       }
       last = number
       end = offset + size
