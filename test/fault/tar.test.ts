@@ -291,11 +291,15 @@ describe('a checksum', () => {
   const sha1 = sha1Entry('', first).subarray(512, 552).toString()
 
   test.each([
-    ['a'.repeat(40), '.checksum', `the checksum of block 0 is "${sha1}", the archive says "aaa`],
+    [
+      'a'.repeat(40),
+      '.checksum',
+      RegExp(`the checksum of (?:block 0|the block at 0) is "${sha1}", the archive says "aaa`),
+    ],
     [
       '0123456789ABCDEF',
       '.xxhash',
-      /the checksum of block 0 is "[0-9A-F]{16}", the archive says "0/,
+      /the checksum of (?:block 0|the block at 0) is "[0-9A-F]{16}", the archive says "0/,
     ],
     [sha1.slice(1), '.checksum', '"00000000.checksum" has 39 bytes, a checksum has 40'],
     [`${sha1}\n`, '.checksum', '"00000000.checksum" has 41 bytes, a checksum has 40'],
@@ -344,8 +348,10 @@ describe('a checksum', () => {
     const disk = await tar.open(createMemoryImage(bytes))
     const part = new Uint8Array(10)
     await disk.read(100, part)
-    await expect(disk.read(2 * size + 3000, part)).rejects.toThrow('the checksum of block 2 is')
-    await expect(disk.read(2 * size, new Uint8Array(size))).rejects.toThrow('checksum of block 2')
+    await expect(disk.read(2 * size + 3000, part)).rejects.toThrow(
+      'Cannot read tar: the checksum of the block at 8192 is',
+    )
+    await expect(disk.read(2 * size, new Uint8Array(size))).rejects.toThrow('the block at 8192')
     await disk.read(3 * size, part)
   })
 })

@@ -8,8 +8,8 @@ import { createMemoryImage } from '../../src/image/memory-image.ts'
 import { MiB } from '../../src/units.ts'
 import { diskLaws } from '../laws/disk-laws.ts'
 import { decodeBytes, formatLaws, lawDisks, rebuild, testIdentity } from '../laws/format-laws.ts'
+import { anyDisk } from '../support/any-disk.ts'
 import { block, endMark, patternAt, tarEntry, sha1Entry } from '../support/block-tars.ts'
-import type { PatternPart } from '../support/disks.ts'
 import { createPatternDisk, expectSameBytes, readAll, readRange } from '../support/disks.ts'
 
 describe('tar', () => {
@@ -31,16 +31,6 @@ describe('tar', () => {
   })
 })
 
-const disks: fc.Arbitrary<PatternPart[]> = fc.array(
-  fc.tuple(
-    fc.constantFrom('data', 'hole', 'zero'),
-    fc
-      .oneof(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 6000 }))
-      .map((sectors) => sectors * 512),
-  ),
-  { minLength: 1, maxLength: 5 },
-)
-
 const options: fc.Arbitrary<PlanOptions> = fc.constantFrom(
   {},
   { subformat: 'sha1' },
@@ -52,7 +42,7 @@ const runs = { numRuns: 25 }
 test('any disk opens from its plan, and is rebuilt from its stream, its size known or not', () =>
   fc.assert(
     fc.asyncProperty(
-      disks,
+      anyDisk,
       options,
       fc.array(fc.integer({ min: 1, max: 3 * MiB }), { minLength: 1, maxLength: 4 }),
       async (parts, chosen, chunks) => {
