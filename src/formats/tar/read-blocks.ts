@@ -23,9 +23,9 @@ export interface BlockOptions {
 
 /**
  * Reads the blocks of a folder, up to the first entry in another one, which stays to be read, or up
- * to the end of the archive. Yields what they hold, ascending, in pieces of whole sectors; what is
- * left out reads as zeros. The checksum of each block has been compared when the writes go on to
- * the next, and of all when they end.
+ * to the end of the archive. Yields what they hold, ascending, in pieces of whole sectors, and
+ * zeros for what is left out between them. The checksum of each block has been compared when the
+ * writes go on to the next, and of all when they end.
  * @returns the size of the disk: where its last block ends
  * @throws AppError IMPORT_ERROR_GENERIC for what is no sequence of blocks, VDI_IO_ERROR for a
  *   stream that ends inside one
@@ -38,10 +38,14 @@ export async function* readBlocks(
   const sequence = createBlockSequence(options)
   // Which of them it is shows only after the first block.
   let kinds: readonly Checksum[] = Object.values(checksums)
+  let end = 0
   for (;;) {
     const entry = await archive.entry()
     if (entry === undefined || folderOf(entry.name) !== folder) return sequence.finish()
     const block = sequence.place(entry)
+    const { offset, length } = block
+    if (offset > end) yield { kind: 'zero', offset: end, length: offset - end }
+    end = offset + length
     const hashes = await Promise.all(kinds.map((kind) => kind.create()))
     yield* readContent(archive, block, hashes, options)
     await archive.finish()

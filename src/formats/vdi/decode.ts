@@ -6,7 +6,7 @@ import type { ForwardReader } from '../../image/forward-reader.ts'
 import { alignDown, SECTOR_SIZE } from '../../units.ts'
 import type { DecodeContext, DecodedImage } from '../format.ts'
 import { blocksInFileOrder, offsetOf, readMap } from './block-map.ts'
-import { HEADER_SIZE } from './constants.ts'
+import { HEADER_SIZE, ZERO_ENTRY } from './constants.ts'
 import type { Header } from './header.ts'
 import { parseHeader } from './header.ts'
 
@@ -37,6 +37,21 @@ interface StoredBlocks {
   readonly blocks: Uint32Array
 }
 
+/** Blocks that the map says are zeros; of free ones it says nothing. */
+function* zeroRuns(
+  entries: Uint32Array,
+  { virtualSize, blockSize }: Header,
+): Generator<DiskWrite, void, undefined> {
+  for (let block = 0; block < entries.length;) {
+    const start = block
+    while (block < entries.length && entries[block] === ZERO_ENTRY) block += 1
+    if (block > start) {
+      const offset = start * blockSize
+      yield { kind: 'zero', offset, length: Math.min(block * blockSize, virtualSize) - offset }
+    } else block += 1
+  }
+}
+
 async function* readBlocks(
   stream: ForwardReader,
   header: Header,
@@ -44,6 +59,7 @@ async function* readBlocks(
   { buffers, signal }: DecodeContext,
 ): AsyncGenerator<DiskWrite, void, undefined> {
   const { virtualSize, blockSize } = header
+  yield* zeroRuns(entries, header)
   const pieceSize = alignDown(buffers.bufferSize, SECTOR_SIZE)
   for (const block of blocks) {
     const name = `${what}: block ${block}`

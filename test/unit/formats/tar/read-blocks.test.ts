@@ -19,13 +19,17 @@ const open = (...entries: readonly Uint8Array[]): TarReader =>
 const readDisk = async (archive: TarReader, folder: string, maximumSize = MiB) => {
   const buffers = createBufferPool(1, 1536)
   const writes = readBlocks(archive, { folder, maximumSize, buffers, what })
-  const content = Buffer.alloc(64 << 10)
+  // What is neither written nor zeroed shows.
+  const content = Buffer.alloc(64 << 10, 0xa5)
   for (;;) {
     const step = await writes.next()
     if (step.done === true) return { size: step.value, content: content.subarray(0, step.value) }
-    if (step.value.kind !== 'data') throw new Error('only data is written')
-    content.set(step.value.bytes, step.value.offset)
-    step.value.release?.()
+    const { offset } = step.value
+    if (step.value.kind === 'zero') content.fill(0, offset, offset + step.value.length)
+    else {
+      content.set(step.value.bytes, offset)
+      step.value.release?.()
+    }
   }
 }
 
