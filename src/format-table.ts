@@ -8,11 +8,13 @@ interface FormatFacts {
     readonly name: string
     /** The first bytes, one character each. */
     readonly start: string
+    /** Where they stand, if not at the beginning. */
+    readonly offset?: number
   }
   /** Of file names, without the dot. Files of ours have the first. */
   readonly endings: readonly [string, ...string[]]
-  /** What QEMU calls it. */
-  readonly qemuName: string
+  /** What QEMU calls it; absent for a format that QEMU does not know. */
+  readonly qemuName?: string
   /** The Content-Type of an export. */
   readonly mediaType: string
   /**
@@ -71,6 +73,29 @@ const rows = {
     importsDeltas: true,
     mayHoldVdis: true,
     tellsHoles: true,
+  },
+  vdi: {
+    // After a text of 64 bytes, which may say anything.
+    form: { name: 'a VDI image of VirtualBox', start: '\x7f\x10\xda\xbe', offset: 64 },
+    endings: ['vdi'],
+    qemuName: 'vdi',
+    mediaType: 'application/x-virtualbox-vdi',
+    subformats: [],
+    streamed: [],
+    exportsDeltas: false,
+    importsDeltas: false,
+    mayHoldVdis: false,
+    tellsHoles: false,
+  },
+  tar: {
+    endings: ['tar'],
+    mediaType: 'application/x-tar',
+    subformats: ['sha1', 'xxhash'],
+    streamed: [],
+    exportsDeltas: false,
+    importsDeltas: false,
+    mayHoldVdis: false,
+    tellsHoles: false,
   },
 } as const satisfies Readonly<Record<string, FormatFacts>>
 

@@ -70,18 +70,13 @@ const images: readonly KnownForm[] = [
   image('a qcow image of version 1', 'qcow', 'qcow', beginsWith('QFI\xfb\0\0\0\x01')),
   ...formatNames.flatMap((format) => {
     const { form } = formatTable[format]
-    return form === undefined ? [] : [{ name: form.name, format, test: beginsWith(form.start) }]
+    if (form === undefined) return []
+    const { name, start: signature, offset } = form
+    return [{ name, format, test: (start: string) => start.startsWith(signature, offset) }]
   }),
   image('a VHDX image', 'vhdx', 'vhdx', beginsWith('vhdxfile')),
   // Monolithic and stream-optimized; of ESX; and the text that names the files of a disk in pieces.
   image('a VMDK image', 'vmdk', 'vmdk', beginsWith('KDMV', 'COWD', '# Disk DescriptorFile')),
-  image(
-    'a VDI image of VirtualBox',
-    'vdi',
-    'vdi',
-    // After a text of 64 bytes, which may say anything.
-    (start) => start.startsWith('\x7f\x10\xda\xbe', 64),
-  ),
   image('a QED image', 'qed', 'qed', beginsWith('QED\0')),
   image(
     'a Parallels image',
@@ -136,6 +131,8 @@ const archives: readonly KnownForm[] = [
     advice: 'import it on a XenServer (xe vm-import), and export its disks there (xe vdi-export)',
     test: entryIs(/^ova\.xml$/),
   },
+  // Also in folders: `vdi/00000000`.
+  { name: 'a tar archive of the blocks of a disk', format: 'tar', test: entryIs(/^\d{8,}$/) },
   archive('a tar archive', 'tar -xOf disk.tar disk.img', isTar),
 ]
 

@@ -7,12 +7,14 @@ import { formatNames } from '../format-table.ts'
 import type { ImageFormat, LayerFormat } from './format.ts'
 import { qcow2 } from './qcow2/qcow2.ts'
 import { raw } from './raw/raw.ts'
+import { tar } from './tar/tar.ts'
+import { vdi } from './vdi/vdi.ts'
 import { vhd } from './vhd/vhd.ts'
 
 /** Those that VDIs may lie in. */
 const layerFormats: readonly LayerFormat[] = [raw, vhd, qcow2]
 
-export const formats: Readonly<Record<FormatName, ImageFormat>> = { raw, vhd, qcow2 }
+export const formats: Readonly<Record<FormatName, ImageFormat>> = { raw, vhd, qcow2, vdi, tar }
 
 /** The format of this name, of which the table says that VDIs may lie in it. */
 export const layerFormatOf = (name: FormatName): LayerFormat => {

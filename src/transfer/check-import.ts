@@ -99,8 +99,10 @@ const rawLength = ({ format, chunked, length }: Announcement): number | undefine
   format === 'raw' && !chunked ? length : undefined
 
 const requireShortMeant = ({ short, format, chunked }: Announcement): void => {
-  if (!short || format === undefined || (format === 'raw' && !chunked)) return
+  if (!short || format === undefined) return
+  // Old archives of XenServer lack their end mark.
+  if (format === 'tar' || (format === 'raw' && !chunked)) return
   const found = chunked && format === 'raw' ? 'the chunks of chunked=true' : `a ${format} image`
-  const message = `short=true is for plain raw images alone: ${found} must come to the end that they tell themselves`
+  const message = `short=true is for plain raw images and for tar alone: ${found} must come to the end that they tell themselves`
   throw new AppError('INVALID_VALUE', ['short', 'true'], { message })
 }

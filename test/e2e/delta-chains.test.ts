@@ -4,7 +4,7 @@
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { FormatName } from '../../src/format-table.ts'
-import { formatNames } from '../../src/format-table.ts'
+import { formatsAtRest } from '../../src/format-table.ts'
 import { curl } from '../support/curl.ts'
 import { createVdi, login, type Rpc } from '../support/json-rpc.ts'
 import { listLayers } from '../support/layers.ts'
@@ -109,7 +109,7 @@ const virtualSizeOf = async (path: string): Promise<number> => {
 
 const lacksTools = !hasTool('curl') || !hasTool('qemu-img')
 
-describe.skipIf(lacksTools).each(formatNames)('of disks that lie in %s', async (atRest) => {
+describe.skipIf(lacksTools).each(formatsAtRest)('of disks that lie in %s', async (atRest) => {
   const server = await shareServer({
     args: ['--max-chain-depth', '2', '--coalesce-rate', '1000'],
   })

@@ -3,7 +3,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { formatNames } from '../../src/format-table.ts'
+import { formatNames, formatsAtRest } from '../../src/format-table.ts'
 import { curl } from '../support/curl.ts'
 import { createVdi, login } from '../support/json-rpc.ts'
 import { listLayers, mergePart, topLayer } from '../support/layers.ts'
@@ -30,6 +30,8 @@ const mediaTypes = {
   raw: 'application/octet-stream',
   vhd: 'application/vhd',
   qcow2: 'application/x-qemu-disk',
+  vdi: 'application/x-virtualbox-vdi',
+  tar: 'application/x-tar',
 }
 
 const sources = [
@@ -140,7 +142,7 @@ describe.skipIf(!hasTool('qemu-img') || !hasTool('curl'))('round trips', async (
     )
   })
 
-  test.each(formatNames)(
+  test.each(formatsAtRest)(
     'a layer of image-format %s lies in the SR as qemu-img reads it',
     async (format) => {
       const rpc = await login(server)

@@ -55,6 +55,7 @@ describe.skipIf(!hasTool('7zz') || !hasTool('tar'))('compressed disks and archiv
     ['7zz a -bd -t7z out disk.raw', 'a 7z archive'],
     ['7zz a -bd -ttar out disk.raw', 'a tar archive'],
     ['tar -cf out disk.raw', 'a tar archive'],
+    ['cp disk.raw 00000000 && tar -cf out 00000000', 'a tar archive of the blocks of a disk'],
     ['tar -cf out --format=v7 disk.raw', 'a tar archive'],
     ['tar -cf out --format=pax disk.raw', 'a tar archive'],
     ['cp disk.raw a.ovf && tar -cf out a.ovf disk.raw', 'an OVA appliance'],

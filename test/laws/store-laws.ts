@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { collectBlockMap } from '../../src/disk/block-map.ts'
 import { createChainDisk } from '../../src/disk/chain-disk.ts'
 import type { FormatName } from '../../src/format-table.ts'
-import { formatNames } from '../../src/format-table.ts'
+import { formatsAtRest } from '../../src/format-table.ts'
 import type { Store } from '../../src/store/files/store.ts'
 import { layerFileName } from '../../src/store/files/store.ts'
 import { KiB, MiB } from '../../src/units.ts'
@@ -25,7 +25,7 @@ export const storeLaws = (name: string, open: () => Promise<Store>): void => {
     return { layer, draft }
   }
 
-  for (const format of formatNames) {
+  for (const format of formatsAtRest) {
     test(`${name}, ${format}: a sealed layer opens with its content and knows its holes`, async () => {
       const store = await open()
       const { layer, draft } = await writeWhole(store, format)
@@ -65,7 +65,7 @@ export const storeLaws = (name: string, open: () => Promise<Store>): void => {
     })
   }
 
-  test.each(formatNames.filter((format) => format !== 'raw'))(
+  test.each(formatsAtRest.filter((format) => format !== 'raw'))(
     `${name}: a %s layer on a parent holds only what was written`,
     async (format) => {
       const store = await open()
@@ -111,7 +111,7 @@ export const storeLaws = (name: string, open: () => Promise<Store>): void => {
     },
   )
 
-  test.each(formatNames)(
+  test.each(formatsAtRest)(
     `${name}: a %s layer gets a new file that tells exactly what it is told`,
     async (format) => {
       const store = await open()
@@ -150,7 +150,7 @@ export const storeLaws = (name: string, open: () => Promise<Store>): void => {
     },
   )
 
-  test.each(formatNames)(`${name}: the map of a %s layer outlives its data`, async (format) => {
+  test.each(formatsAtRest)(`${name}: the map of a %s layer outlives its data`, async (format) => {
     const store = await open()
     const { layer, draft } = await writeWhole(store, format)
     await draft.seal()

@@ -5,7 +5,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Catalog } from '../../src/catalog/catalog.ts'
-import { formatNames } from '../../src/format-table.ts'
+import { formatsAtRest } from '../../src/format-table.ts'
 import { openFileFolder } from '../../src/store/files/file-folder.ts'
 import type { LayerFolder } from '../../src/store/files/layer-folder.ts'
 import { createMemoryFolder } from '../../src/store/files/memory-folder.ts'
@@ -42,7 +42,7 @@ const step = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant('copy' as const),
       which: fc.nat(),
-      format: fc.constantFrom(...formatNames),
+      format: fc.constantFrom(...formatsAtRest),
       grows: fc.boolean(),
     }),
   },
@@ -50,7 +50,7 @@ const step = fc.oneof(
 )
 
 const program = fc.record({
-  format: fc.constantFrom(...formatNames),
+  format: fc.constantFrom(...formatsAtRest),
   steps: fc.array(step, { minLength: 6, maxLength: 12 }),
   maximumDepth: fc.integer({ min: 1, max: 3 }),
 })

@@ -21,7 +21,7 @@ import {
   testIdentity,
   writeDisk,
 } from '../laws/format-laws.ts'
-import type { PatternPart } from '../support/disks.ts'
+import { anyDisk } from '../support/any-disk.ts'
 import { createPatternDisk, expectSameBytes, fillPattern, readAll } from '../support/disks.ts'
 import { buildVhd } from '../support/vhd-images.ts'
 import { expectVhdUtilTakes } from '../support/vhd-util-rules.ts'
@@ -57,19 +57,6 @@ describe('vhd', () => {
     return vhd.open(file)
   })
 })
-
-const kind = fc.constantFrom('data', 'hole', 'zero')
-
-/** Stretches of whole sectors, some short, some of several blocks; at most about 12 MiB. */
-const disks: fc.Arbitrary<PatternPart[]> = fc.array(
-  fc.tuple(
-    kind,
-    fc
-      .oneof(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 6000 }))
-      .map((n) => n * 512),
-  ),
-  { minLength: 1, maxLength: 5 },
-)
 
 /** What is done to a layer: zeros where there is no seed, otherwise the pattern of that seed. */
 interface Step {
@@ -126,7 +113,7 @@ const runs = { numRuns: 25 }
 describe('any disk', () => {
   test('opens from its plan as it was', () =>
     fc.assert(
-      fc.asyncProperty(disks, fc.boolean(), async (parts, isFixed) => {
+      fc.asyncProperty(anyDisk, fc.boolean(), async (parts, isFixed) => {
         const disk = createPatternDisk(parts)
         const subformat = isFixed ? 'fixed' : 'dynamic'
         const image = await vhd.plan(createPatternDisk(parts), testIdentity, { subformat })
@@ -140,7 +127,7 @@ describe('any disk', () => {
   test('is rebuilt from its stream, cut anywhere', () =>
     fc.assert(
       fc.asyncProperty(
-        disks,
+        anyDisk,
         fc.array(fc.integer({ min: 1, max: 3 * MiB }), { minLength: 1, maxLength: 4 }),
         fc.boolean(),
         async (parts, chunks, isFixed) => {
@@ -156,7 +143,7 @@ describe('any disk', () => {
 
   test('is planned as vhd-util takes it, whole and as a delta', () =>
     fc.assert(
-      fc.asyncProperty(disks, fc.boolean(), async (parts, isDelta) => {
+      fc.asyncProperty(anyDisk, fc.boolean(), async (parts, isDelta) => {
         const base = { uuid: '11111111-2222-4333-8444-555555555555', timestamp: new Date(0) }
         const identity = isDelta ? { ...testIdentity, base } : testIdentity
         expectVhdUtilTakes(await readAll(await vhd.plan(createPatternDisk(parts), identity)))
@@ -221,7 +208,7 @@ describe('any delta', () => {
 
   test('makes of its base the disk that was exported', () =>
     fc.assert(
-      fc.asyncProperty(disks, steps, async (baseParts, made) => {
+      fc.asyncProperty(anyDisk, steps, async (baseParts, made) => {
         const base = createPatternDisk(baseParts)
         const changes = createMemoryDisk(base.size)
         await applySteps(changes, made)

@@ -6,7 +6,7 @@ set -u
 missing=''
 if [ $# -eq 0 ]; then
   set -- qemu-img:qemu-utils curl:curl wget:wget aria2c:aria2 python3:python3 openssl:openssl 7zz:7zip \
-    xz:xz-utils zstd:zstd bzip2:bzip2 xmllint:libxml2-utils
+    xz:xz-utils zstd:zstd bzip2:bzip2 xmllint:libxml2-utils xxhsum:xxhash
   # Modules of the system's own Python.
   /usr/bin/python3 -c 'import pyqcow, pyvhdi, pyvmdk' 2>/dev/null ||
     missing=' python3 python3-libqcow python3-libvhdi python3-libvmdk'

@@ -10,7 +10,7 @@ import { clip, coalesce } from '../../src/disk/extents.ts'
 import { AppError } from '../../src/errors.ts'
 import type { FormatName } from '../../src/format-table.ts'
 import type { PlanOptions } from '../../src/formats/format.ts'
-import { formatNames } from '../../src/format-table.ts'
+import { formatsAtRest } from '../../src/format-table.ts'
 import { formats } from '../../src/formats/registry.ts'
 import { listChangedBlocks } from '../../src/operations/list-changed-blocks.ts'
 import { copyVdi } from '../../src/operations/copy-vdi.ts'
@@ -428,7 +428,7 @@ const copyInto = stepOf(
 
 const migrate = stepOf(
   'migrate',
-  fc.record({ which, place, formatName: fc.option(fc.constantFrom(...formatNames)) }),
+  fc.record({ which, place, formatName: fc.option(fc.constantFrom(...formatsAtRest)) }),
   ({ which, place, formatName }) => {
     const canMove = ({ hasData, snapshotOf }: ModelVdi): boolean => hasData && snapshotOf === null
     return {

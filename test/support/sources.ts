@@ -1,8 +1,10 @@
-// Disk images for uploads: made with Node and qemu-img, and compared by qemu-img.
+// Disk images for uploads: made with Node and qemu-img, and compared by qemu-img; what QEMU does
+// not know, by Python.
 
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FormatName } from '../../src/format-table.ts'
+import { packTar, unpackTar } from './block-tars.ts'
 import { fillPattern } from './disks.ts'
 import { qemuImg } from './tools.ts'
 
@@ -48,6 +50,10 @@ export const convertSource = async (
 ): Promise<string> => {
   if (format === 'raw') return path
   const target = path.replace(/\.raw$/, `.${format}`)
+  if (format === 'tar') {
+    await packTar(path, target)
+    return target
+  }
   await qemuImg('convert', '-f', 'raw', '-O', qemuName(format), ...args, path, target)
   return target
 }
@@ -56,15 +62,26 @@ export const convertSource = async (
  * Throws unless both images show a guest the same bytes; of unlike sizes, the rest must be zeros.
  */
 export const expectSameGuest = async (
-  [path, format]: readonly [path: string, format: FormatName],
-  [otherPath, otherFormat]: readonly [path: string, format: FormatName],
+  image: readonly [path: string, format: FormatName],
+  other: readonly [path: string, format: FormatName],
 ): Promise<void> => {
+  const [path, format] = await readableByQemu(image)
+  const [otherPath, otherFormat] = await readableByQemu(other)
   const formats = ['-f', qemuName(format), '-F', qemuName(otherFormat)]
   await qemuImg('compare', ...formats, path, otherPath)
+}
+
+/** A raw file beside a tar archive, which QEMU does not read. */
+const readableByQemu = async ([path, format]: readonly [path: string, format: FormatName]) => {
+  if (format !== 'tar') return [path, format] as const
+  const raw = `${path}.unpacked.raw`
+  await unpackTar(path, raw)
+  return [raw, 'raw'] as const
 }
 
 /** Throws unless qemu-img finds nothing to complain of. It checks only QCOW2. */
 export const expectCleanImage = async (path: string, format: FormatName): Promise<void> => {
   if (format === 'qcow2') await qemuImg('check', '-f', 'qcow2', path)
+  else if (format === 'tar') await readableByQemu([path, format])
   else await qemuImg('info', '-f', qemuName(format), path)
 }

@@ -57,7 +57,10 @@ export const createQcow2Layer = async (
     parent: parent?.disk,
     keepsZeros,
   })
-  const backing = parent && { name: parent.fileName, format: formatTable[parent.format].qemuName }
+  const backing = parent && {
+    name: parent.fileName,
+    format: formatTable[parent.format].qemuName ?? parent.format,
+  }
 
   let failure: { readonly reason: unknown } | undefined
   let isSealed = false

@@ -50,7 +50,11 @@ describe('what an upload is, by its first bytes', () => {
     ],
     ['VMDK of ESX', startOf('COWD\x01\0\0\0'), /^a VMDK image/],
     ['a VMDK descriptor', startOf('# Disk DescriptorFile\nversion=1\n'), /^a VMDK image/],
-    ['VDI', startOf('\x7f\x10\xda\xbe\x01\0\x01\0', 64), /^a VDI image of VirtualBox: .*-f vdi/],
+    [
+      'VDI',
+      startOf('\x7f\x10\xda\xbe\x01\0\x01\0', 64),
+      /^a VDI image of VirtualBox: say format=vdi, or/,
+    ],
     ['QED', startOf('QED\0\0\0\x01\0'), /^a QED image/],
     ['Parallels', startOf('WithoutFreeSpace'), /^a Parallels image/],
     ['Parallels, extended', startOf('WithouFreSpacExt'), /^a Parallels image/],
@@ -73,6 +77,12 @@ describe('what an upload is, by its first bytes', () => {
     ['RAR', startOf('Rar!\x1a\x07\x01\0'), /^a RAR archive: /],
     ['OVA', tarHeader('appliance.OVF'), /^an OVA appliance: .*tar -xf.*qemu-img convert/],
     ['XVA', tarHeader('ova.xml'), /^an exported VM of XenServer \(XVA\): /],
+    [
+      'tar of blocks',
+      tarHeader('vdi/00000000'),
+      /^a tar archive of the blocks of a disk: say format=tar, or format=raw to/,
+    ],
+    ['tar of a short number', tarHeader('0000000'), /^a tar archive: extract/],
     ['tar', tarHeader('disks/disk.img'), /^a tar archive: extract the disk first/],
     ['tar from before POSIX', tarHeader('disk.img', { magic: '' }), /^a tar archive/],
     [
@@ -133,6 +143,13 @@ describe('a wrong format', () => {
       'this is compressed with lz4: decompress it first (lz4 -dc disk.lz4 | curl -T - URL)',
     ],
     ['qcow2', startOf('\x55\xaa', 510), 'this is a raw disk, with a boot sector: say format=raw'],
+    [
+      'tar',
+      tarHeader('ova.xml'),
+      'this is an exported VM of XenServer (XVA): import it on a XenServer (xe vm-import), and export its disks there (xe vdi-export)',
+    ],
+    ['tar', tarHeader('vdi/00000000'), undefined],
+    ['vdi', tarHeader('00000000'), 'this is a tar archive of the blocks of a disk: say format=tar'],
     ['qcow2', startOf('?'), undefined],
     ['vhd', startOf('conectix'), undefined],
   ] as const)('%s: names what it is and what to do', (format, start, expected) => {

@@ -10,7 +10,7 @@ import { readMaps } from '../../../../src/store/reading/open-chain.ts'
 import type { Storage } from '../../../../src/store/storage.ts'
 import type { Catalog } from '../../../../src/catalog/catalog.ts'
 import type { FormatName } from '../../../../src/format-table.ts'
-import { formatNames } from '../../../../src/format-table.ts'
+import { formatsAtRest } from '../../../../src/format-table.ts'
 import { openFileFolder } from '../../../../src/store/files/file-folder.ts'
 import type { LayerFolder } from '../../../../src/store/files/layer-folder.ts'
 import { createMemoryFolder } from '../../../../src/store/files/memory-folder.ts'
@@ -54,7 +54,7 @@ const detachDisk = async (tree: Started): Promise<void> => {
 }
 
 describe('destroyed data', () => {
-  test.each(formatNames)('of %s: the map still tells what differs, exactly', async (format) => {
+  test.each(formatsAtRest)('of %s: the map still tells what differs, exactly', async (format) => {
     const path = await createTestFolder()
     const tree = await start(await openFileFolder(path), format)
     const { catalog, srUuid, snapshot, storage, vdi } = tree
