@@ -10,14 +10,16 @@ import { refOf } from './command.ts'
 /** How clients call it; an empty name is what the protocol has for it. */
 const standardOutput: readonly string[] = ['', '-', '/dev/stdout']
 
-const formats = `format is one of ${formatNames.join(', ')}; raw unless told.`
+const names = formatNames.join(', ')
 
-const importFormats = `${formats} Without it, a file that plainly is no raw disk is refused.`
+const exportFormats = `format is one of ${names}; raw unless told.`
+
+const importFormats = `format is auto (what the file shows, compressed or not) or one of ${names}; raw unless told. Without it, a file that plainly is no raw disk is refused.`
 
 export const transferCommands: readonly Command[] = [
   {
     name: 'vdi-export',
-    help: `Exports a VDI to a file, which must not exist; filename= (nothing), - or /dev/stdout is the standard output. With base=<uuid> only what differs from that VDI. ${formats} --progress shows how far it is.`,
+    help: `Exports a VDI to a file, which must not exist; filename= (nothing), - or /dev/stdout is the standard output. With base=<uuid> only what differs from that VDI. ${exportFormats} --progress shows how far it is.`,
     required: ['uuid', 'filename'],
     optional: ['format', 'base', 'progress'],
     isCommon: true,
