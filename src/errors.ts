@@ -63,6 +63,7 @@ const sentences = {
   VDI_INCOMPATIBLE_TYPE: (params) => params[1] ?? 'The type of the VDI does not allow this',
   VDI_IN_USE: (params) => `The VDI ${named(params[0])} is in use by ${params[1]}`,
   VDI_IO_ERROR: (params) => params[0] ?? 'The disk could not be read or written',
+  VDI_MISSING: (params) => `The VDI ${named(params[1])} is not there`,
   VDI_NO_CBT_METADATA: (params) => `The VDI ${named(params[0])} keeps no changed blocks`,
   VDI_NOT_IN_MAP: (params) => `The VDI ${named(params[0])} has no storage repository to go to`,
   VDI_ON_BOOT_MODE_INCOMPATIBLE_WITH_OPERATION: () =>

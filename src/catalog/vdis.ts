@@ -1,6 +1,7 @@
 // VDIs: a name, a size and the layer that holds the content. New content comes only through
 // layers.commit.
 
+import { requireOpenAttempt } from './moves/move-rows.ts'
 import { randomUUID } from 'node:crypto'
 import { AppError } from '../errors.ts'
 import { formatBytes } from '../units.ts'
@@ -77,6 +78,9 @@ export interface Vdis {
   /** Of all of them. */
   uuids(): Promise<string[]>
 
+  /** Of all VDIs that lie in a storage repository, those that moves bring among them. */
+  uuidsIn(srUuid: string): Promise<string[]>
+
   /** The VDIs whose `snapshotOfUuid` is this one, in the order they were made. */
   snapshotsOf(uuid: string): Promise<VdiRow[]>
 
@@ -124,12 +128,14 @@ export const createVdis = (
     ofMove: (uuid) => createVdis(database, now, outcomes, uuid),
     create: (vdi, taskRef) =>
       database.transaction(async (transaction) => {
+        if (moveUuid !== null) await requireOpenAttempt(transaction.db, moveUuid)
         const row = await insertVdi(transaction, { ...vdi, incomingMoveUuid: moveUuid }, now)
         await outcomes.succeed(transaction, taskRef, row.uuid)
         return row
       }),
     derive: (sourceUuid, rowOf, taskRef) =>
       database.transaction(async (transaction) => {
+        if (moveUuid !== null) await requireOpenAttempt(transaction.db, moveUuid)
         const source = await requireVdi(transaction.db, sourceUuid)
         const row = await insertVdi(transaction, rowOf(source), now, source)
         await outcomes.succeed(transaction, taskRef, row.uuid)
@@ -138,6 +144,10 @@ export const createVdis = (
     get: (uuid) =>
       seen(database.db, moveUuid).selectAll().where('uuid', '=', uuid).executeTakeFirst(),
     list: () => inOrder().execute(),
+    uuidsIn: async (srUuid) => {
+      const all = database.db.selectFrom('vdis').select('uuid').where('srUuid', '=', srUuid)
+      return (await all.execute()).map(({ uuid }) => uuid)
+    },
     uuids: async () =>
       (await seen(database.db, moveUuid).select('uuid').execute()).map(({ uuid }) => uuid),
     snapshotsOf: (uuid) => inOrder().where('snapshotOfUuid', '=', uuid).execute(),

@@ -3,6 +3,7 @@
 // how.
 
 import { randomUUID } from 'node:crypto'
+import type { SentVdi } from '../catalog/moves/move-tables.ts'
 import { refToUuid } from '../refs.ts'
 import { nameOfVm } from './vm/find-vm.ts'
 import type { TaskHandle } from '../transfer/with-task.ts'
@@ -59,7 +60,8 @@ const sendVm = async (
   { task, signal }: Pick<Sending, 'task' | 'signal'>,
 ): Promise<string> => {
   const { catalog } = context
-  const destination = openDestination(key, context.migrateAuthorities)
+  const attempt = await beginAttempt(context, key, signal)
+  const destination = openDestination(attempt, context.migrateAuthorities)
   const uuid = randomUUID()
   const vmUuid = machine.vm.uuid
   try {
@@ -69,24 +71,45 @@ const sendVm = async (
       copies,
       taskUuid: refToUuid(task.ref ?? '') ?? null,
       vdiUuids: [...machine.vdis.keys()],
-      remote: { ...key },
+      remote: { ...attempt },
     })
+    let sentVdis: readonly SentVdi[]
     try {
       const sending = { context, destination, task, signal }
       const disks = [...machine.vdis.values()].map((vdi, index) => [vdi, places[index]!] as const)
-      const vdis = await sendDisks(sending, disks)
+      const there = await sendDisks(sending, disks)
+      sentVdis = [...there.values()]
+      const vdis = new Map([...there].map(([here, vdi]) => [here, vdi.uuid] as const))
       for (const vdi of describeVdis(machine, vdis)) {
         await persistently(sending, () => destination.completeVdi(vdi, signal))
       }
       for (const vm of describeMachine(machine, { copies, vdis, networkOfVif })) {
         await persistently(sending, () => destination.addVm(vm, signal))
       }
-      await catalog.outgoingMoves.commit(uuid, task.ref)
+      await catalog.outgoingMoves.commit(uuid, sentVdis, task.ref)
     } catch (error) {
       await giveUp(context, destination, uuid)
       throw reached(error)
     }
-    return await settleMove(context, destination, { uuid, vmUuid, taskRef: task.ref })
+    return await settleMove(context, destination, { uuid, vmUuid, sentVdis, taskRef: task.ref })
+  } finally {
+    destination.close()
+  }
+}
+
+/** What an earlier attempt with the same key has left there goes. */
+const beginAttempt = async (
+  context: OperationContext,
+  key: DestinationKey,
+  signal: AbortSignal,
+): Promise<DestinationKey> => {
+  const destination = openDestination(key, context.migrateAuthorities)
+  try {
+    const sending = { context, destination, signal }
+    const secret = await persistently(sending, () => destination.begin(signal))
+    return { ...key, secret }
+  } catch (error) {
+    throw reached(error)
   } finally {
     destination.close()
   }

@@ -98,6 +98,7 @@ const expectWhole = async (
 
 const steps = [
   'incoming_move.check',
+  'incoming_move.begin',
   'incoming_move.create_VDI',
   'PUT /import_raw_vdi',
   'incoming_move.get_content',

@@ -344,10 +344,10 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('the session of a move
     for (const method of ['VDI.get_all', 'VM.get_all', 'SR.get_all_records', 'session.logout']) {
       await expect(ask(method)).rejects.toMatchObject({ code: 'RBAC_PERMISSION_DENIED' })
     }
-    await expect(here.rpc('incoming_move.commit')).rejects.toMatchObject({
+    await expect(here.rpc('incoming_move.commit', [])).rejects.toMatchObject({
       code: 'RBAC_PERMISSION_DENIED',
     })
-    await expect(ask('incoming_move.commit')).rejects.toMatchObject({
+    await expect(ask('incoming_move.commit', [])).rejects.toMatchObject({
       code: 'OPERATION_NOT_ALLOWED',
     })
     const [sr] = await here.rpc<string[]>('SR.get_all')
@@ -362,7 +362,7 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('the session of a move
     expect(refused.map(({ status }) => status)).toEqual([403, 403])
     const dest = { session_id: secret!, master: master!, host: host! }
     await there.rpc('VM.migrate_send', vm, dest, true, {}, {}, {})
-    await expect(ask('incoming_move.commit')).rejects.toMatchObject({ code: 'SESSION_INVALID' })
+    await expect(ask('incoming_move.commit', [])).rejects.toMatchObject({ code: 'SESSION_INVALID' })
     expect(await callWith(here.server, 'incoming_move.get_outcome', [secret])).toEqual({
       state: 'unknown',
       vmUuid: null,

@@ -12,6 +12,7 @@ import * as tasksOfUsers from './0007-tasks-of-users.ts'
 import * as formatsByTable from './0008-formats-by-table.ts'
 import * as virtualMachines from './0009-virtual-machines.ts'
 import * as moves from './0010-moves.ts'
+import * as attempts from './0011-attempts.ts'
 
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-initial': initial,
@@ -24,4 +25,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0008-formats-by-table': formatsByTable,
   '0009-virtual-machines': virtualMachines,
   '0010-moves': moves,
+  '0011-attempts': attempts,
 }

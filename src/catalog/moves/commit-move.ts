@@ -3,10 +3,13 @@
 
 import { AppError } from '../../errors.ts'
 import { duplicateVm } from '../../object-errors.ts'
+import { toRef } from '../../refs.ts'
 import type { Queries, Transaction } from '../transaction.ts'
 import { insertVbd } from '../vms/vbds.ts'
 import { insertVif } from '../vms/vifs.ts'
+import { removeVdis } from '../vdis.ts'
 import { findVm, insertVm } from '../vms/vm-rows.ts'
+import type { IncomingMoveTable, SentVdi } from './move-tables.ts'
 
 /**
  * As IncomingMoves.commit, for an open move.
@@ -14,7 +17,8 @@ import { findVm, insertVm } from '../vms/vm-rows.ts'
  */
 export const commitMove = async (
   transaction: Transaction,
-  moveUuid: string,
+  { uuid: moveUuid, invitationUuid }: Pick<IncomingMoveTable, 'uuid' | 'invitationUuid'>,
+  sent: readonly SentVdi[],
   now: () => Date,
 ): Promise<string> => {
   const { db } = transaction
@@ -28,7 +32,7 @@ export const commitMove = async (
   if (vmUuid === undefined) {
     throw new AppError('OPERATION_NOT_ALLOWED', [`The move ${moveUuid} brings no VM`])
   }
-  await showVdis(transaction, moveUuid)
+  await showVdis(transaction, moveUuid, sent)
   for (const { uuid, vm, vbds, vifs } of vms) {
     if ((await findVm(db, uuid)) !== undefined) throw duplicateVm(uuid)
     const snapshotTime = vm.snapshotTime === null ? null : new Date(vm.snapshotTime)
@@ -43,19 +47,40 @@ export const commitMove = async (
     .set({ state: 'committed', vmUuid })
     .where('uuid', '=', moveUuid)
     .execute()
+  // It lets nothing more in.
+  await db
+    .deleteFrom('incomingMoves')
+    .where('uuid', '=', invitationUuid ?? '')
+    .execute()
   return vmUuid
 }
 
-const showVdis = async (transaction: Transaction, moveUuid: string): Promise<void> => {
-  const vdis = await transaction.db
+/** The source removes its own VDIs after the commit: each that it names must be here, whole. */
+const showVdis = async (
+  transaction: Transaction,
+  moveUuid: string,
+  sent: readonly SentVdi[],
+): Promise<void> => {
+  const hidden = await transaction.db
     .selectFrom('vdis')
-    .select('uuid')
+    .select(['uuid', 'srUuid', 'layerUuid', 'contentUuid', 'missing'])
     .where('incomingMoveUuid', '=', moveUuid)
     .execute()
-  for (const { uuid } of vdis) {
+  const here = new Map(hidden.map((vdi) => [vdi.uuid, vdi] as const))
+  for (const { uuid, content } of sent) {
+    const vdi = here.get(uuid)
+    if (vdi === undefined || vdi.missing || (vdi.contentUuid ?? '') !== content) {
+      const found = vdi === undefined ? 'gone' : vdi.missing ? 'missing' : 'another'
+      const message = `The VDI ${uuid} is not here as it was sent: it is ${found}`
+      throw new AppError('VDI_MISSING', [toRef(vdi?.srUuid ?? ''), toRef(uuid)], { message })
+    }
     await transaction.update('vdis', uuid, { incomingMoveUuid: null })
     transaction.touch('VDI', uuid, 'add')
+    transaction.touch('SR', vdi.srUuid, 'mod')
+    here.delete(uuid)
   }
+  // What a call made whose answer was lost.
+  await removeVdis(transaction, [...here.values()])
 }
 
 /** Snapshots come in the order they were taken, so a parent that is here is here by now. */

@@ -7,12 +7,13 @@ import { AppError } from '../../errors.ts'
 import { duplicateVm, handleInvalid } from '../../object-errors.ts'
 import { incomingMoveLimit } from '../bounds.ts'
 import type { Database } from '../database.ts'
-import type { IncomingMoveTable, IncomingVmTable } from './move-tables.ts'
+import type { IncomingMoveTable, IncomingVmTable, SentVdi } from './move-tables.ts'
 import type { Queries, Statements, Transaction } from '../transaction.ts'
 import { hashSecret, randomSecret } from '../users/secrets.ts'
 import type { VdiRow } from '../vdis.ts'
 import { removeVdis } from '../vdis.ts'
 import { commitMove } from './commit-move.ts'
+import { findMove, requireOpenAttempt } from './move-rows.ts'
 
 export type IncomingMoveRow = Readonly<Omit<IncomingMoveTable, 'secretHash'>>
 
@@ -27,6 +28,15 @@ export interface IncomingMoves {
    * @throws AppError TOO_BUSY where as many are open as may be
    */
   open(move: NewIncomingMove): Promise<IncomingMoveRow & { readonly secret: string }>
+
+  /**
+   * Begins an attempt to bring the VM; what an earlier one has brought goes.
+   * @returns it, with a secret of its own, and the storage repositories where the VDIs lay that go
+   * @throws AppError HANDLE_INVALID where the invitation is not open
+   */
+  begin(
+    invitationUuid: string,
+  ): Promise<IncomingMoveRow & { readonly secret: string; readonly srUuids: readonly string[] }>
 
   /** @throws AppError HANDLE_INVALID for one that is not there */
   get(moveUuid: string): Promise<IncomingMoveRow>
@@ -49,15 +59,19 @@ export interface IncomingMoves {
   completeVdi(moveUuid: string, vdi: CompletedVdiRow): Promise<void>
 
   /**
-   * All VMs and VDIs of the move are here from now on. Again: changes nothing.
+   * All VMs of the move are here from now on, with the VDIs that are named; its others go. Again:
+   * changes nothing.
+   * @param vdis all that its source has sent, with what it was told of their content
    * @returns the uuid of the VM
    * @throws AppError HANDLE_INVALID where the move has been given up; OPERATION_NOT_ALLOWED where
-   *   it has no VM; DUPLICATE_VM; what Vbds.create and Vifs.create throw
+   *   it has no VM; VDI_MISSING for a VDI that is not there as it was sent; DUPLICATE_VM; what
+   *   Vbds.create and Vifs.create throw
    */
-  commit(moveUuid: string): Promise<string>
+  commit(moveUuid: string, vdis: readonly SentVdi[]): Promise<string>
 
   /**
-   * Gives up an open move; its VDIs go. Harmless for one that is not there.
+   * Gives up an open move; its VDIs go, and with an invitation its attempt. Harmless for one that is
+   * not there.
    * @returns the storage repositories where they lay
    * @throws AppError OPERATION_NOT_ALLOWED for a committed one
    */
@@ -88,21 +102,19 @@ export const createIncomingMoves = (database: Database, now: () => Date): Incomi
   open: ({ userUuid, networkUuid }) =>
     database.transaction(async ({ db }) => {
       await requireFew(db)
-      const secret = randomSecret()
-      const row = {
-        uuid: randomUUID(),
-        userUuid,
-        networkUuid,
-        state: 'open' as const,
-        vmUuid: null,
-        createdAt: now(),
-        lastActiveAt: now(),
+      return insertMove(db, { userUuid, networkUuid, invitationUuid: null }, now)
+    }),
+  begin: (invitationUuid) =>
+    database.transaction(async (transaction) => {
+      const { db } = transaction
+      const invitation = await findMove(db, invitationUuid)
+      if (invitation?.state !== 'open' || invitation.invitationUuid !== null) {
+        throw handleInvalid('incoming_move', invitationUuid)
       }
-      await db
-        .insertInto('incomingMoves')
-        .values({ ...row, secretHash: hashSecret(secret) })
-        .execute()
-      return { ...row, secret }
+      const srUuids = await removeAttempts(transaction, invitationUuid)
+      await touch(db, invitationUuid, now())
+      const { userUuid, networkUuid } = invitation
+      return { ...(await insertMove(db, { userUuid, networkUuid, invitationUuid }, now)), srUuids }
     }),
   async get(moveUuid) {
     const move = await findMove(database.db, moveUuid)
@@ -124,7 +136,7 @@ export const createIncomingMoves = (database: Database, now: () => Date): Incomi
   },
   addVm: (moveUuid, vm) =>
     database.transaction(async ({ db }) => {
-      await requireOpen(db, moveUuid)
+      await requireOpenAttempt(db, moveUuid)
       const known = await db
         .selectFrom('incomingVms')
         .select('incomingMoveUuid')
@@ -150,11 +162,11 @@ export const createIncomingMoves = (database: Database, now: () => Date): Incomi
       if (snapshotOfUuid !== null) await requireVdi(transaction.db, moveUuid, snapshotOfUuid)
       await transaction.untold.updateTable('vdis').set(changes).where('uuid', '=', uuid).execute()
     }),
-  commit: (moveUuid) =>
+  commit: (moveUuid, vdis) =>
     database.transaction(async (transaction) => {
       const move = await findMove(transaction.db, moveUuid)
       if (move === undefined) throw handleInvalid('incoming_move', moveUuid)
-      return move.vmUuid ?? commitMove(transaction, moveUuid, now)
+      return move.vmUuid ?? commitMove(transaction, move, vdis, now)
     }),
   abort: (moveUuid) =>
     database.transaction(async (transaction) => {
@@ -162,7 +174,8 @@ export const createIncomingMoves = (database: Database, now: () => Date): Incomi
       if (move?.state === 'committed') {
         throw new AppError('OPERATION_NOT_ALLOWED', [`The move ${moveUuid} has been committed`])
       }
-      return removeMove(transaction, moveUuid)
+      const left = await removeAttempts(transaction, moveUuid)
+      return [...left, ...(await removeMove(transaction, moveUuid))]
     }),
   forget: (moveUuid) =>
     database.transaction(async ({ db }) => {
@@ -174,12 +187,16 @@ export const createIncomingMoves = (database: Database, now: () => Date): Incomi
     }),
   expire: (usedBefore, isBusy) =>
     database.transaction(async (transaction) => {
-      const old = await transaction.db
+      const open = await transaction.db
         .selectFrom('incomingMoves')
-        .select('uuid')
+        .select(['uuid', 'invitationUuid', 'lastActiveAt'])
         .where('state', '=', 'open')
-        .where('lastActiveAt', '<', usedBefore)
         .execute()
+      // An invitation is in use as long as its attempt is there.
+      const used = new Set(open.map(({ invitationUuid }) => invitationUuid))
+      const old = open.filter(
+        ({ uuid, lastActiveAt }) => lastActiveAt < usedBefore && !used.has(uuid),
+      )
       const moves: string[] = []
       const srUuids = new Set<string>()
       for (const { uuid } of old) {
@@ -195,11 +212,33 @@ export const createIncomingMoves = (database: Database, now: () => Date): Incomi
     }),
 })
 
+const insertMove = async (
+  db: Statements,
+  move: Pick<IncomingMoveTable, 'userUuid' | 'networkUuid' | 'invitationUuid'>,
+  now: () => Date,
+): Promise<IncomingMoveRow & { readonly secret: string }> => {
+  const secret = randomSecret()
+  const row = {
+    ...move,
+    uuid: randomUUID(),
+    state: 'open' as const,
+    vmUuid: null,
+    createdAt: now(),
+    lastActiveAt: now(),
+  }
+  await db
+    .insertInto('incomingMoves')
+    .values({ ...row, secretHash: hashSecret(secret) })
+    .execute()
+  return { ...row, secret }
+}
+
 const requireFew = async (db: Queries): Promise<void> => {
   const { count } = await db
     .selectFrom('incomingMoves')
     .select(({ fn }) => fn.countAll<number>().as('count'))
     .where('state', '=', 'open')
+    .where('invitationUuid', 'is', null)
     .executeTakeFirstOrThrow()
   if (count < incomingMoveLimit) return
   const message = `${count} VMs are on their way here; the limit is ${incomingMoveLimit}`
@@ -210,14 +249,7 @@ const touch = async (db: Statements, uuid: string, lastActiveAt: Date): Promise<
   await db.updateTable('incomingMoves').set({ lastActiveAt }).where('uuid', '=', uuid).execute()
 }
 
-const findMove = (db: Queries, uuid: string) =>
-  db.selectFrom('incomingMoves').selectAll().where('uuid', '=', uuid).executeTakeFirst()
-
 const withoutHash = ({ secretHash: _hash, ...row }: IncomingMoveTable): IncomingMoveRow => row
-
-const requireOpen = async (db: Queries, uuid: string): Promise<void> => {
-  if ((await findMove(db, uuid))?.state !== 'open') throw handleInvalid('incoming_move', uuid)
-}
 
 const vdisOf = (db: Queries, moveUuid: string): Promise<VdiRow[]> =>
   db.selectFrom('vdis').selectAll().where('incomingMoveUuid', '=', moveUuid).execute()
@@ -230,6 +262,22 @@ const requireVdi = async (db: Queries, moveUuid: string, uuid: string): Promise<
     .where('incomingMoveUuid', '=', moveUuid)
     .executeTakeFirst()
   if (vdi === undefined) throw handleInvalid('VDI', uuid)
+}
+
+/** @returns the storage repositories where their VDIs lay */
+const removeAttempts = async (
+  transaction: Transaction,
+  invitationUuid: string,
+): Promise<string[]> => {
+  const attempts = await transaction.db
+    .selectFrom('incomingMoves')
+    .select('uuid')
+    .where('invitationUuid', '=', invitationUuid)
+    .where('state', '=', 'open')
+    .execute()
+  const srUuids: string[] = []
+  for (const { uuid } of attempts) srUuids.push(...(await removeMove(transaction, uuid)))
+  return srUuids
 }
 
 const removeMove = async (transaction: Transaction, moveUuid: string): Promise<string[]> => {

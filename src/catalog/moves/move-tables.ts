@@ -3,6 +3,13 @@
 import type { StringMap } from '../column-types.ts'
 import type { VbdTable, VifTable, VmTable } from '../vms/vm-tables.ts'
 
+/** A VDI as its source has sent it. */
+export interface SentVdi {
+  readonly uuid: string
+  /** What names its content at the destination; empty where it has none. */
+  readonly content: string
+}
+
 /** A VM on its way to another server, which decides when it has arrived there. */
 export interface OutgoingMoveTable {
   uuid: string
@@ -15,17 +22,21 @@ export interface OutgoingMoveTable {
   taskUuid: string | null
   /** Those that go once the destination has committed. */
   vdiUuids: readonly string[]
+  /** What must be there when the destination commits; empty before. */
+  sentVdis: readonly SentVdi[]
   /** How to reach the destination (src/remote). */
   remote: StringMap
   createdAt: Date
 }
 
 /**
- * A VM that comes from another server. One that was given up has no row: whoever asks for one that
- * is not there is told that it was.
+ * A VM that comes from another server: an invitation, and each attempt to bring one. One that was
+ * given up has no row: whoever asks for one that is not there is told that it was.
  */
 export interface IncomingMoveTable {
   uuid: string
+  /** Of an attempt: what let it in. Null: it is an invitation, which brings nothing itself. */
+  invitationUuid: string | null
   /** Of the secret that its source shows. */
   secretHash: string
   /** Who let it in; null once the user is gone. */

@@ -5,7 +5,7 @@ import { otherOperation } from '../../object-errors.ts'
 import type { Database } from '../database.ts'
 import { among } from '../sqlite/among.ts'
 import type { VmTable } from '../vms/vm-tables.ts'
-import type { OutgoingMoveTable } from './move-tables.ts'
+import type { OutgoingMoveTable, SentVdi } from './move-tables.ts'
 import type { TaskOutcomes } from '../tasks/task-outcome.ts'
 import { resultOf } from '../tasks/task-outcome.ts'
 import type { Transaction } from '../transaction.ts'
@@ -15,15 +15,16 @@ export type OutgoingMoveRow = Readonly<OutgoingMoveTable>
 
 export interface OutgoingMoves {
   /** @throws AppError OTHER_OPERATION_IN_PROGRESS where the VM is on its way already */
-  begin(move: Omit<OutgoingMoveRow, 'state' | 'createdAt'>): Promise<void>
+  begin(move: Omit<OutgoingMoveRow, 'state' | 'sentVdis' | 'createdAt'>): Promise<void>
 
   list(): Promise<OutgoingMoveRow[]>
 
   /**
    * The destination may commit from now on: what becomes of the VM is for it to say.
+   * @param sentVdis all that must be there
    * @throws AppError what TaskOutcomes.requireRunning throws; nothing has changed then
    */
-  commit(uuid: string, taskRef: string | undefined): Promise<void>
+  commit(uuid: string, sentVdis: readonly SentVdi[], taskRef: string | undefined): Promise<void>
 
   /** Nothing came of it: the VM stays. */
   forget(uuid: string): Promise<void>
@@ -52,16 +53,16 @@ export const createOutgoingMoves = (
         .where('vmUuid', '=', move.vmUuid)
         .executeTakeFirst()
       if (other !== undefined) throw otherOperation('VM', move.vmUuid)
-      const row = { ...move, state: 'copying' as const, createdAt: now() }
+      const row = { ...move, state: 'copying' as const, sentVdis: [], createdAt: now() }
       await db.insertInto('outgoingMoves').values(row).execute()
     }),
   list: () => database.db.selectFrom('outgoingMoves').selectAll().orderBy('createdAt').execute(),
-  commit: (uuid, taskRef) =>
+  commit: (uuid, sentVdis, taskRef) =>
     database.transaction(async (transaction) => {
       await outcomes.requireRunning(transaction, taskRef)
       await transaction.db
         .updateTable('outgoingMoves')
-        .set({ state: 'committing' })
+        .set({ state: 'committing', sentVdis })
         .where('uuid', '=', uuid)
         .execute()
     }),

@@ -192,6 +192,7 @@ export const decideTasksFirst = (
   },
   outgoingMoves: {
     ...outgoingMoves,
-    commit: (uuid, taskRef) => decide(taskRef, (ref) => outgoingMoves.commit(uuid, ref)),
+    commit: (uuid, sentVdis, taskRef) =>
+      decide(taskRef, (ref) => outgoingMoves.commit(uuid, sentVdis, ref)),
   },
 })

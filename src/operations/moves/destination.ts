@@ -1,6 +1,7 @@
 // The destination of a move, as its source asks it: another server, reached by what
 // host.migrate_receive of it gave.
 
+import type { SentVdi } from '../../catalog/moves/move-tables.ts'
 import type { StringMap } from '../../catalog/schema.ts'
 import { AppError } from '../../errors.ts'
 import { refToUuid, toRef } from '../../refs.ts'
@@ -26,14 +27,19 @@ export interface Destination {
   readonly host: string
   /** @returns the places of the disks, in their order */
   check(move: AskedMove, signal: AbortSignal): Promise<readonly Place[]>
+  /** Of an invitation. @returns the secret of an attempt, for all that follows */
+  begin(signal: AbortSignal): Promise<string>
   createVdi(vdi: IncomingVdi, signal: AbortSignal): Promise<void>
   /** Another text than before an upload: the upload has been taken. */
   contentOf(vdiUuid: string, signal: AbortSignal): Promise<string>
   upload(vdiUuid: string, upload: Omit<Put, 'path'>): Promise<void>
   completeVdi(vdi: CompletedVdi, signal: AbortSignal): Promise<void>
   addVm(vm: IncomingVmWire, signal: AbortSignal): Promise<void>
-  /** @returns the uuid of the VM there */
-  commit(): Promise<string>
+  /**
+   * @param vdis all that must be there
+   * @returns the uuid of the VM there
+   */
+  commit(vdis: readonly SentVdi[]): Promise<string>
   outcome(): Promise<Outcome>
   /** @throws AppError OPERATION_NOT_ALLOWED where it has been committed */
   abort(): Promise<void>
@@ -95,6 +101,7 @@ export const openDestination = (key: DestinationKey, authorities?: string): Dest
       }
       return placed
     },
+    begin: async (signal) => String(await call('begin', [], signal)),
     async createVdi(vdi, signal) {
       await call('create_VDI', [vdi], signal)
     },
@@ -109,8 +116,8 @@ export const openDestination = (key: DestinationKey, authorities?: string): Dest
     async addVm(vm, signal) {
       await call('add_VM', [vm], signal)
     },
-    async commit() {
-      const uuid = refToUuid(String(await call('commit', [])))
+    async commit(vdis) {
+      const uuid = refToUuid(String(await call('commit', [vdis])))
       if (uuid === undefined) throw new AppError('INTERNAL_ERROR', ['The commit names no VM'])
       return uuid
     },

@@ -3,6 +3,7 @@
 
 import { randomUUID } from 'node:crypto'
 import pLimit from 'p-limit'
+import type { SentVdi } from '../../catalog/moves/move-tables.ts'
 import type { VdiRow } from '../../catalog/vdis.ts'
 import { formatTable } from '../../format-table.ts'
 import { createPacedPool } from '../../image/buffer-pool.ts'
@@ -44,14 +45,14 @@ interface Sent {
 
 /**
  * @param vdis with their places; the caller sees to it that they stay what they are
- * @returns the uuids of the VDIs at the destination, by those here
+ * @returns the VDIs at the destination, by the uuids of those here
  * @throws AppError what the destination answers, VDI_IO_ERROR; RemoteCutError; the reason of the
  *   signal
  */
 export const sendDisks = async (
   sending: Sending,
   vdis: readonly (readonly [VdiRow, Place])[],
-): Promise<ReadonlyMap<string, string>> => {
+): Promise<ReadonlyMap<string, SentVdi>> => {
   const sent = new Map(
     vdis.map(([vdi, place]) => [vdi.uuid, { vdi, place, newUuid: randomUUID() }] as const),
   )
@@ -63,11 +64,13 @@ export const sendDisks = async (
   const signal = AbortSignal.any([sending.signal, stop.signal])
   const limit = pLimit(disksAtOnce)
   const done = new Map<string, Promise<void>>()
+  const there = new Map<string, SentVdi>()
   for (const step of steps) {
     const base = step.base === null ? undefined : done.get(step.base)
     const run = async (): Promise<void> => {
       await base
-      await limit(() => sendOne({ ...sending, signal }, step, sent, progress(step.uuid)))
+      const sendStep = () => sendOne({ ...sending, signal }, step, sent, progress(step.uuid))
+      there.set(step.uuid, await limit(sendStep))
     }
     const running = run()
     running.catch((error: unknown) => stop.abort(error))
@@ -76,7 +79,7 @@ export const sendDisks = async (
   await Promise.allSettled(done.values())
   sending.signal.throwIfAborted()
   if (stop.signal.aborted) throw stop.signal.reason
-  return new Map([...sent].map(([uuid, { newUuid }]) => [uuid, newUuid] as const))
+  return there
 }
 
 /** A call that may be repeated, until the destination has answered. */
@@ -163,19 +166,21 @@ const progressOf = (
   }
 }
 
+/** @returns the VDI as it is at the destination then */
 const sendOne = async (
   sending: Sending,
   step: Step,
   sent: ReadonlyMap<string, Sent>,
   report: Report,
-): Promise<void> => {
+): Promise<SentVdi> => {
   const { context, destination, signal } = sending
   const { vdi, place, newUuid } = sent.get(step.uuid)!
   const cloneOf = step.base === null ? null : sent.get(step.base)!.newUuid
   const row = incomingVdiOf(vdi, { ...place, uuid: newUuid, cloneOf })
   await persistently(sending, () => destination.createVdi(row, signal))
-  if (!step.isSent) return
-  const before = await persistently(sending, () => destination.contentOf(newUuid, signal))
+  const contentThere = () => persistently(sending, () => destination.contentOf(newUuid, signal))
+  const before = await contentThere()
+  if (!step.isSent) return { uuid: newUuid, content: before }
   await retried(
     async (attempt) => {
       // The answer may have been cut, and not the upload.
@@ -191,6 +196,7 @@ const sendOne = async (
         context.log.warn({ error, vdi: vdi.uuid, destination: destination.host }, 'sending again'),
     },
   )
+  return { uuid: newUuid, content: await contentThere() }
 }
 
 const upload = (

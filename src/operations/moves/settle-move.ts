@@ -8,7 +8,9 @@ import { RemoteCutError } from '../../remote/remote-errors.ts'
 import type { OperationContext } from '../context.ts'
 import type { Destination } from './destination.ts'
 
-type Settling = Pick<OutgoingMoveRow, 'uuid' | 'vmUuid'> & { readonly taskRef: string | undefined }
+type Settling = Pick<OutgoingMoveRow, 'uuid' | 'vmUuid' | 'sentVdis'> & {
+  readonly taskRef: string | undefined
+}
 
 /** Between two questions, in milliseconds. */
 const firstWait = 500
@@ -30,7 +32,7 @@ export const settleMove = (
   context.transfers.run({}, async ({ signal }) => {
     const { catalog, storage, log } = context
     const asking = { context, destination, move, signal }
-    const vmUuid = await untilDone(asking, questions.outcome, () => askOnce(destination))
+    const vmUuid = await untilDone(asking, questions.outcome, () => askOnce(destination, move))
     // Whatever keeps it from being written, the VM is held until it is: what the destination has
     // decided holds, and a VM that is used again here would be lost at the next start.
     if (typeof vmUuid !== 'string') {
@@ -91,9 +93,12 @@ const passing: ReadonlySet<string> = new Set(['TOO_BUSY', 'HOST_IS_SHUTTING_DOWN
  * @returns the uuid of the VM there, or why nothing came of it
  * @throws where nothing is known yet
  */
-const askOnce = async (destination: Destination): Promise<string | AppError> => {
+const askOnce = async (
+  destination: Destination,
+  { sentVdis }: Settling,
+): Promise<string | AppError> => {
   try {
-    return await destination.commit()
+    return await destination.commit(sentVdis)
   } catch (error) {
     if (error instanceof RemoteCutError || passing.has(toAppError(error).code)) throw error
     // A commit that was cut before may still be on its way: only a move that is given up there

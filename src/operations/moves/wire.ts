@@ -151,6 +151,9 @@ export const incomingVm = z.strictObject({
 
 export type IncomingVmWire = z.infer<typeof incomingVm>
 
+/** The VDIs that a commit is to show, as IncomingMoves.commit wants them. */
+export const sentVdis = z.array(z.strictObject({ uuid, content: text }))
+
 /** What the destination has decided; `unknown` for a move that was given up. */
 export const outcome = z.strictObject({
   state: z.enum(['open', 'committed', 'unknown']),

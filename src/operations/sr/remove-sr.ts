@@ -21,4 +21,4 @@ export const removeSr = async (context: OperationContext, sr: SrRow): Promise<vo
 export const hasVdis = async (
   { catalog }: Pick<OperationContext, 'catalog'>,
   { uuid }: SrRow,
-): Promise<boolean> => (await catalog.vdis.list()).some((vdi) => vdi.srUuid === uuid)
+): Promise<boolean> => (await catalog.vdis.uuidsIn(uuid)).length > 0

@@ -8,10 +8,10 @@ export const requireIdle = async (
   { catalog, storage, leases }: OperationContext,
   srUuid: string,
 ): Promise<void> => {
-  const vdis = (await catalog.vdis.list()).filter((vdi) => vdi.srUuid === srUuid)
+  const vdis = await catalog.vdis.uuidsIn(srUuid)
   const layers = storage.stores.isAttached(srUuid) ? await catalog.layers.list(srUuid) : []
   const isBusy =
-    vdis.some((vdi) => leases.holder(vdi.uuid) !== undefined) ||
+    vdis.some((uuid) => leases.holder(uuid) !== undefined) ||
     layers.some((layer) => layer.state === 'writing') ||
     (await storage.contents.isRead(srUuid))
   if (isBusy) throw otherOperation('SR', srUuid)

@@ -2,6 +2,7 @@
 // calls are diskport's own, as XenServer's toolstack has its own between its servers; what they
 // carry is described in operations/moves/wire.ts.
 
+import { beginIncomingMove } from '../../operations/begin-incoming-move.ts'
 import { abortIncomingMove } from '../../operations/abort-incoming-move.ts'
 import type { Outcome } from '../../operations/moves/wire.ts'
 import {
@@ -10,6 +11,7 @@ import {
   incomingVdi,
   incomingVm,
   readAs,
+  sentVdis,
 } from '../../operations/moves/wire.ts'
 import { checkIncomingMove } from '../../operations/moves/check-incoming-move.ts'
 import { receiveVdi } from '../../operations/receive-vdi.ts'
@@ -43,6 +45,14 @@ export const incomingMoveMethods: readonly Method[] = [
       const placed = await checkIncomingMove(context, readAs(askedMove, move, 'move'))
       return placed.map((place) => ({ ...place }))
     },
+  }),
+  defineMethod({
+    // The secret of an attempt, for all that follows; an earlier attempt is given up.
+    name: 'incoming_move.begin',
+    ...forMoves,
+    parameters: {},
+    result: wire('string'),
+    run: ({ context, identity }) => beginIncomingMove(context, moveOf(identity)),
   }),
   defineMethod({
     name: 'incoming_move.create_VDI',
@@ -89,9 +99,10 @@ export const incomingMoveMethods: readonly Method[] = [
   defineMethod({
     name: 'incoming_move.commit',
     ...forMoves,
-    parameters: {},
+    parameters: { vdis: json },
     result: refTo('VM'),
-    run: ({ context, identity }) => context.catalog.incomingMoves.commit(moveOf(identity)),
+    run: ({ context, identity }, { vdis }) =>
+      context.catalog.incomingMoves.commit(moveOf(identity), readAs(sentVdis, vdis, 'vdis')),
   }),
   // These answer whoever shows the secret, also when the user who let the VM in has gone.
   defineOpenMethod({

@@ -15,17 +15,28 @@ const start = async () => {
   const { catalog, srUuid } = await createStartedCatalog(':memory:', clock)
   const [network] = await catalog.networks.list()
   const [user] = await catalog.users.list()
-  const open = () =>
+  const invite = () =>
     catalog.incomingMoves.open({ userUuid: user!.uuid, networkUuid: network!.uuid })
-  const move = await open()
+  const open = async () => catalog.incomingMoves.begin((await invite()).uuid)
+  const invitation = await invite()
+  const move = await catalog.incomingMoves.begin(invitation.uuid)
   const hidden = catalog.vdis.ofMove(move.uuid)
+  /** As its source asks for it, which has sent all that is there. */
+  const commit = async () => {
+    const vdis = await hidden.list()
+    const sent = vdis.map(({ uuid, contentUuid }) => ({ uuid, content: contentUuid ?? '' }))
+    return catalog.incomingMoves.commit(move.uuid, sent)
+  }
   const createHidden = () => hidden.create({ srUuid, virtualSize: MiB, format: 'qcow2' })
   return {
     catalog,
     clock,
     srUuid,
+    invitation,
     move,
+    invite,
     open,
+    commit,
     hidden,
     createHidden,
     user: user!,
@@ -135,7 +146,7 @@ const addLayerTo = (catalog: Catalog, vdis: Catalog['vdis'], vdiUuid: string): P
 
 describe('the commit of a move', () => {
   test('shows all at once, tells of it, and is the same again', async () => {
-    const { catalog, move, createHidden, network } = await start()
+    const { catalog, invitation, move, commit, createHidden, network } = await start()
     const { uuid: vdiUuid } = await createHidden()
     const { uuid: snapshotVdi } = await createHidden()
     const [vmUuid, snapshotUuid] = [randomUUID(), randomUUID()]
@@ -157,7 +168,7 @@ describe('the commit of a move', () => {
     })
     const changes: Change[] = []
     catalog.changes.subscribe((change) => changes.push(change))
-    expect(await catalog.incomingMoves.commit(move.uuid)).toBe(vmUuid)
+    expect(await commit()).toBe(vmUuid)
     const told = changes.filter(({ operation }) => operation === 'add').map((c) => c.className)
     expect(told.toSorted()).toEqual(['VBD', 'VBD', 'VDI', 'VDI', 'VIF', 'VIF', 'VM', 'VM'])
     expect(await catalog.vms.get(vmUuid)).toMatchObject({ parentUuid: snapshotUuid })
@@ -168,7 +179,7 @@ describe('the commit of a move', () => {
     expect(await catalog.vdis.snapshotsOf(vdiUuid)).toMatchObject([{ uuid: snapshotVdi }])
     expect(await catalog.vbds.ofVdi(vdiUuid)).toMatchObject([{ vmUuid, bootable: true }])
 
-    expect(await catalog.incomingMoves.commit(move.uuid)).toBe(vmUuid)
+    expect(await commit()).toBe(vmUuid)
     await expect(catalog.incomingMoves.abort(move.uuid)).rejects.toMatchObject({
       code: 'OPERATION_NOT_ALLOWED',
     })
@@ -176,14 +187,15 @@ describe('the commit of a move', () => {
       state: 'committed',
       vmUuid,
     })
+    expect(await catalog.incomingMoves.find(invitation.secret)).toBeUndefined()
     await catalog.incomingMoves.forget(move.uuid)
     expect(await catalog.incomingMoves.find(move.secret)).toBeUndefined()
     expect(await catalog.vms.get(vmUuid)).toBeDefined()
   })
 
   test('is refused, and shows nothing, where a part of it cannot be', async () => {
-    const { catalog, move, open, createHidden, network } = await start()
-    await expect(catalog.incomingMoves.commit(move.uuid)).rejects.toMatchObject({
+    const { catalog, move, open, commit, createHidden, network } = await start()
+    await expect(commit()).rejects.toMatchObject({
       code: 'OPERATION_NOT_ALLOWED',
     })
     const { uuid: vdiUuid } = await createHidden()
@@ -195,21 +207,110 @@ describe('the commit of a move', () => {
       catalog.incomingMoves.addVm(other.uuid, vmOf(vmUuid, null, network.uuid)),
     ).rejects.toMatchObject({ code: 'DUPLICATE_VM' })
     await catalog.vms.create({ uuid: vmUuid, nameLabel: 'came in between' })
-    await expect(catalog.incomingMoves.commit(move.uuid)).rejects.toMatchObject({
+    await expect(commit()).rejects.toMatchObject({
       code: 'DUPLICATE_VM',
     })
     expect(await catalog.vdis.list()).toEqual([])
     await catalog.vms.destroy(vmUuid)
     const lost = vmOf(randomUUID(), randomUUID(), network.uuid)
     await catalog.incomingMoves.addVm(move.uuid, lost)
-    await expect(catalog.incomingMoves.commit(move.uuid)).rejects.toMatchObject({
+    await expect(commit()).rejects.toMatchObject({
       code: 'HANDLE_INVALID',
     })
     expect(await catalog.vms.list()).toEqual([])
     await catalog.incomingMoves.abort(move.uuid)
-    await expect(catalog.incomingMoves.commit(move.uuid)).rejects.toMatchObject({
+    await expect(commit()).rejects.toMatchObject({
       code: 'HANDLE_INVALID',
     })
+  })
+})
+
+describe('what the source has sent', () => {
+  const startWithDisk = async () => {
+    const started = await start()
+    const { catalog, hidden, move, createHidden, network } = started
+    const { uuid } = await createHidden()
+    await addLayerTo(catalog, hidden, uuid)
+    await catalog.incomingMoves.addVm(move.uuid, vmOf(randomUUID(), uuid, network.uuid))
+    return { ...started, uuid, content: (await hidden.get(uuid))!.contentUuid! }
+  }
+
+  test.each([
+    ['of another content', { content: 'another' }, 'it is another'],
+    ['that has gone', { uuid: randomUUID() }, 'it is gone'],
+  ])('is not committed with a VDI %s', async (_name, change, found) => {
+    const { catalog, move, uuid, content } = await startWithDisk()
+    const sent = [{ uuid, content, ...change }]
+    await expect(catalog.incomingMoves.commit(move.uuid, sent)).rejects.toMatchObject({
+      code: 'VDI_MISSING',
+      message: expect.stringContaining(found) as unknown,
+    })
+    expect(await catalog.vdis.list()).toEqual([])
+    expect(await catalog.vms.list()).toEqual([])
+    await catalog.incomingMoves.commit(move.uuid, [{ uuid, content }])
+    expect(await catalog.vdis.list()).toMatchObject([{ uuid }])
+  })
+
+  test('is all that is shown: what a lost call has made goes', async () => {
+    const { catalog, move, uuid, content, createHidden, hidden } = await startWithDisk()
+    await createHidden()
+    await catalog.incomingMoves.commit(move.uuid, [{ uuid, content }])
+    expect(await catalog.vdis.list()).toMatchObject([{ uuid }])
+    expect(await hidden.list()).toEqual([])
+  })
+
+  test('keeps its storage repository from going', async () => {
+    const { catalog, srUuid, uuid } = await startWithDisk()
+    expect(await catalog.vdis.uuidsIn(srUuid)).toEqual([uuid])
+    expect(await catalog.vdis.uuidsIn(randomUUID())).toEqual([])
+  })
+})
+
+describe('an attempt', () => {
+  test('drops what an earlier one has brought, which can bring nothing more', async () => {
+    const { catalog, invitation, srUuid, move, hidden, createHidden, network } = await start()
+    const { uuid } = await createHidden()
+    await catalog.incomingMoves.addVm(move.uuid, vmOf(randomUUID(), uuid, network.uuid))
+    const second = await catalog.incomingMoves.begin(invitation.uuid)
+    expect(second.srUuids).toEqual([srUuid])
+    expect(await hidden.list()).toEqual([])
+    expect(await catalog.incomingMoves.find(move.secret)).toBeUndefined()
+    const refused = { code: 'HANDLE_INVALID' }
+    await expect(createHidden()).rejects.toMatchObject(refused)
+    const vm = vmOf(randomUUID(), null, network.uuid)
+    await expect(catalog.incomingMoves.addVm(move.uuid, vm)).rejects.toMatchObject(refused)
+    await expect(catalog.incomingMoves.commit(move.uuid, [])).rejects.toMatchObject(refused)
+    await catalog.incomingMoves.addVm(second.uuid, vm)
+    expect(await catalog.incomingMoves.commit(second.uuid, [])).toBe(vm.uuid)
+  })
+
+  test('brings nothing after its commit, and its invitation lets nothing in', async () => {
+    const { catalog, invitation, move, commit, createHidden, hidden, network } = await start()
+    const { uuid } = await createHidden()
+    await catalog.incomingMoves.addVm(move.uuid, vmOf(randomUUID(), uuid, network.uuid))
+    await commit()
+    const refused = { code: 'HANDLE_INVALID' }
+    await expect(createHidden()).rejects.toMatchObject(refused)
+    await expect(hidden.derive(uuid, (row) => row)).rejects.toMatchObject(refused)
+    await expect(catalog.incomingMoves.begin(invitation.uuid)).rejects.toMatchObject(refused)
+  })
+
+  test('is none without an invitation, and an invitation brings nothing itself', async () => {
+    const { catalog, invitation, move, srUuid, network } = await start()
+    const refused = { code: 'HANDLE_INVALID' }
+    await expect(catalog.incomingMoves.begin(move.uuid)).rejects.toMatchObject(refused)
+    const vdis = catalog.vdis.ofMove(invitation.uuid)
+    const vdi = { srUuid, virtualSize: MiB, format: 'qcow2' } as const
+    await expect(vdis.create(vdi)).rejects.toMatchObject(refused)
+    const vm = vmOf(randomUUID(), null, network.uuid)
+    await expect(catalog.incomingMoves.addVm(invitation.uuid, vm)).rejects.toMatchObject(refused)
+  })
+
+  test('goes with its invitation', async () => {
+    const { catalog, invitation, move, srUuid, createHidden } = await start()
+    await createHidden()
+    expect(await catalog.incomingMoves.abort(invitation.uuid)).toEqual([srUuid])
+    expect(await catalog.incomingMoves.find(move.secret)).toBeUndefined()
   })
 })
 
@@ -236,8 +337,8 @@ describe('a move that nobody goes on with', () => {
   })
 
   test('is one of a bounded number', async () => {
-    const { open } = await start()
-    for (let count = 1; count < 100; count += 1) await open()
-    await expect(open()).rejects.toMatchObject({ code: 'TOO_BUSY' })
+    const { invite } = await start()
+    for (let count = 1; count < 100; count += 1) await invite()
+    await expect(invite()).rejects.toMatchObject({ code: 'TOO_BUSY' })
   })
 })

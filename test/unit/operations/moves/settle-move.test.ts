@@ -10,6 +10,7 @@ import { createTestContent } from '../../../support/content.ts'
 const move = {
   uuid: '11111111-2222-4333-8444-555555555555',
   vmUuid: '21111111-2222-4333-8444-555555555555',
+  sentVdis: [],
   taskRef: undefined,
 }
 const there = '31111111-2222-4333-8444-555555555555'
