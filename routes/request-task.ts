@@ -8,6 +8,7 @@ import { withAuditLine } from '../src/xenapi/audit.ts'
 import type { Identity } from '../src/xenapi/authenticate.ts'
 import { taskDenial } from '../src/xenapi/classes/task.ts'
 import type { httpPermissions } from '../src/xenapi/roles.ts'
+import { moveDenied } from '../src/xenapi/roles.ts'
 import type { RouteContext } from './environment.ts'
 import type { Parameters, RequestFacts } from './params.ts'
 import { peekParameter, readTask } from './params.ts'
@@ -63,7 +64,10 @@ const namedTask = (
   user: identity.user,
   ref: readTask(parameters),
   requireAllowed(task) {
-    const denied = taskDenial(identity, task, 'task.use')
+    const denied =
+      identity.moveUuid === undefined
+        ? taskDenial(identity, task, 'task.use')
+        : moveDenied(identity, 'task.use')
     if (denied === undefined) return
     const line = { user: identity.user.name, method: permission, object: task.uuid }
     operations.log.info({ audit: { ...line, outcome: denied.code } }, 'audit')

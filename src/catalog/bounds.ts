@@ -66,6 +66,10 @@ export const taskLimits = {
 /** VMs that may be on their way here at once. */
 export const incomingMoveLimit = 100
 
+/** What one of them may bring: VMs with their snapshots, and VDIs. */
+export const movedVmLimit = 1000
+export const movedVdiLimit = 10_000
+
 /** Sessions. The one that was not used for the longest time gives way to a new one. */
 export const sessionLimits = { ofUser: 500, all: 4000 } as const
 

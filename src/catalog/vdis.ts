@@ -1,7 +1,7 @@
 // VDIs: a name, a size and the layer that holds the content. New content comes only through
 // layers.commit.
 
-import { requireOpenAttempt } from './moves/move-rows.ts'
+import { requireRoomForVdi } from './moves/move-rows.ts'
 import { randomUUID } from 'node:crypto'
 import { AppError } from '../errors.ts'
 import { formatBytes } from '../units.ts'
@@ -128,14 +128,14 @@ export const createVdis = (
     ofMove: (uuid) => createVdis(database, now, outcomes, uuid),
     create: (vdi, taskRef) =>
       database.transaction(async (transaction) => {
-        if (moveUuid !== null) await requireOpenAttempt(transaction.db, moveUuid)
+        if (moveUuid !== null) await requireRoomForVdi(transaction.db, moveUuid)
         const row = await insertVdi(transaction, { ...vdi, incomingMoveUuid: moveUuid }, now)
         await outcomes.succeed(transaction, taskRef, row.uuid)
         return row
       }),
     derive: (sourceUuid, rowOf, taskRef) =>
       database.transaction(async (transaction) => {
-        if (moveUuid !== null) await requireOpenAttempt(transaction.db, moveUuid)
+        if (moveUuid !== null) await requireRoomForVdi(transaction.db, moveUuid)
         const source = await requireVdi(transaction.db, sourceUuid)
         const row = await insertVdi(transaction, rowOf(source), now, source)
         await outcomes.succeed(transaction, taskRef, row.uuid)

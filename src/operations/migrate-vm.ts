@@ -44,7 +44,9 @@ export const migrateVm = (
       if ('key' in to) return await sendVm(context, request, { ...move, ...to }, { task, signal })
       await open()
       await moveHere(context, move, { signal, turn, task })
-      await context.catalog.incomingMoves.abort(to.moveHere)
+      await context.catalog.incomingMoves.abort(to.moveHere).catch((error: unknown) => {
+        context.log.warn({ error, vm: request.vmUuid }, 'the invitation of a move stays')
+      })
       return request.vmUuid
     } finally {
       taken.release()
@@ -124,5 +126,8 @@ const giveUp = async (
   await destination.abort().catch((error: unknown) => {
     log.warn({ error, move: uuid }, 'the destination was not told that nothing comes')
   })
-  await catalog.outgoingMoves.forget(uuid)
+  // Told is why nothing came of it.
+  await catalog.outgoingMoves.forget(uuid).catch((error: unknown) => {
+    log.error({ error, move: uuid }, 'a VM cannot move until the server starts again')
+  })
 }

@@ -4,6 +4,7 @@
 import type { OutgoingMoveRow } from '../catalog/moves/outgoing-moves.ts'
 import { toAppError } from '../errors.ts'
 import { toRef } from '../refs.ts'
+import { UndecidedError } from '../transfer/with-task.ts'
 import type { OperationContext } from './context.ts'
 import type { Destination, DestinationKey } from './moves/destination.ts'
 import { openDestination } from './moves/destination.ts'
@@ -59,7 +60,7 @@ const settle = async (
     log.info({ ...facts, there }, 'the destination has the VM')
   } catch (error) {
     log.error({ ...facts, error }, 'nothing came of the move of a VM')
-    const isUndecided = toAppError(error).code === 'HOST_IS_SHUTTING_DOWN'
+    const isUndecided = error instanceof UndecidedError
     if (taskRef === undefined || isUndecided) return
     await catalog.tasks.fail(taskRef, toAppError(error)).catch(() => {})
   }

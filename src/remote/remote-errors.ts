@@ -15,10 +15,17 @@ export class RemoteCutError extends Error {
   }
 }
 
+/** How much of what another server says is kept, in characters: of each text, and of texts. */
+const keptLength = 2000
+const keptParams = 20
+
 /** What the other server answered, under its own code where we know it. */
 export class RemoteError extends AppError {
-  /** @param said the sentence that came with it */
-  constructor(host: string, code: string, params: readonly string[], said?: string) {
+  /** @param sentenceSaid the one that came with it */
+  constructor(host: string, answered: string, all: readonly string[], sentenceSaid?: string) {
+    const code = answered.slice(0, keptLength)
+    const params = all.slice(0, keptParams).map((param) => param.slice(0, keptLength))
+    const said = sentenceSaid?.slice(0, keptLength)
     const sentence = sentenceOf(code, params)
     const message = `${said ?? sentence ?? [code, ...params].join(' ')} (says the server ${host})`
     if (sentence === undefined) super('INTERNAL_ERROR', [message])

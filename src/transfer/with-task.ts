@@ -4,7 +4,7 @@
 
 import type { Catalog } from '../catalog/catalog.ts'
 import type { TaskCheck } from '../catalog/tasks/tasks.ts'
-import { toAppError } from '../errors.ts'
+import { AppError, toAppError } from '../errors.ts'
 
 /** The task as a transfer sees it. */
 export interface TaskHandle {
@@ -30,6 +30,13 @@ export interface NamedTask {
   readonly ref: string | undefined
   /** Absent: the task is the caller's own. */
   readonly requireAllowed?: TaskCheck
+}
+
+/** The server stops, and what becomes of the work is decided later: its task stays as it is. */
+export class UndecidedError extends AppError {
+  constructor(message: string) {
+    super('HOST_IS_SHUTTING_DOWN', [], { message })
+  }
 }
 
 /**
@@ -64,6 +71,7 @@ export const withTask = async <T>(
     if (ref !== undefined) await tasks.succeed(ref, resultOf(value))
     return value
   } catch (error) {
+    if (error instanceof UndecidedError) throw error
     const reason = toAppError(error)
     if (ref === undefined) throw error
     if (reason.code === 'TASK_CANCELLED') await tasks.cancel(ref)

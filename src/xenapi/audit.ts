@@ -59,15 +59,16 @@ export const withAuditLine = async <T>(
   }
 }
 
-/** A session reference that is passed in place of an object must not be logged. */
+/** The secret of a session or a move that is passed in place of an object must not be logged. */
 const shownObject = async (
-  { sessions }: Pick<Catalog, 'sessions'>,
+  { sessions, incomingMoves }: Pick<Catalog, 'sessions' | 'incomingMoves'>,
   object: string | undefined,
 ): Promise<string | undefined> => {
   if (object === undefined) return undefined
   // In doubt it is one.
-  const isSession = await sessions.isLive(toRef(object)).catch(() => true)
-  return isSession ? shortenUuid(object) : object
+  const isSecret = async (): Promise<boolean> =>
+    (await sessions.isLive(toRef(object))) || incomingMoves.isSecret(toRef(object))
+  return (await isSecret().catch(() => true)) ? shortenUuid(object) : object
 }
 
 const uuidIn = (wire: Wire | undefined): string | undefined =>

@@ -121,7 +121,8 @@ export const createAuthenticate = (
   /** Acts in the name of whoever let the VM in. */
   const findMove = async (secret: string): Promise<Identity | undefined> => {
     const move = await incomingMoves.find(secret)
-    if (move === undefined || move.userUuid === null) return undefined
+    // One that has ended is only asked about, by calls that are open to whoever shows the secret.
+    if (move?.state !== 'open' || move.userUuid === null) return undefined
     const user = await users.get(move.userUuid)
     return user && { user, moveUuid: move.uuid }
   }

@@ -360,6 +360,13 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('the session of a move
       await curl(exportUrl(here.server, uuidOf(vdis[0]!), 'raw', { session_id: secret! })),
     ]
     expect(refused.map(({ status }) => status)).toEqual([403, 403])
+    const { secret: attempt } = (await ask('incoming_move.begin')) as { secret: string }
+    const task = await here.rpc<string>('task.create', 'of the user', '')
+    const withTask = { session_id: attempt, vdi: uuidOf(sr!), task_id: task }
+    expect((await curl('-T', '/dev/null', importUrl(here.server, withTask))).status).toBe(403)
+    expect(await here.rpc('task.get_status', task)).toBe('pending')
+    await expect(here.rpc('VM.destroy', attempt)).rejects.toMatchObject({ code: 'HANDLE_INVALID' })
+    expect(here.server.output()).not.toContain(uuidOf(attempt))
     const dest = { session_id: secret!, master: master!, host: host! }
     await there.rpc('VM.migrate_send', vm, dest, true, {}, {}, {})
     await expect(ask('incoming_move.commit', [])).rejects.toMatchObject({ code: 'SESSION_INVALID' })

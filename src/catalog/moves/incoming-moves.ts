@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { AppError } from '../../errors.ts'
 import { duplicateVm, handleInvalid } from '../../object-errors.ts'
-import { incomingMoveLimit } from '../bounds.ts'
+import { incomingMoveLimit, movedVmLimit, objectBounds, requireWithin } from '../bounds.ts'
 import type { Database } from '../database.ts'
 import type { IncomingMoveTable, IncomingVmTable, SentVdi } from './move-tables.ts'
 import type { Queries, Statements, Transaction } from '../transaction.ts'
@@ -13,7 +13,7 @@ import { hashSecret, randomSecret } from '../users/secrets.ts'
 import type { VdiRow } from '../vdis.ts'
 import { removeVdis } from '../vdis.ts'
 import { commitMove } from './commit-move.ts'
-import { findMove, requireOpenAttempt } from './move-rows.ts'
+import { findMove, requireOpenAttempt, tooMany } from './move-rows.ts'
 
 export type IncomingMoveRow = Readonly<Omit<IncomingMoveTable, 'secretHash'>>
 
@@ -44,11 +44,14 @@ export interface IncomingMoves {
   /** The move of that secret, used now; undefined for any other text. */
   find(secret: string): Promise<IncomingMoveRow | undefined>
 
+  /** Whether that is the secret of a move, which does not count as used by this. */
+  isSecret(text: string): Promise<boolean>
+
   /**
    * One more VM or snapshot that will be there after the commit; the last is the VM itself. Adding
    * one again changes nothing.
    * @throws AppError HANDLE_INVALID where the move is not open; DUPLICATE_VM where such a VM is
-   *   here or on its way
+   *   here or on its way; INVALID_VALUE for one that is too large, or one too many
    */
   addVm(moveUuid: string, vm: IncomingVm): Promise<void>
 
@@ -70,8 +73,8 @@ export interface IncomingMoves {
   commit(moveUuid: string, vdis: readonly SentVdi[]): Promise<string>
 
   /**
-   * Gives up an open move; its VDIs go, and with an invitation its attempt. Harmless for one that is
-   * not there.
+   * Gives up an open move; its VDIs go, and with an invitation its attempt. Harmless for one that
+   * is not there.
    * @returns the storage repositories where they lay
    * @throws AppError OPERATION_NOT_ALLOWED for a committed one
    */
@@ -134,6 +137,10 @@ export const createIncomingMoves = (database: Database, now: () => Date): Incomi
     await database.transaction(({ db }) => touch(db, row.uuid, lastActiveAt))
     return { ...row, lastActiveAt }
   },
+  async isSecret(text) {
+    const rows = database.db.selectFrom('incomingMoves').select('uuid')
+    return (await rows.where('secretHash', '=', hashSecret(text)).executeTakeFirst()) !== undefined
+  },
   addVm: (moveUuid, vm) =>
     database.transaction(async ({ db }) => {
       await requireOpenAttempt(db, moveUuid)
@@ -152,6 +159,9 @@ export const createIncomingMoves = (database: Database, now: () => Date): Incomi
         .select(({ fn }) => fn.countAll<number>().as('count'))
         .where('incomingMoveUuid', '=', moveUuid)
         .executeTakeFirstOrThrow()
+      if (count >= movedVmLimit) throw tooMany('vm', 'VMs and snapshots', movedVmLimit)
+      requireWithin(objectBounds, vm.vm)
+      for (const device of [...vm.vbds, ...vm.vifs]) requireWithin(objectBounds, device)
       const row = { ...vm, incomingMoveUuid: moveUuid, position: count }
       await db.insertInto('incomingVms').values(row).execute()
     }),

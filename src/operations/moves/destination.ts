@@ -16,7 +16,7 @@ import type {
   Outcome,
   Place,
 } from './wire.ts'
-import { outcome, places, readAs } from './wire.ts'
+import { attempt, outcome, places, readAs } from './wire.ts'
 
 type Put = Parameters<RemoteClient['put']>[0]
 
@@ -101,7 +101,7 @@ export const openDestination = (key: DestinationKey, authorities?: string): Dest
       }
       return placed
     },
-    begin: async (signal) => String(await call('begin', [], signal)),
+    begin: async (signal) => readAs(attempt, await call('begin', [], signal), 'answer').secret,
     async createVdi(vdi, signal) {
       await call('create_VDI', [vdi], signal)
     },
@@ -167,9 +167,10 @@ export const requireDiskport = async (
   const client = createRemoteClient(remoteAddress({ url, ...trust }, authorities))
   try {
     const version = await client.call('host.get_software_version', [secret, hostRef], signal)
-    const brand = (version as StringMap | null)?.['product_brand']
+    const brand = (version as Readonly<Record<string, unknown>> | null)?.['product_brand']
     if (brand === 'diskport') return
-    const found = `The server ${client.host} is ${(brand ?? 'no diskport server').slice(0, 64)}`
+    const named = typeof brand === 'string' ? brand.slice(0, 64) : 'no diskport server'
+    const found = `The server ${client.host} is ${named}`
     const advice = 'a halted VM is not sent there; move its disks by vdi-export and vdi-import'
     throw new AppError('OPERATION_NOT_ALLOWED', [`${found}: ${advice}`])
   } finally {

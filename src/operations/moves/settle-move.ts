@@ -3,8 +3,10 @@
 
 import { setTimeout as wait } from 'node:timers/promises'
 import type { OutgoingMoveRow } from '../../catalog/moves/outgoing-moves.ts'
-import { AppError, toAppError } from '../../errors.ts'
+import type { AppError } from '../../errors.ts'
+import { toAppError } from '../../errors.ts'
 import { RemoteCutError } from '../../remote/remote-errors.ts'
+import { UndecidedError } from '../../transfer/with-task.ts'
 import type { OperationContext } from '../context.ts'
 import type { Destination } from './destination.ts'
 
@@ -21,7 +23,7 @@ const longestWait = 60_000
  * destination has decided, however often that is tried. The caller holds the VM and its VDIs.
  * @returns the uuid of the VM at the destination
  * @throws AppError what the destination refused the commit with: the VM stays here;
- *   HOST_IS_SHUTTING_DOWN where the server stops first: it asks again when it starts
+ *   UndecidedError where the server stops first: it asks again when it starts
  */
 export const settleMove = (
   context: OperationContext,
@@ -62,7 +64,7 @@ const questions = {
   writing: 'what the destination of a VM has decided could not be written: trying again',
 } as const
 
-/** @throws AppError HOST_IS_SHUTTING_DOWN where the server stops first, and nothing else */
+/** @throws UndecidedError where the server stops first, and nothing else */
 const untilDone = async <T>(
   { context: { log }, destination, move: { uuid, vmUuid }, signal }: Asking,
   message: string,
@@ -79,11 +81,9 @@ const untilDone = async <T>(
   }
 }
 
-const stopped = (vmUuid: string, host: string): AppError => {
+const stopped = (vmUuid: string, host: string): UndecidedError => {
   const found = `The server stopped before ${host} said whether the VM ${vmUuid} is there`
-  return new AppError('HOST_IS_SHUTTING_DOWN', [], {
-    message: `${found}; it is asked again at the next start`,
-  })
+  return new UndecidedError(`${found}; it is asked again at the next start`)
 }
 
 /** A state of the destination that passes: it has neither refused the commit nor taken it. */

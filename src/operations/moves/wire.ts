@@ -151,6 +151,9 @@ export const incomingVm = z.strictObject({
 
 export type IncomingVmWire = z.infer<typeof incomingVm>
 
+/** The answer to the begin of an attempt. */
+export const attempt = z.strictObject({ secret: text })
+
 /** The VDIs that a commit is to show, as IncomingMoves.commit wants them. */
 export const sentVdis = z.array(z.strictObject({ uuid, content: text }))
 

@@ -47,12 +47,15 @@ export const incomingMoveMethods: readonly Method[] = [
     },
   }),
   defineMethod({
-    // The secret of an attempt, for all that follows; an earlier attempt is given up.
+    // The secret of an attempt, for all that follows; an earlier attempt is given up. In a map: the
+    // audit log shows results that are references.
     name: 'incoming_move.begin',
     ...forMoves,
     parameters: {},
-    result: wire('string'),
-    run: ({ context, identity }) => beginIncomingMove(context, moveOf(identity)),
+    result: wire('JSON value'),
+    run: async ({ context, identity }) => ({
+      secret: await beginIncomingMove(context, moveOf(identity)),
+    }),
   }),
   defineMethod({
     name: 'incoming_move.create_VDI',

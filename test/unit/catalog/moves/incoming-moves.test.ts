@@ -314,6 +314,31 @@ describe('an attempt', () => {
   })
 })
 
+test('what a VM may hold is bounded before it is kept', async () => {
+  const { catalog, move, network } = await start()
+  const { vm, ...rest } = vmOf(randomUUID(), null, network.uuid)
+  const large = { ...rest, vm: { ...vm, nameLabel: 'x'.repeat(2000) } }
+  await expect(catalog.incomingMoves.addVm(move.uuid, large)).rejects.toMatchObject({
+    code: 'INVALID_VALUE',
+  })
+  for (let count = 0; count < 1000; count += 1) {
+    await catalog.incomingMoves.addVm(move.uuid, { ...rest, vm, uuid: randomUUID() })
+  }
+  const oneMore = { ...rest, vm, uuid: randomUUID() }
+  await expect(catalog.incomingMoves.addVm(move.uuid, oneMore)).rejects.toMatchObject({
+    message: 'A VM moves here with at most 1000 VMs and snapshots',
+  })
+})
+
+test('a secret is known as one, without being used by that', async () => {
+  const { catalog, clock, move } = await start()
+  clock.advance(61 * MINUTE)
+  expect(await catalog.incomingMoves.isSecret(move.secret)).toBe(true)
+  expect(await catalog.incomingMoves.isSecret(move.uuid)).toBe(false)
+  const { moves } = await catalog.incomingMoves.expire(clock.now(), () => false)
+  expect(moves).toContain(move.uuid)
+})
+
 describe('a move that nobody goes on with', () => {
   test('is given up, unless something of it is under way or it was used meanwhile', async () => {
     const { catalog, clock, srUuid, move, createHidden } = await start()

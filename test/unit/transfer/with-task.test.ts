@@ -1,0 +1,34 @@
+import { expect, test } from 'vitest'
+import { AppError } from '../../../src/errors.ts'
+import { UndecidedError, withTask } from '../../../src/transfer/with-task.ts'
+import { createStartedCatalog } from '../../support/catalogs.ts'
+
+const start = async () => {
+  const { catalog } = await createStartedCatalog()
+  const user = (await catalog.users.getByName('root'))!
+  const ref = await catalog.tasks.create({ nameLabel: 'a task', userUuid: user.uuid })
+  const fail = (error: Error) =>
+    withTask(
+      catalog,
+      { user, ref, requireAllowed: () => {} },
+      async () => {
+        throw error
+      },
+      () => '',
+    )
+  const status = async () => (await catalog.tasks.get(ref))?.status
+  return { fail, status }
+}
+
+test('a task fails with its work', async () => {
+  const { fail, status } = await start()
+  await expect(fail(new AppError('SR_FULL', []))).rejects.toMatchObject({ code: 'SR_FULL' })
+  expect(await status()).toBe('failure')
+})
+
+test('a task whose outcome is decided later stays as it is', async () => {
+  const { fail, status } = await start()
+  const asked = fail(new UndecidedError('the destination has not answered'))
+  await expect(asked).rejects.toMatchObject({ code: 'HOST_IS_SHUTTING_DOWN' })
+  expect(await status()).toBe('pending')
+})
