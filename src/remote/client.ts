@@ -118,7 +118,8 @@ export const createRemoteClient = (address: RemoteAddress): RemoteClient => {
       }
       const send = async (request: ClientRequest): Promise<void> => {
         request.flushHeaders()
-        await once(request, 'continue', { signal })
+        // An abort destroys the request, which ends this, too.
+        await once(request, 'continue')
         await sendPieces(request, pieces(), onProgress)
       }
       const options = { method: 'PUT', path, headers }

@@ -37,9 +37,9 @@ export const askedMove = z.strictObject({
   /** What other parts of the same question want, by storage repository; null: the default one. */
   others: z.array(z.strictObject({ srUuid: uuid.nullable(), dataSize: bytes })),
   /** Of the destination, that interfaces shall have. */
-  networkUuids: z.array(uuid),
+  networkUuids: z.array(uuid).max(1000),
   /** That the VM and its snapshots shall have. */
-  vmUuids: z.array(uuid),
+  vmUuids: z.array(uuid).max(1000),
 })
 
 export type AskedMove = z.infer<typeof askedMove>
