@@ -1,7 +1,7 @@
 // vdi-export and vdi-import: the client moves the bytes over a second connection, an ordinary
 // request for this server, and the task of that request tells the outcome.
 
-import { formatNames } from '../../format-table.ts'
+import { formatNames, formatTable } from '../../format-table.ts'
 import type { Message } from '../protocol.ts'
 import { trackTransfer } from '../watch-task.ts'
 import type { Command, CommandContext } from './command.ts'
@@ -12,7 +12,12 @@ const standardOutput: readonly string[] = ['', '-', '/dev/stdout']
 
 const names = formatNames.join(', ')
 
-const exportFormats = `format is one of ${names}; raw unless told.`
+const subformatsOf = formatNames
+  .filter((name) => formatTable[name].subformats.length > 0)
+  .map((name) => `${name}: ${formatTable[name].subformats.join(' or ')}`)
+  .join('; ')
+
+const exportFormats = `format is one of ${names}; raw unless told. subformat is one of those of the format, the first unless told (${subformatsOf}).`
 
 const importFormats = `format is auto (what the file shows, compressed or not) or one of ${names}; raw unless told. Without it, a file that plainly is no raw disk is refused.`
 
@@ -21,16 +26,20 @@ export const transferCommands: readonly Command[] = [
     name: 'vdi-export',
     help: `Exports a VDI to a file, which must not exist; filename= (nothing), - or /dev/stdout is the standard output. With base=<uuid> only what differs from that VDI. ${exportFormats} --progress shows how far it is.`,
     required: ['uuid', 'filename'],
-    optional: ['format', 'base', 'progress'],
+    optional: ['format', 'subformat', 'base', 'progress'],
     isCommon: true,
     async run(context) {
       const { params } = context
       const base = params.optional('base')
+      const subformat = params.optional('subformat')
       const fileName = params.required('filename')
       await transfer(context, '/export_raw_vdi', {
         kind: 'httpGet',
         fileName: standardOutput.includes(fileName) ? '' : fileName,
-        ...(base !== undefined && { more: { base: await refOf(context, 'VDI', base) } }),
+        more: {
+          ...(base !== undefined && { base: await refOf(context, 'VDI', base) }),
+          ...(subformat !== undefined && { subformat }),
+        },
       })
     },
   },
