@@ -181,6 +181,11 @@ export interface DecodedImage {
    */
   readonly baseName?: string
   /**
+   * What else the image holds and an import leaves out, each a short sentence without its full
+   * stop. A handful at most, whatever the image says. Absent: nothing is left out.
+   */
+  readonly notes?: readonly string[]
+  /**
    * What the image holds, in the order of its file, each guest byte at most once, all inside
    * `virtualSize`. Ends after the last byte that belongs to the image; what follows in the stream
    * is not read. To be iterated once. Throws like decode.

@@ -19,9 +19,18 @@ export interface TaskHandle {
   begin(nameLabel: string): void
   /** @param fraction of the work, 0 to 1 */
   report(fraction: number): void
+  /**
+   * What clients should know of work that succeeds all the same: the key `notes` of the task's
+   * `other_config`. Harmless for a task that is gone, or has no room left for them.
+   */
+  note(notes: readonly string[]): Promise<void>
 }
 
-export const noTask: TaskHandle = { begin: () => {}, report: () => {} }
+export const noTask: TaskHandle = {
+  begin: () => {},
+  report: () => {},
+  note: () => Promise.resolve(),
+}
 
 /** Who asks, and for which task. */
 export interface NamedTask {
@@ -65,6 +74,9 @@ export const withTask = async <T>(
     report(fraction) {
       if (ref !== undefined) tasks.setProgress(ref, fraction)
     },
+    async note(notes) {
+      if (ref !== undefined) await addNotes(tasks, ref, notes)
+    },
   }
   try {
     const value = await work(handle)
@@ -77,5 +89,22 @@ export const withTask = async <T>(
     if (reason.code === 'TASK_CANCELLED') await tasks.cancel(ref)
     else await tasks.fail(ref, reason)
     throw reason
+  }
+}
+
+/** Notes alone never end a transfer: the client may have destroyed its task, or filled it. */
+const addNotes = async (
+  tasks: Catalog['tasks'],
+  ref: string,
+  notes: readonly string[],
+): Promise<void> => {
+  const text = notes.join('\n')
+  try {
+    await tasks.update(ref, ({ otherConfig }) => ({
+      otherConfig: { ...otherConfig, notes: text },
+    }))
+  } catch (error) {
+    const { code } = toAppError(error)
+    if (code !== 'HANDLE_INVALID' && code !== 'INVALID_VALUE') throw error
   }
 }

@@ -10,7 +10,7 @@ import { listStaging } from '../support/layers.ts'
 import { shareServer } from '../support/server.ts'
 import { openDownload, openUpload } from '../support/slow-client.ts'
 import { createRawSource, expectSameGuest } from '../support/sources.ts'
-import { createTestFolder, hasTool } from '../support/tools.ts'
+import { createTestFolder, hasTool, qemuImg } from '../support/tools.ts'
 import {
   asRoot,
   expectStatus,
@@ -50,6 +50,22 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('tasks', async () => {
     await expectSameGuest([bodyFile, 'raw'], [source, 'raw'])
     await rpc('task.destroy', task)
     await expect(readTask(task)).rejects.toMatchObject({ code: 'HANDLE_INVALID' })
+  })
+
+  test('what an import leaves out is noted in its task and in the log', async () => {
+    const path = join(await createTestFolder(), 'disk.qcow2')
+    await qemuImg('create', '-q', '-f', 'qcow2', path, '25M')
+    await qemuImg('snapshot', '-c', 'before', path)
+    const { uuid } = await createVdi(rpc, 25 << 20)
+    const task = await createTask()
+    const url = importUrl(server, { vdi: uuid, format: 'qcow2', task_id: task })
+    await expectStatus(await curl(...asRoot, '-T', path, url), 200)
+    const note = '1 internal snapshot was left out: only the current state of the disk is imported'
+    expect(await untilEnded(task)).toMatchObject({
+      status: 'success',
+      other_config: { notes: note },
+    })
+    expect(server.output()).toContain(note)
   })
 
   test('progress follows the bytes of an upload', async () => {

@@ -68,6 +68,7 @@ export const createFlatWriter = (size: number): DiskWriter & { readonly bytes: U
 interface Decoded {
   readonly bytes: Uint8Array
   readonly spools: number
+  readonly notes: readonly string[]
 }
 
 export const decodeFile = async (path: string, isLengthKnown = true): Promise<Decoded> => {
@@ -83,7 +84,7 @@ export const decodeFile = async (path: string, isLengthKnown = true): Promise<De
   })
   const writer = createFlatWriter(decoded.virtualSize)
   await copyWrites(decoded.writes(), writer)
-  return { bytes: writer.bytes, spools }
+  return { bytes: writer.bytes, spools, notes: decoded.notes ?? [] }
 }
 
 /** The image reads as qemu-img reads it: at rest, from a stream, and from one of unknown length. */

@@ -6,6 +6,7 @@ import type { DecodeContext, DecodedImage } from '../format.ts'
 import { ClusterDecoder } from './stream/cluster-decoder.ts'
 import { HEADER_LENGTH } from './constants.ts'
 import { readHeaderFields } from './header/header-fields.ts'
+import type { Header } from './header/header.ts'
 import { parseHeader, PREFIX_LENGTH, readClusterSize } from './header/header.ts'
 
 const what = 'Cannot decode qcow2'
@@ -23,9 +24,23 @@ export const decodeQcow2 = async (
     virtualSize: header.virtualSize,
     isDelta: header.hasBackingName,
     ...(header.hasBackingName && { baseName: readBackingName(cluster) }),
+    ...notesOf(header),
     writes: () => new ClusterDecoder(stream, header, context, what).writes(),
   }
 }
+
+const notesOf = ({ snapshots, bitmaps }: Header): Pick<DecodedImage, 'notes'> => {
+  const notes: string[] = []
+  if (snapshots > 0) {
+    const left = `${counted(snapshots, 'internal snapshot')} left out`
+    notes.push(`${left}: only the current state of the disk is imported`)
+  }
+  if (bitmaps > 0) notes.push(`${counted(bitmaps, 'bitmap')} left out`)
+  return notes.length === 0 ? {} : { notes }
+}
+
+const counted = (count: number, noun: string): string =>
+  count === 1 ? `1 ${noun} was` : `${count} ${noun}s were`
 
 const readFirstCluster = async (stream: ForwardReader): Promise<Uint8Array> => {
   const prefix = new Uint8Array(PREFIX_LENGTH)

@@ -7,15 +7,18 @@ import type { DiskWriter } from '../../disk/disk.ts'
 import { throwIfAborted } from '../../disk/disk.ts'
 import { AppError } from '../../errors.ts'
 import type { DecodeContext, DecodedImage } from '../../formats/format.ts'
+import type { FormatName } from '../../format-table.ts'
 import type { BufferPool } from '../../image/buffer-pool.ts'
 import type { ForwardReader } from '../../image/forward-reader.ts'
 import type { UploadSpools } from '../../transfer/upload-spools.ts'
 import type { TaskHandle } from '../../transfer/with-task.ts'
 import { formatBytes } from '../../units.ts'
+import type { OperationContext } from '../context.ts'
 import type { ImportRequest, Upload } from './import-request.ts'
 import type { OpenedUpload } from './open-upload.ts'
 
 interface Writing {
+  readonly context: Pick<OperationContext, 'log'>
   readonly request: ImportRequest
   readonly task: TaskHandle
   readonly upload: Upload
@@ -29,11 +32,12 @@ type KnownSize = Pick<DecodeContext, 'diskSize' | 'largestSize'>
 
 /** Reads the header, and checks what can be checked of the image before anything is written. */
 export const decodeUpload = async (
-  { request, upload, buffers, spools, signal }: Writing,
+  writing: Writing,
   opened: OpenedUpload,
   srUuid: string,
   { diskSize, largestSize }: KnownSize,
 ): Promise<DecodedImage> => {
+  const { request, upload, buffers, spools, signal } = writing
   const { format, content } = opened
   const isWrapped = content.compressions.length > 0
   // The end of a compression says that all has come.
@@ -41,7 +45,7 @@ export const decodeUpload = async (
   const isExact = format.name === 'raw' && upload.endsWith === 'cut' && !mayBeShort
   const announced = isWrapped ? undefined : upload.length
   const streamLength = announced ?? (isExact ? diskSize : undefined)
-  return opened.decode({
+  const decoded = await opened.decode({
     buffers,
     openSpool: () => spools.open(srUuid),
     mayBeShort,
@@ -50,6 +54,19 @@ export const decodeUpload = async (
     ...(largestSize !== undefined && isWrapped && { largestSize }),
     signal,
   })
+  await tellNotes(writing, format.name, decoded)
+  return decoded
+}
+
+/** Nothing is left out without a word. */
+const tellNotes = async (
+  { context: { log }, task }: Writing,
+  format: FormatName,
+  { notes = [] }: DecodedImage,
+): Promise<void> => {
+  if (notes.length === 0) return
+  log.info({ task: task.ref, format, notes }, 'an import leaves out what it does not take')
+  await task.note(notes)
 }
 
 /**

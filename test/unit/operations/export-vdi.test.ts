@@ -74,6 +74,7 @@ describe('an export', () => {
     const task = {
       begin: (nameLabel: string) => void begun.push(nameLabel),
       report: (fraction: number) => void reports.push(fraction),
+      note: () => Promise.resolve(),
     }
     const request = asked(vdi, { formatName: 'qcow2', baseUuid, narrow: 'always' })
     await exportVdi(on.context, request, task, async ({ open, report }) => {

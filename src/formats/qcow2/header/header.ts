@@ -47,6 +47,9 @@ export interface Header {
   readonly refcountTableLength: number
   /** The image's own word that it lies on another one. The name itself is never used. */
   readonly hasBackingName: boolean
+  /** Internal snapshots: states of the disk beside the current one, the only one that is read. */
+  readonly snapshots: number
+  readonly bitmaps: number
   /** Of compressed clusters. */
   readonly compression: CompressionType
   /** Where the image ends; Number.MAX_SAFE_INTEGER where that is not known. */
@@ -113,6 +116,8 @@ export const parseHeader = (
     refcountTableOffset: fields.refcount_table_offset,
     refcountTableLength: fields.refcount_table_clusters * clusterSize,
     hasBackingName: fields.backing_file_offset !== 0 && fields.backing_file_size > 0,
+    snapshots: fields.nb_snapshots,
+    bitmaps: extensions.bitmaps,
     compression,
     imageSize: imageSize ?? Number.MAX_SAFE_INTEGER,
   }
