@@ -87,6 +87,18 @@ const rows = {
     mayHoldVdis: false,
     tellsHoles: false,
   },
+  vhdx: {
+    form: { name: 'a VHDX image', start: 'vhdxfile' },
+    endings: ['vhdx', 'avhdx'],
+    qemuName: 'vhdx',
+    mediaType: 'application/x-vhdx',
+    subformats: [],
+    streamed: [],
+    exportsDeltas: false,
+    importsDeltas: true,
+    mayHoldVdis: false,
+    tellsHoles: false,
+  },
   tar: {
     endings: ['tar'],
     mediaType: 'application/x-tar',

@@ -74,7 +74,6 @@ const images: readonly KnownForm[] = [
     const { name, start: signature, offset } = form
     return [{ name, format, test: (start: string) => start.startsWith(signature, offset) }]
   }),
-  image('a VHDX image', 'vhdx', 'vhdx', beginsWith('vhdxfile')),
   // Monolithic and stream-optimized; of ESX; and the text that names the files of a disk in pieces.
   image('a VMDK image', 'vmdk', 'vmdk', beginsWith('KDMV', 'COWD', '# Disk DescriptorFile')),
   image('a QED image', 'qed', 'qed', beginsWith('QED\0')),

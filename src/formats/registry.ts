@@ -10,11 +10,19 @@ import { raw } from './raw/raw.ts'
 import { tar } from './tar/tar.ts'
 import { vdi } from './vdi/vdi.ts'
 import { vhd } from './vhd/vhd.ts'
+import { vhdx } from './vhdx/vhdx.ts'
 
 /** Those that VDIs may lie in. */
 const layerFormats: readonly LayerFormat[] = [raw, vhd, qcow2]
 
-export const formats: Readonly<Record<FormatName, ImageFormat>> = { raw, vhd, qcow2, vdi, tar }
+export const formats: Readonly<Record<FormatName, ImageFormat>> = {
+  raw,
+  vhd,
+  qcow2,
+  vdi,
+  vhdx,
+  tar,
+}
 
 /** The format of this name, of which the table says that VDIs may lie in it. */
 export const layerFormatOf = (name: FormatName): LayerFormat => {

@@ -52,7 +52,7 @@ const addToy = async (copy: string): Promise<void> => {
 `
   await edit(join(copy, 'src/format-table.ts'), /^\} as const satisfies/m, `  ${row}$&`)
   const registry = join(copy, 'src/formats/registry.ts')
-  await edit(registry, '= { raw, ', '= { raw, toy, ')
+  await edit(registry, /= \{\s+raw,/, '$& toy,')
   await edit(registry, '[raw, ', '[raw, toy, ')
   await edit(registry, /^import \{ vhd \}/m, `import { toy } from './toy/toy.ts'\n$&`)
 }

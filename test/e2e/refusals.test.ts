@@ -77,7 +77,7 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('refusals', async () =
       )
     })
 
-    test.each(['vmdk', 'vhdx', 'x'.repeat(2000)])(
+    test.each(['qed', 'parallels', 'x'.repeat(2000)])(
       'an unknown format is 400 and the formats are listed, on export and import: %.8s',
       async (format) => {
         const { uuid, source } = await uploadSource()

@@ -161,7 +161,8 @@ export const formatLaws = (format: ImageFormat): void => {
     expect(recording.reads).toEqual([])
     await readAll(image)
     expect(recording.reads.length).toBeGreaterThan(0)
-    if (format.name === 'raw') return
+    // Blocks of 32 MiB are whole.
+    if (format.name === 'raw' || format.name === 'vhdx') return
     const longestHole = { from: 4 * MiB, to: 10 * MiB }
     for (const { offset, length } of recording.reads) {
       expect(offset >= longestHole.to || offset + length <= longestHole.from).toBe(true)

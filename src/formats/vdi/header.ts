@@ -18,7 +18,7 @@ import {
   SIZED_HEADER_AT,
   WRITTEN_HEADER_LENGTH,
 } from './constants.ts'
-import { readUuid, writeUuid } from './uuid.ts'
+import { readGuid, writeGuid } from '../guid.ts'
 
 /** Where each field stands; uuids take 16 bytes, the others 4 unless said. */
 const at = {
@@ -73,7 +73,7 @@ export const parseHeader = (bytes: Uint8Array, what: string): Header => {
   requireVersion(field('version'), what)
   requireWhole(field('imageType'), what)
   for (const name of ['linkUuid', 'parentUuid'] as const) {
-    const uuid = readUuid(view, at[name])
+    const uuid = readGuid(view, at[name])
     if (uuid !== nullUuid) throw refuseDifference(`it names ${uuid} as its parent`, what)
   }
   const headerLength = field('headerLength')
@@ -93,7 +93,7 @@ export const parseHeader = (bytes: Uint8Array, what: string): Header => {
     dataOffset: field('dataOffset'),
     blockCount: field('blockCount'),
     allocatedCount: field('allocatedCount'),
-    uuid: readUuid(view, at.imageUuid),
+    uuid: readGuid(view, at.imageUuid),
   }
   requireVirtualSize(what, header.virtualSize, MAXIMUM_DISK_SIZE)
   checkBlocks(header, what)
@@ -190,7 +190,7 @@ export const encodeHeader = (header: WrittenHeader): Uint8Array => {
     view.setUint32(at[name as keyof typeof fields], value, true)
   }
   view.setBigUint64(at.diskSize, BigInt(header.virtualSize), true)
-  writeUuid(view, at.imageUuid, header.uuid)
-  writeUuid(view, at.changeUuid, header.changeUuid)
+  writeGuid(view, at.imageUuid, header.uuid)
+  writeGuid(view, at.changeUuid, header.changeUuid)
   return bytes
 }

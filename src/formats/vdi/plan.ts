@@ -17,10 +17,11 @@ import type { Region } from '../../image/layout-image.ts'
 import { bytesRegion, createLayoutImage } from '../../image/layout-image.ts'
 import { vdiTooLarge } from '../../object-errors.ts'
 import { alignUp, MAXIMUM_DISK_SIZE, unitsFor } from '../../units.ts'
+import { blocksRegion } from '../blocks-region.ts'
 import type { ImageIdentity } from '../format.ts'
 import { BLOCK_SIZE, HEADER_SIZE } from './constants.ts'
 import { encodeHeader } from './header.ts'
-import { derivedUuid } from './uuid.ts'
+import { derivedGuid } from '../guid.ts'
 
 /** See ImageFormat.plan. */
 export const planVdi = async (disk: Disk, identity: ImageIdentity): Promise<Image> => {
@@ -40,13 +41,13 @@ export const planVdi = async (disk: Disk, identity: ImageIdentity): Promise<Imag
     blockCount,
     allocatedCount: runs.count,
     uuid,
-    changeUuid: derivedUuid('change', uuid, timestamp.toISOString()),
+    changeUuid: derivedGuid('change', uuid, timestamp.toISOString()),
   })
   return createLayoutImage(
     [
       bytesRegion(header),
       mapRegion(runs, blockCount, dataOffset - HEADER_SIZE),
-      blocksRegion(disk, runs),
+      blocksRegion(disk, runs, BLOCK_SIZE),
     ],
     () => disk.close(),
   )
@@ -67,22 +68,5 @@ const mapRegion = (runs: UnitRuns, blockCount: number, length: number): Region =
       }
     }
     target.set(entries.subarray(offset - from * 4).subarray(0, target.length))
-  },
-})
-
-const blocksRegion = (disk: Disk, runs: UnitRuns): Region => ({
-  length: runs.count * BLOCK_SIZE,
-  async fill(offset, target, signal) {
-    for (let done = 0; done < target.length;) {
-      const rank = Math.floor((offset + done) / BLOCK_SIZE)
-      const run = runs.runAt(rank)
-      const inside = offset + done - rank * BLOCK_SIZE
-      const part = target.subarray(done, done + run.length * BLOCK_SIZE - inside)
-      const diskOffset = run.unit * BLOCK_SIZE + inside
-      const held = Math.max(0, Math.min(part.length, disk.size - diskOffset))
-      part.fill(0, held)
-      if (held > 0) await disk.read(diskOffset, part.subarray(0, held), signal)
-      done += part.length
-    }
   },
 })

@@ -1,4 +1,4 @@
-// UUIDs as VirtualBox stores them: the first three groups as little-endian numbers.
+// UUIDs as Windows and VirtualBox store them: the first three groups as little-endian numbers.
 
 import { createHash } from 'node:crypto'
 
@@ -21,15 +21,15 @@ const bufferOf = (view: DataView, at: number): Buffer =>
   Buffer.from(view.buffer, view.byteOffset + at, 16)
 
 /** The 16 bytes at `at` as `6d3f2f4e-7c1b-4a57-9d0e-1f2a3b4c5d6e`. */
-export const readUuid = (view: DataView, at: number): string =>
+export const readGuid = (view: DataView, at: number): string =>
   toText(swap(Buffer.from(bufferOf(view, at))))
 
-export const writeUuid = (view: DataView, at: number, uuid: string): void => {
+export const writeGuid = (view: DataView, at: number, uuid: string): void => {
   swap(Buffer.from(uuid.replaceAll('-', ''), 'hex')).copy(bufferOf(view, at))
 }
 
 /** Always the same for the same texts: RFC 9562, "UUID Version 8". */
-export const derivedUuid = (...texts: readonly string[]): string => {
+export const derivedGuid = (...texts: readonly string[]): string => {
   const bytes = createHash('sha256').update(texts.join('\n')).digest().subarray(0, 16)
   bytes[6] = (bytes[6]! & 0x0f) | 0x80
   bytes[8] = (bytes[8]! & 0x3f) | 0x80
