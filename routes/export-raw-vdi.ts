@@ -67,12 +67,15 @@ const handleExport = async (
 
 const readRequest = (parameters: Parameters): ExportRequest => {
   const delta = readChoice(parameters, 'delta', ['compatible', 'compact'])
+  const place = parameters('for')
+  const formatName = parameters('format')
   const subformat = parameters('subformat')
   const narrow = readNarrowing(parameters)
   const base = parameters('base')
   return {
     vdiUuid: readReference(parameters, 'vdi', 'VDI'),
-    formatName: parameters('format') ?? 'raw',
+    ...(place === undefined ? {} : { place }),
+    ...(formatName === undefined ? {} : { formatName }),
     options: {
       ...(delta === undefined ? {} : { delta }),
       ...(subformat === undefined ? {} : { subformat }),

@@ -34,7 +34,13 @@ export const createFormatsRoute = (): Hono<NodeEnvironment> => {
       name,
       content_codings: codings,
     }))
-    return c.json({ formats, compressions })
+    const places = listed.places.map(({ name, format, subformat, sizeUnit }) => ({
+      name,
+      format,
+      subformat,
+      size_unit: sizeUnit,
+    }))
+    return c.json({ formats, compressions, places })
   }
   app.get(path, answerFormats)
   app.get(`${path}/`, answerFormats)

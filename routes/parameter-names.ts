@@ -7,6 +7,7 @@ const session = ['session_id', 'task_id'] as const
 
 export const exportParameters = [
   'vdi',
+  'for',
   'format',
   'subformat',
   'base',

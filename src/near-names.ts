@@ -7,7 +7,7 @@ const longestName = 64
 /**
  * The known name that is nearest, at most two letters away: each letter too many, missing, wrong,
  * or changed with its neighbour counts as one. A known name of which letters were left out inside
- * (`fmt`) is near, too.
+ * (`fmt`) is near, too, and nearer than one that is two letters away.
  * @returns undefined where none is near
  */
 export const nearest = (name: string, known: Iterable<string>): string | undefined => {
@@ -17,7 +17,7 @@ export const nearest = (name: string, known: Iterable<string>): string | undefin
   let most = written.length === 2 ? 1 : 2
   let found: string | undefined
   for (const candidate of known) {
-    const abbreviated = isAbbreviation(written, candidate) ? 2 : Infinity
+    const abbreviated = isAbbreviation(written, candidate) ? 1.5 : Infinity
     const distance = Math.min(abbreviated, distanceOf(written, candidate))
     if (distance > most || (distance === most && found !== undefined)) continue
     found = candidate

@@ -4,7 +4,8 @@
 import type { FormatName } from '../format-table.ts'
 import { formatNames, formatTable } from '../format-table.ts'
 import { formats } from '../formats/registry.ts'
-import { MAXIMUM_DISK_SIZE } from '../units.ts'
+import { places } from '../place-table.ts'
+import { MAXIMUM_DISK_SIZE, SECTOR_SIZE } from '../units.ts'
 import { compressions } from '../wrapping/compressions.ts'
 
 interface ListedFormat {
@@ -37,13 +38,30 @@ interface ListedCompression {
   readonly codings: readonly string[]
 }
 
+interface ListedPlace {
+  /** What `for` says of an export. */
+  readonly name: string
+  readonly format: FormatName
+  /** Null where the format has one kind only. */
+  readonly subformat: string | null
+  /** The size of the disk is a multiple of it, in bytes. */
+  readonly sizeUnit: number
+}
+
 export const listFormats = (): {
   readonly formats: readonly ListedFormat[]
   /** What may be around an image that is imported. */
   readonly compressions: readonly ListedCompression[]
+  readonly places: readonly ListedPlace[]
 } => ({
   formats: formatNames.map(describe),
   compressions: compressions.map(({ name, codings }) => ({ name, codings })),
+  places: Object.entries(places).map(([name, { format, subformat, sizeUnit }]) => ({
+    name,
+    format,
+    subformat: subformat ?? null,
+    sizeUnit: sizeUnit ?? SECTOR_SIZE,
+  })),
 })
 
 const describe = (name: FormatName): ListedFormat => {

@@ -1,6 +1,7 @@
 // The commands of the documentation, run as they stand: all ```sh blocks of a file in order, in one
 // shell and one folder, against a server of their own. Host, port and password are put in.
 
+import { readdirSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -44,6 +45,9 @@ const createSource = async (folder: string): Promise<string> => {
   return raw
 }
 
+/** All but the list of them. */
+const movingPages = readdirSync('docs/moving').filter((name) => name !== 'README.md')
+
 const formatOf = (name: string): FormatName => name.slice(name.lastIndexOf('.') + 1) as FormatName
 
 /** The images in the folder, whole ones, hold the same disk as the source. */
@@ -70,6 +74,18 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('the commands of', () 
     const source = await createSource(folder)
     await runCommands('docs/http-api.md', folder)
     await expectSameDisks(folder, source, ['disk.qcow2', 'disk.raw', 'disk.vhd', 'new.qcow2'])
+  })
+
+  test.each(movingPages)('docs/moving/%s work, and what comes out is the disk', async (page) => {
+    const folder = await createTestFolder()
+    const source = await createSource(folder)
+    await runCommands(join('docs/moving', page), folder)
+    const images = (await readdir(folder)).filter((name) => name.startsWith('out.'))
+    expect(images.length).toBeGreaterThan(0)
+    for (const name of images) {
+      await expectSameGuest([join(folder, name), formatOf(name)], [source, 'raw'])
+      await expectCleanImage(join(folder, name), formatOf(name))
+    }
   })
 
   test('docs/xenapi.md bring in full.vhd, bring out the same disk, and show the formats', async () => {

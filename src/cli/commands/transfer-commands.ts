@@ -2,6 +2,7 @@
 // request for this server, and the task of that request tells the outcome.
 
 import { formatNames, formatTable } from '../../format-table.ts'
+import { places } from '../../place-table.ts'
 import type { Message } from '../protocol.ts'
 import { trackTransfer } from '../watch-task.ts'
 import type { Command, CommandContext } from './command.ts'
@@ -17,7 +18,7 @@ const subformatsOf = formatNames
   .map((name) => `${name}: ${formatTable[name].subformats.join(' or ')}`)
   .join('; ')
 
-const exportFormats = `format is one of ${names}; raw unless told. subformat is one of those of the format, the first unless told (${subformatsOf}).`
+const exportFormats = `format is one of ${names}; raw unless told. for is where the file goes, which decides what is not told: ${Object.keys(places).join(', ')}. subformat is one of those of the format, the first unless told (${subformatsOf}).`
 
 const importFormats = `format is auto (what the file shows, compressed or not) or one of ${names}; raw unless told. Without it, a file that plainly is no raw disk is refused.`
 
@@ -26,11 +27,12 @@ export const transferCommands: readonly Command[] = [
     name: 'vdi-export',
     help: `Exports a VDI to a file, which must not exist; filename= (nothing), - or /dev/stdout is the standard output. With base=<uuid> only what differs from that VDI. ${exportFormats} --progress shows how far it is.`,
     required: ['uuid', 'filename'],
-    optional: ['format', 'subformat', 'base', 'progress'],
+    optional: ['for', 'format', 'subformat', 'base', 'progress'],
     isCommon: true,
     async run(context) {
       const { params } = context
       const base = params.optional('base')
+      const place = params.optional('for')
       const subformat = params.optional('subformat')
       const fileName = params.required('filename')
       await transfer(context, '/export_raw_vdi', {
@@ -38,6 +40,7 @@ export const transferCommands: readonly Command[] = [
         fileName: standardOutput.includes(fileName) ? '' : fileName,
         more: {
           ...(base !== undefined && { base: await refOf(context, 'VDI', base) }),
+          ...(place !== undefined && { for: place }),
           ...(subformat !== undefined && { subformat }),
         },
       })

@@ -3,25 +3,23 @@
 
 import type { VdiRow } from '../../catalog/vdis.ts'
 import { createMemoryDisk } from '../../disk/memory-disk.ts'
-import { AppError } from '../../errors.ts'
-import { formatTable } from '../../format-table.ts'
-import type { ImageFormat, ImageIdentity, PlanOptions } from '../../formats/format.ts'
-import { requireFormat } from '../../formats/registry.ts'
+import { createPaddedDisk } from '../../disk/padded-disk.ts'
+import type { ImageFormat, ImageIdentity } from '../../formats/format.ts'
 import type { Image } from '../../image/image.ts'
 import type { Narrowing } from '../../store/reading/deltas.ts'
 import type { OpenedContent } from '../../store/reading/opened-content.ts'
 import { inTurnsOf } from '../../transfer/in-turns.ts'
+import { alignUp, SECTOR_SIZE } from '../../units.ts'
 import type { OperationContext } from '../context.ts'
+import type { AskedForm, ExportOptions } from './export-form.ts'
+import { requireForm } from './export-form.ts'
 
-export interface ExportRequest {
+export interface ExportRequest extends AskedForm {
   readonly vdiUuid: string
-  /** As the client wrote it. */
-  readonly formatName: string
   /** Only what differs from this VDI. */
   readonly baseUuid?: string
   /** Of a delta: whether content is compared before it is planned. Default `small`. */
   readonly narrow?: Narrowing
-  readonly options: PlanOptions
   /** Aborted when the client has left: the work before the first byte ends then. */
   readonly clientLeft?: AbortSignal
 }
@@ -37,8 +35,8 @@ interface ExportWork {
 /** The caller closes the image, which closes the content. */
 interface OpenedExport {
   readonly format: ImageFormat
-  /** Those of the request, spelled as the format does. */
-  readonly options: PlanOptions
+  /** Those of the request and of the place, spelled as the format does. */
+  readonly options: ExportOptions
   readonly opened: OpenedContent
   readonly image: Image
 }
@@ -52,12 +50,13 @@ export const openExport = async (
   request: ExportRequest,
   work: ExportWork,
 ): Promise<OpenedExport> => {
-  const format = requireFormat(request.formatName)
-  const options = requireOptions(format, request)
+  const { format, options } = requireForm(request)
   const opened = await openContent(context, { ...request, ...work, format, options })
   const { vdi, baseVdi } = opened
   try {
-    const image = await format.plan(opened.disk, identityOf(vdi, baseVdi), options)
+    const { sizeUnit = SECTOR_SIZE } = options
+    const disk = createPaddedDisk(opened.disk, alignUp(opened.disk.size, sizeUnit))
+    const image = await format.plan(disk, identityOf(vdi, baseVdi), options)
     return { format, options, opened, image }
   } catch (error) {
     await opened.disk.close()
@@ -65,22 +64,9 @@ export const openExport = async (
   }
 }
 
-/** Takes the name of a subformat in any case. */
-const requireOptions = ({ name }: ImageFormat, { options }: ExportRequest): PlanOptions => {
-  const { subformat } = options
-  if (subformat === undefined) return options
-  const { subformats } = formatTable[name]
-  const known = subformats.find((each) => each.toLowerCase() === subformat.toLowerCase())
-  if (known !== undefined) return { ...options, subformat: known }
-  const found =
-    subformats.length === 0
-      ? `${name} has no subformats, leave it out`
-      : `must be one of ${subformats.join(', ')} for ${name}`
-  throw new AppError('VALUE_NOT_SUPPORTED', ['subformat', subformat.slice(0, 64), found])
-}
-
 interface ContentRequest extends ExportRequest, ExportWork {
   readonly format: ImageFormat
+  readonly options: ExportOptions
 }
 
 const openContent = (

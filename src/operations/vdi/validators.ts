@@ -4,9 +4,11 @@
 import { createHash } from 'node:crypto'
 import type { VdiRow } from '../../catalog/vdis.ts'
 import { formatTable } from '../../format-table.ts'
+import { places } from '../../place-table.ts'
 import type { ImageFormat, PlanOptions } from '../../formats/format.ts'
 import { formats } from '../../formats/registry.ts'
 import type { OpenedContent } from '../../store/reading/opened-content.ts'
+import type { ExportOptions } from './export-form.ts'
 
 interface Validators {
   /** Strong, and quoted as HTTP wants it. */
@@ -22,15 +24,20 @@ interface Validators {
 export const contentValidators = (vdi: VdiRow): Validators => {
   const etags = Object.values(formats).flatMap((format) =>
     [undefined, ...formatTable[format.name].subformats].flatMap((subformat) =>
-      deltaForms.map((delta) => {
+      deltaForms.flatMap((delta) => {
         const options = { ...(subformat && { subformat }), ...(delta && { delta }) }
-        return exportTag({ vdi, basis: '' }, format, options)
+        return sizeUnits.map((sizeUnit) =>
+          exportTag({ vdi, basis: '' }, format, { ...options, ...(sizeUnit && { sizeUnit }) }),
+        )
       }),
     ),
   )
   const planDates = Object.values(formats).map(({ planDate }) => planDate)
-  return { etags, changedAt: latest([...planDates, vdi.changedAt]) }
+  return { etags: [...new Set(etags)], changedAt: latest([...planDates, vdi.changedAt]) }
 }
+
+/** What places round the size to, and none. */
+const sizeUnits = [undefined, ...new Set(Object.values(places).map(({ sizeUnit }) => sizeUnit))]
 
 const deltaForms: readonly PlanOptions['delta'][] = [undefined, 'compatible', 'compact']
 
@@ -41,10 +48,12 @@ const deltaForms: readonly PlanOptions['delta'][] = [undefined, 'compatible', 'c
 export const exportTag = (
   { vdi, baseVdi, basis }: Pick<OpenedContent, 'vdi' | 'baseVdi' | 'basis'>,
   { name, planVersion }: ImageFormat,
-  options: PlanOptions,
+  options: ExportOptions,
 ): string => {
   const disks = [vdi, baseVdi].map(contentKey)
-  return strongTag([planVersion, disks, basis, name, options.subformat, options.delta])
+  const { subformat, delta, sizeUnit } = options
+  const isRounded = sizeUnit !== undefined && vdi.virtualSize % sizeUnit !== 0
+  return strongTag([planVersion, disks, basis, name, subformat, delta, isRounded && sizeUnit])
 }
 
 /** What names the content of a VDI in a tag. */

@@ -5,12 +5,13 @@ import { formatNames, formatTable } from '../../../src/format-table.ts'
 interface Answer {
   readonly formats: readonly (Record<string, unknown> & { readonly name: string })[]
   readonly compressions: readonly { readonly name: string }[]
+  readonly places: readonly Record<string, unknown>[]
 }
 
 test('each format of the table is told, with what it can carry', async () => {
   const response = await createFormatsRoute().request('/formats')
   expect(response.status).toBe(200)
-  const { formats, compressions } = (await response.json()) as Answer
+  const { formats, compressions, places } = (await response.json()) as Answer
   expect(formats.map(({ name }) => name)).toEqual(formatNames)
   expect(formats.find(({ name }) => name === 'vhd')).toEqual({
     name: 'vhd',
@@ -33,5 +34,17 @@ test('each format of the table is told, with what it can carry', async () => {
   for (const { name, media_type } of formats) {
     expect(media_type).toBe(formatTable[name as keyof typeof formatTable].mediaType)
   }
+  expect(places).toContainEqual({
+    name: 'azure',
+    format: 'vhd',
+    subformat: 'fixed',
+    size_unit: 2 ** 20,
+  })
+  expect(places).toContainEqual({
+    name: 'libvirt',
+    format: 'qcow2',
+    subformat: null,
+    size_unit: 512,
+  })
   expect(compressions.map(({ name }) => name)).toEqual(['gzip', 'zstd', 'xz', 'bzip2'])
 })

@@ -10,6 +10,7 @@ import {
   latest,
   strongTag,
 } from '../../../../src/operations/vdi/validators.ts'
+import { MiB } from '../../../../src/units.ts'
 import { createTestContent } from '../../../support/content.ts'
 
 const start = async () => {
@@ -30,6 +31,7 @@ test('a tag tells content, size, base, format and options apart, and names nothi
     exportTag({ vdi, baseVdi: vdi, basis: '' }, vhd, {}),
     exportTag({ vdi: { ...vdi, contentUuid: null }, basis: '' }, raw, {}),
     exportTag({ vdi: { ...vdi, virtualSize: 512 }, basis: '' }, raw, {}),
+    exportTag({ vdi: { ...vdi, virtualSize: 512 }, basis: '' }, raw, { sizeUnit: MiB }),
   ]
   expect(new Set(tags).size).toBe(tags.length)
   expect(exportTag({ vdi: { ...vdi, nameLabel: 'other' }, basis: '' }, raw, {})).toBe(tags[0])
@@ -42,6 +44,9 @@ test('conditions are held against all exports of a VDI, and the time of its last
     expect(etags).toContain(exportTag({ vdi, basis: '' }, vhd, { subformat }))
   }
   expect(etags).toContain(exportTag({ vdi, basis: '' }, raw, {}))
+  const odd = { ...vdi, virtualSize: 512 }
+  const azure = { subformat: 'fixed', sizeUnit: MiB }
+  expect(contentValidators(odd).etags).toContain(exportTag({ vdi: odd, basis: '' }, vhd, azure))
   expect(new Set(etags).size).toBe(etags.length)
   expect(changedAt.getTime()).toBeGreaterThanOrEqual(vdi.changedAt.getTime())
 })

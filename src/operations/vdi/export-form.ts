@@ -1,0 +1,62 @@
+// What an export is: the format and its options, as a client asked for them or as the place takes
+// them that the image is for.
+
+import { AppError } from '../../errors.ts'
+import type { FormatName } from '../../format-table.ts'
+import { formatTable } from '../../format-table.ts'
+import type { ImageFormat, PlanOptions } from '../../formats/format.ts'
+import { requireFormat } from '../../formats/registry.ts'
+import type { Place } from '../../place-table.ts'
+import { places } from '../../place-table.ts'
+
+export type ExportOptions = PlanOptions & Pick<Place, 'sizeUnit'>
+
+/** As the client wrote it. */
+export interface AskedForm {
+  readonly place?: string
+  readonly formatName?: string
+  readonly options: PlanOptions
+}
+
+interface ExportForm {
+  readonly format: ImageFormat
+  readonly options: ExportOptions
+}
+
+/**
+ * What is asked for wins over what the place takes; a subformat of the place counts in its format.
+ * @throws AppError VALUE_NOT_SUPPORTED for names that are not known
+ */
+export const requireForm = ({ place: name, formatName, options }: AskedForm): ExportForm => {
+  const place = name === undefined ? undefined : requirePlace(name)
+  const format = requireFormat(formatName ?? place?.format ?? 'raw')
+  const subformat =
+    options.subformat ?? (format.name === place?.format ? place.subformat : undefined)
+  return {
+    format,
+    options: {
+      ...options,
+      ...(subformat !== undefined && { subformat: requireSubformat(format.name, subformat) }),
+      ...(place?.sizeUnit !== undefined && { sizeUnit: place.sizeUnit }),
+    },
+  }
+}
+
+const requirePlace = (name: string): Place => {
+  const known = name.toLowerCase()
+  if (Object.hasOwn(places, known)) return places[known]!
+  const found = `must be one of ${Object.keys(places).join(', ')}`
+  throw new AppError('VALUE_NOT_SUPPORTED', ['for', name.slice(0, 64), found])
+}
+
+/** Takes the name of a subformat in any case. */
+const requireSubformat = (name: FormatName, subformat: string): string => {
+  const { subformats } = formatTable[name]
+  const known = subformats.find((each) => each.toLowerCase() === subformat.toLowerCase())
+  if (known !== undefined) return known
+  const found =
+    subformats.length === 0
+      ? `${name} has no subformats, leave it out`
+      : `must be one of ${subformats.join(', ')} for ${name}`
+  throw new AppError('VALUE_NOT_SUPPORTED', ['subformat', subformat.slice(0, 64), found])
+}
