@@ -87,6 +87,19 @@ const rows = {
     mayHoldVdis: false,
     tellsHoles: false,
   },
+  vmdk: {
+    // Those of ESX and of disks in pieces begin otherwise.
+    form: { name: 'a VMDK image', start: 'KDMV' },
+    endings: ['vmdk'],
+    qemuName: 'vmdk',
+    mediaType: 'application/x-vmdk',
+    subformats: ['monolithicSparse', 'streamOptimized'],
+    streamed: ['streamOptimized'],
+    exportsDeltas: false,
+    importsDeltas: false,
+    mayHoldVdis: false,
+    tellsHoles: false,
+  },
   vhdx: {
     form: { name: 'a VHDX image', start: 'vhdxfile' },
     endings: ['vhdx', 'avhdx'],

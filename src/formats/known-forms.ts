@@ -74,8 +74,13 @@ const images: readonly KnownForm[] = [
     const { name, start: signature, offset } = form
     return [{ name, format, test: (start: string) => start.startsWith(signature, offset) }]
   }),
-  // Monolithic and stream-optimized; of ESX; and the text that names the files of a disk in pieces.
-  image('a VMDK image', 'vmdk', 'vmdk', beginsWith('KDMV', 'COWD', '# Disk DescriptorFile')),
+  // Of ESX, sparse and space-efficient; and the text that names the files of a disk in pieces.
+  image(
+    'a VMDK image of ESX or in several files',
+    'vmdk',
+    'vmdk',
+    beginsWith('COWD', '\xbe\xba\xfe\xca', '# Disk DescriptorFile'),
+  ),
   image('a QED image', 'qed', 'qed', beginsWith('QED\0')),
   image(
     'a Parallels image',

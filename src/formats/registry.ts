@@ -11,6 +11,7 @@ import { tar } from './tar/tar.ts'
 import { vdi } from './vdi/vdi.ts'
 import { vhd } from './vhd/vhd.ts'
 import { vhdx } from './vhdx/vhdx.ts'
+import { vmdk } from './vmdk/vmdk.ts'
 
 /** Those that VDIs may lie in. */
 const layerFormats: readonly LayerFormat[] = [raw, vhd, qcow2]
@@ -20,6 +21,7 @@ export const formats: Readonly<Record<FormatName, ImageFormat>> = {
   vhd,
   qcow2,
   vdi,
+  vmdk,
   vhdx,
   tar,
 }

@@ -31,6 +31,7 @@ const mediaTypes = {
   vhd: 'application/vhd',
   qcow2: 'application/x-qemu-disk',
   vdi: 'application/x-virtualbox-vdi',
+  vmdk: 'application/x-vmdk',
   vhdx: 'application/x-vhdx',
   tar: 'application/x-tar',
 }

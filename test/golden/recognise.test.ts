@@ -29,7 +29,7 @@ describe.skipIf(!hasTool('qemu-img'))('images of qemu-img', () => {
     ['vhdx', [], 'a VHDX image'],
     ['vmdk', [], 'a VMDK image'],
     ['vmdk', ['-o', 'subformat=streamOptimized'], 'a VMDK image'],
-    ['vmdk', ['-o', 'subformat=monolithicFlat'], 'a VMDK image'],
+    ['vmdk', ['-o', 'subformat=monolithicFlat'], 'a VMDK image of ESX or in several files'],
     ['vdi', [], 'a VDI image of VirtualBox'],
     ['qed', [], 'a QED image'],
     ['parallels', [], 'a Parallels image'],

@@ -5,16 +5,15 @@
 import type { DiskWrite } from '../../disk/disk.ts'
 import { cutShort } from '../../errors.ts'
 import type { ForwardReader } from '../../image/forward-reader.ts'
-import type { Image } from '../../image/image.ts'
 import { alignDown, KiB, SECTOR_SIZE } from '../../units.ts'
+import { writesOf } from '../disk-writes.ts'
 import type { DecodeContext, DecodedImage } from '../format.ts'
+import { KeptStart } from '../kept-start.ts'
 import { createBlockDisk } from './block-disk.ts'
-import { blockStates, PREFIX_LENGTH } from './constants.ts'
-import type { KeptStart } from './kept-start.ts'
-import { keepStart } from './kept-start.ts'
-import type { Prefix, Structure } from './structure.ts'
-import { loadStructure, readPrefix, replay, tablesEnd } from './structure.ts'
 import { offsetOf } from './block-table.ts'
+import { blockStates, PREFIX_LENGTH } from './constants.ts'
+import type { Prefix, Structure } from './structure.ts'
+import { loadPrefix, loadStructure, replay, tablesEnd } from './structure.ts'
 
 const what = 'Cannot decode vhdx'
 
@@ -23,12 +22,12 @@ export const decodeVhdx = async (
   stream: ForwardReader,
   context: DecodeContext,
 ): Promise<DecodedImage> => {
-  const first = new Uint8Array(PREFIX_LENGTH)
-  await stream.read(first, `${what}: header`)
-  const prefix = readPrefix(first, what)
-  const kept = await keepStart(stream, first, tablesEnd(prefix), context, what)
+  const kept = new KeptStart(stream, context, what)
   const end = context.streamLength ?? Number.MAX_SAFE_INTEGER
   try {
+    await kept.keepUntil(PREFIX_LENGTH, 'header')
+    const prefix = await loadPrefix(kept.image, what)
+    await kept.keepUntil(tablesEnd(prefix), 'tables')
     const replayed = await replay(kept.image, prefix, context.streamLength, what)
     const structure = await loadStructure(replayed, prefix, Math.max(end, replayed.size), what)
     return describeDecoded(structure, () =>
@@ -75,12 +74,12 @@ async function* readForward(
       for (let inside = 0; inside < length; inside += pieceSize) {
         const { bytes, release } = await buffers.take(signal)
         const piece = bytes.subarray(0, Math.min(pieceSize, length - inside))
-        await readAt(stream, kept.image, offsetOf(table, block) + inside, piece, name).catch(
-          (error: unknown) => {
+        await kept
+          .readOnward(offsetOf(table, block) + inside, piece, name)
+          .catch((error: unknown) => {
             release()
             throw error
-          },
-        )
+          })
         yield { kind: 'data', offset: diskOffset + inside, bytes: piece, release }
       }
     }
@@ -106,21 +105,6 @@ const skipRest = async (
     const count = await stream.readUpTo(piece.subarray(0, end - stream.offset))
     if (count === 0) return
   }
-}
-
-/** From what is kept as far as that goes, then from the stream. */
-const readAt = async (
-  stream: ForwardReader,
-  kept: Image,
-  offset: number,
-  target: Uint8Array,
-  name: string,
-): Promise<void> => {
-  const count = Math.max(0, Math.min(target.length, kept.size - offset))
-  if (count > 0) await kept.read(offset, target.subarray(0, count))
-  if (count === target.length) return
-  await stream.skip(offset + count - stream.offset, name)
-  await stream.read(target.subarray(count), name)
 }
 
 /** Blocks whose state says that they are zeros, whatever lies below. */
@@ -151,30 +135,17 @@ async function* readSpooled(
   stream: ForwardReader,
   kept: KeptStart,
   prefix: Prefix,
-  { buffers, signal, streamLength }: DecodeContext,
+  context: DecodeContext,
 ): AsyncGenerator<DiskWrite, void, undefined> {
+  const { streamLength } = context
   try {
-    const image = await kept.keepRest()
+    await kept.keepRest()
     if (streamLength !== undefined && stream.offset < streamLength) {
       throw cutShort(what, `the stream ends after ${stream.offset} of ${streamLength} bytes`)
     }
-    const replayed = await replay(image, prefix, image.size, what)
+    const replayed = await replay(kept.image, prefix, kept.image.size, what)
     const structure = await loadStructure(replayed, prefix, replayed.size, what)
-    const disk = createBlockDisk(replayed, structure, what)
-    const pieceSize = alignDown(buffers.bufferSize, SECTOR_SIZE)
-    for await (const { offset, length, kind } of disk.extents()) {
-      if (kind === 'zero') yield { kind, offset, length }
-      if (kind !== 'data') continue
-      for (let inside = 0; inside < length; inside += pieceSize) {
-        const { bytes, release } = await buffers.take(signal)
-        const piece = bytes.subarray(0, Math.min(pieceSize, length - inside))
-        await disk.read(offset + inside, piece, signal).catch((error: unknown) => {
-          release()
-          throw error
-        })
-        yield { kind: 'data', offset: offset + inside, bytes: piece, release }
-      }
-    }
+    yield* writesOf(createBlockDisk(replayed, structure, what), context)
   } finally {
     await kept.close()
   }

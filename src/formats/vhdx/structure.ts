@@ -31,7 +31,7 @@ export interface Prefix {
   readonly regions: Regions
 }
 
-export const readPrefix = (bytes: Uint8Array, what: string): Prefix => {
+const readPrefix = (bytes: Uint8Array, what: string): Prefix => {
   const header = readHeader(bytes, what)
   const regions = readRegions(bytes, what)
   requireApart(

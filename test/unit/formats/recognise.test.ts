@@ -39,12 +39,9 @@ describe('what an upload is, by its first bytes', () => {
     ],
     ['VHD', startOf('conectix\0\0\0\x02'), /^a VHD image: say format=vhd, or format=raw to/],
     ['VHDX', startOf('vhdxfile'), /^a VHDX image: say format=vhdx, or format=raw to/],
-    [
-      'VMDK',
-      startOf('KDMV\x01\0\0\0'),
-      /^a VMDK image: convert it first \(qemu-img convert -f vmdk/,
-    ],
-    ['VMDK of ESX', startOf('COWD\x01\0\0\0'), /^a VMDK image/],
+    ['VMDK', startOf('KDMV\x01\0\0\0'), /^a VMDK image: say format=vmdk, or format=raw to/],
+    ['VMDK of ESX', startOf('COWD\x01\0\0\0'), /^a VMDK image of ESX or in several files: convert/],
+    ['VMDK of ESXi', startOf('\xbe\xba\xfe\xca\0\0\0\0'), /^a VMDK image of ESX/],
     ['a VMDK descriptor', startOf('# Disk DescriptorFile\nversion=1\n'), /^a VMDK image/],
     [
       'VDI',
@@ -128,10 +125,11 @@ describe('a wrong format', () => {
     ['vhd', startOf('QFI\xfb\0\0\0\x03'), 'this is a qcow2 image: say format=qcow2'],
     ['qcow2', startOf('conectix'), 'this is a VHD image: say format=vhd'],
     ['qcow2', startOf('LUKS\xba\xbe'), `this is a LUKS volume: ${asItIs}`],
+    ['vhd', startOf('KDMV'), 'this is a VMDK image: say format=vmdk'],
     [
       'vhd',
-      startOf('KDMV'),
-      'this is a VMDK image: convert it first (qemu-img convert -f vmdk -O qcow2 disk.vmdk disk.qcow2)',
+      startOf('QED\0'),
+      'this is a QED image: convert it first (qemu-img convert -f qed -O qcow2 disk.qed disk.qcow2)',
     ],
     [
       'qcow2',

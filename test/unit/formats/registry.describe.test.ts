@@ -80,7 +80,8 @@ describe.skipIf(!hasTool('qemu-img'))('QCOW2', () => {
     ['raw', 'raw'],
     ['vpc', 'vhd'],
     ['qcow2', 'qcow2'],
-    ['vmdk', 'unknown'],
+    ['vmdk', 'vmdk'],
+    ['parallels', 'unknown'],
   ])('a backing file of the format %s', async (word, format) => {
     const parent = { names: ['../some where/base'], format }
     expect(await create('-F', word, '-b', '../some where/base')).toEqual({

@@ -52,6 +52,7 @@ const pinned = {
   vhd: 'vhd 2 4eb1d74e8f098115',
   qcow2: 'qcow2 1 49eab3c2794d0ffd',
   vdi: 'vdi 1 a63c1b811b093468',
+  vmdk: 'vmdk 1 c60c7aaaf2231696',
   vhdx: 'vhdx 1 2e96f53cbf0c64c5',
   tar: 'tar 1 c3b0bec313ded68a',
 }

@@ -93,7 +93,7 @@ describe('without a format', () => {
       async () => gzipSync(pattern()),
       'this is compressed with gzip: say format=auto, or the format of the image inside, or say format=raw',
     ],
-    ['a VMDK', async () => diskWith('KDMV'), 'qemu-img convert -f vmdk -O qcow2'],
+    ['a VMDK', async () => diskWith('KDMV'), 'say format=vmdk'],
     ['a LUKS volume', async () => diskWith('LUKS\xba\xbe'), 'say format=raw to store it as it is'],
     ['an HTML page', async () => Buffer.from('<html>Not found</html>'), 'this is an HTML page'],
   ])('%s is refused by name and not stored as the disk', async (_name, body, expected) => {
@@ -288,7 +288,7 @@ describe('with another format than the body has', () => {
       async () => gzipSync(pattern()),
       'for a raw disk say format=raw',
     ],
-    ['vhd', 'a VMDK', async () => diskWith('KDMV'), 'qemu-img convert -f vmdk -O qcow2'],
+    ['vhd', 'a VMDK', async () => diskWith('KDMV'), 'say format=vmdk'],
     ['vhd', 'an HTML page', async () => Buffer.from('<html></html>'), 'this is an HTML page'],
     [
       'vhd',

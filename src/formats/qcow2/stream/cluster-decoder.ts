@@ -27,7 +27,7 @@ import { StreamGaps } from './stream-gaps.ts'
 import type { ClusterRun, Subclusters } from '../cluster-run.ts'
 import type { TableRules } from '../tables.ts'
 import { clustersOfTable, readClusterRuns } from '../tables.ts'
-import { WriteBatch } from './write-batch.ts'
+import { WriteBatch } from '../../write-batch.ts'
 
 export class ClusterDecoder {
   readonly #stream: ForwardReader

@@ -17,7 +17,7 @@ import { ClusterQueue } from './cluster-queue.ts'
 import type { ParkedClusters } from './parked-clusters.ts'
 import { usedTwice } from './parked-runs.ts'
 import { guestName, lengthOf } from './run-bounds.ts'
-import type { WriteBatch } from './write-batch.ts'
+import type { WriteBatch } from '../../write-batch.ts'
 
 /** A compressed cluster of the guest, and where it lies in the image. */
 type CompressedRun = Pick<ClusterRun, 'cluster' | 'imageOffset' | 'compressedLength'>

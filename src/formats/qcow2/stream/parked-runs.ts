@@ -8,7 +8,7 @@ import type { ClusterRun, Subclusters } from '../cluster-run.ts'
 import type { Header } from '../header/header.ts'
 import type { ParkedClusters } from './parked-clusters.ts'
 import { guestName, guestPartsOf, lengthOf } from './run-bounds.ts'
-import type { WriteBatch } from './write-batch.ts'
+import type { WriteBatch } from '../../write-batch.ts'
 
 interface Parts {
   readonly header: Header

@@ -2,8 +2,8 @@
 // and small scattered clusters share a buffer. A buffer goes back when the last of its writes is
 // released.
 
-import type { DiskWrite } from '../../../disk/disk.ts'
-import type { BufferPool, PooledBuffer } from '../../../image/buffer-pool.ts'
+import type { DiskWrite } from '../disk/disk.ts'
+import type { BufferPool, PooledBuffer } from '../image/buffer-pool.ts'
 
 /** Fills `target` with the bytes from `offset` on, counted from the start of what is added. */
 type Source = (target: Uint8Array, offset: number) => Promise<void>
