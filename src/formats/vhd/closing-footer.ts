@@ -6,7 +6,7 @@ import { hex } from '../../image/binary.ts'
 import type { ForwardReader } from '../../image/forward-reader.ts'
 import { FOOTER_SIZE, SHORT_FOOTER_SIZE } from './constants.ts'
 import type { Footer } from './footer.ts'
-import { firstBytes, tryParseFooter } from './footer.ts'
+import { firstBytes, refusePoisoned, tryParseFooter } from './footer.ts'
 
 /**
  * Reads sectors up to the closing footer. It stands right after the last block, or after a gap: the
@@ -22,7 +22,7 @@ export const requireClosingFooter = async (
   what: string,
 ): Promise<void> => {
   const expectedAt = stream.offset
-  let last = new Uint8Array(0)
+  let last = new Uint8Array(FOOTER_SIZE)
   for (;;) {
     const sector = new Uint8Array(FOOTER_SIZE)
     const count = await stream.readUpTo(sector)
@@ -37,6 +37,7 @@ export const requireClosingFooter = async (
     }
     if (count > 0) last = sector
     if (count === FOOTER_SIZE) continue
+    refusePoisoned(last, what)
     const isWhole = isAtEnd && stream.offset > expectedAt + SHORT_FOOTER_SIZE
     throw isWhole
       ? notClosed(last, stream.offset, what)

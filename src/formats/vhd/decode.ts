@@ -20,7 +20,13 @@ import { diskTypes, FOOTER_SIZE, HEADER_SIZE } from './constants.ts'
 import { readBlockWrites } from './decode-block.ts'
 import { decodeFixed } from './decode-fixed.ts'
 import type { Footer } from './footer.ts'
-import { closingFooterSize, hasFooterCookie, parseFooter, virtualSizeOf } from './footer.ts'
+import {
+  closingFooterSize,
+  hasFooterCookie,
+  parseFooter,
+  refusePoisoned,
+  virtualSizeOf,
+} from './footer.ts'
 import type { Header } from './header.ts'
 import { parseHeader } from './header.ts'
 import { metadataRegions, requireInside } from './metadata.ts'
@@ -34,6 +40,7 @@ export const decodeVhd = async (
 ): Promise<DecodedImage> => {
   const first = new Uint8Array(FOOTER_SIZE)
   await stream.read(first, `${what}: footer`)
+  refusePoisoned(first, what)
   if (!hasFooterCookie(first)) return decodeFixed(stream, first, context)
   const footer = parseFooter(first, what)
   // Guest bytes that happen to be a footer, or the footer that some put before a fixed disk's data.

@@ -4,7 +4,7 @@
 import { imageError } from '../../errors.ts'
 import { formatBytes } from '../../units.ts'
 import { diskTypes } from './constants.ts'
-import { firstBytes, tryParseFooter, virtualSizeOf } from './footer.ts'
+import { firstBytes, refusePoisoned, tryParseFooter, virtualSizeOf } from './footer.ts'
 
 const what = 'Cannot decode vhd'
 
@@ -15,6 +15,7 @@ const what = 'Cannot decode vhd'
  * @throws AppError IMPORT_ERROR_GENERIC unless this is the footer of a fixed disk of `size` bytes
  */
 export const requireFixedFooter = (bytes: Uint8Array, size: number, first: Uint8Array): void => {
+  refusePoisoned(bytes, what)
   const footer = tryParseFooter(bytes)
   if (footer === undefined) throw notFixed(bytes, first)
   if (footer.diskType !== diskTypes.fixed) {

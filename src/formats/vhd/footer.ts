@@ -72,11 +72,29 @@ const geometryCreators = new Set(['vpc ', 'qemu', 'vs  '])
 export const hasFooterCookie = (bytes: Uint8Array): boolean =>
   footerFields.cookie.read(viewOf(bytes), '') === footerCookie
 
+/** What XenServer's tools put in its place while they change an image under a journal. */
+const poisonedCookie = 'v_poison'
+
+/**
+ * Refuses an image whose resizing or merging was interrupted: its blocks are half moved, and the
+ * journal that undoes it is a file of its own.
+ * @param bytes of a footer, at least the first 8
+ * @throws AppError IMPORT_ERROR_GENERIC
+ */
+export const refusePoisoned = (bytes: Uint8Array, what: string): void => {
+  if (footerFields.cookie.read(viewOf(bytes), '') !== poisonedCookie) return
+  throw imageError(
+    what,
+    'a change of its size was interrupted, and is to be undone by its journal first (vhd-util revert -n disk.vhd -j disk.vhd.journal)',
+  )
+}
+
 /**
  * @param bytes 512 bytes; of a short footer 511 and a zero
  * @throws AppError IMPORT_ERROR_GENERIC naming the field that is wrong
  */
 export const parseFooter = (bytes: Uint8Array, what: string): Footer => {
+  refusePoisoned(bytes, what)
   if (!hasFooterCookie(bytes)) {
     throw imageError(what, `the footer starts with ${firstBytes(bytes)}, not "${footerCookie}"`)
   }

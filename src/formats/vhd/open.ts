@@ -18,7 +18,13 @@ import {
 import { diskTypes, FOOTER_SIZE, HEADER_SIZE } from './constants.ts'
 import { createDynamicDisk } from './dynamic-disk.ts'
 import type { Footer } from './footer.ts'
-import { closingFooterSize, parseFooter, tryParseFooter, virtualSizeOf } from './footer.ts'
+import {
+  closingFooterSize,
+  parseFooter,
+  refusePoisoned,
+  tryParseFooter,
+  virtualSizeOf,
+} from './footer.ts'
 import { parseHeader } from './header.ts'
 import { metadataRegions, requireInside } from './metadata.ts'
 
@@ -47,11 +53,13 @@ export const findFooter = async (image: Image, what: string): Promise<FoundFoote
   }
   const closing = new Uint8Array(FOOTER_SIZE)
   await image.read(size - closingSize, closing.subarray(0, closingSize))
-  const footer = tryParseFooter(closing)
-  if (footer !== undefined) return { footer, end: size - closingSize }
-
   const first = new Uint8Array(FOOTER_SIZE)
   if (size >= FOOTER_SIZE) await image.read(0, first)
+  refusePoisoned(closing, what)
+  const footer = tryParseFooter(closing)
+  if (footer?.diskType !== diskTypes.fixed) refusePoisoned(first, what)
+  if (footer !== undefined) return { footer, end: size - closingSize }
+
   const copy = tryParseFooter(first)
   // A fixed disk begins with the guest's bytes: what looks like a copy there is not one.
   if (copy !== undefined && copy.diskType !== diskTypes.fixed) return { footer: copy, end: size }
