@@ -7,9 +7,10 @@ import { formatTable } from '../../format-table.ts'
 import type { ImageFormat, PlanOptions } from '../../formats/format.ts'
 import { formats } from '../../formats/registry.ts'
 import type { OpenedContent } from '../../store/reading/opened-content.ts'
+import { isStreamed } from './export-options.ts'
 
 interface Validators {
-  /** Strong, and quoted as HTTP wants it. */
+  /** Quoted, as HTTP wants it; those of streamed images are weak. */
   readonly etags: readonly string[]
   /** When the content last changed, or later. */
   readonly changedAt: Date
@@ -21,30 +22,44 @@ interface Validators {
  */
 export const contentValidators = (vdi: VdiRow): Validators => {
   const etags = Object.values(formats).flatMap((format) =>
-    [undefined, ...formatTable[format.name].subformats].flatMap((subformat) =>
-      deltaForms.map((delta) => {
-        const options = { ...(subformat && { subformat }), ...(delta && { delta }) }
-        return exportTag({ vdi, basis: '' }, format, options)
-      }),
-    ),
+    formsOf(format).map((options) => exportTag({ vdi, basis: '' }, format, options)),
   )
   const planDates = Object.values(formats).map(({ planDate }) => planDate)
   return { etags, changedAt: latest([...planDates, vdi.changedAt]) }
+}
+
+/** All that an export in this format may be asked for. */
+const formsOf = ({ name }: ImageFormat): PlanOptions[] => {
+  const { subformats, compressions = [] } = formatTable[name]
+  return [undefined, ...subformats].flatMap((subformat) =>
+    [undefined, ...compressions].flatMap((compression) =>
+      deltaForms.map((delta) => ({
+        ...(subformat && { subformat }),
+        ...(compression && { compression }),
+        ...(delta && { delta }),
+      })),
+    ),
+  )
 }
 
 const deltaForms: readonly PlanOptions['delta'][] = [undefined, 'compatible', 'compact']
 
 /**
  * Everything that the bytes depend on: content, size, format and options, and how a delta was
- * found.
+ * found. Strong where the image is planned: the same tag means the same bytes. Weak where it is
+ * streamed: the same disk, compressed by whatever zlib there is.
  */
 export const exportTag = (
   { vdi, baseVdi, basis }: Pick<OpenedContent, 'vdi' | 'baseVdi' | 'basis'>,
-  { name, planVersion }: ImageFormat,
+  format: ImageFormat,
   options: PlanOptions,
 ): string => {
+  const { name, planVersion } = format
+  const { subformat, delta, compression } = options
   const disks = [vdi, baseVdi].map(contentKey)
-  return strongTag([planVersion, disks, basis, name, options.subformat, options.delta])
+  const parts = [planVersion, disks, basis, name, subformat, delta]
+  const tag = strongTag(compression === undefined ? parts : [...parts, compression])
+  return isStreamed(format, options) ? `W/${tag}` : tag
 }
 
 /** What names the content of a VDI in a tag. */

@@ -14,6 +14,7 @@ import { KiB, MiB, TiB } from '../../../src/units.ts'
 import type { TestContent } from '../../support/content.ts'
 import { createTestContent, diskSize } from '../../support/content.ts'
 import { expectSameBytes, listExtents, readAll } from '../../support/disks.ts'
+import { plannedImage } from '../../support/exported.ts'
 import { createMemoryImage } from '../../../src/image/memory-image.ts'
 
 const asked = (vdiUuid: string, more: Partial<ExportRequest> = {}): ExportRequest => ({
@@ -25,10 +26,10 @@ const asked = (vdiUuid: string, more: Partial<ExportRequest> = {}): ExportReques
 
 /** All that is sent, and what stands beside it. */
 const send = async ({ context }: TestContent, request: ExportRequest) => {
-  let sent: (Omit<ReadyExport, 'image'> & { readonly bytes: Uint8Array }) | undefined
-  await exportVdi(context, request, noTask, async ({ image, ...ready }) => {
+  let sent: (ReadyExport & { readonly bytes: Uint8Array }) | undefined
+  await exportVdi(context, request, noTask, async (ready) => {
     await ready.open()
-    sent = { ...ready, bytes: await readAll(image) }
+    sent = { ...ready, bytes: await readAll(plannedImage(ready)) }
     await ready.verify()
   })
   return sent!
@@ -91,11 +92,11 @@ describe('an export', () => {
     const on = await createTestContent()
     const vdi = await on.create()
     await on.write(vdi, 0, 1)
-    await exportVdi(on.context, asked(vdi), noTask, async ({ image }) => {
+    await exportVdi(on.context, asked(vdi), noTask, async (ready) => {
       await on.catalog.vdis.destroy(vdi)
       on.storage.upkeep.collect(on.srUuid)
       expect(await on.layers()).toEqual({ here: 1, there: 0 })
-      expect((await readAll(image)).length).toBe(diskSize)
+      expect((await readAll(plannedImage(ready))).length).toBe(diskSize)
     })
     expect(await on.layers()).toEqual({ here: 0, there: 0 })
   })
