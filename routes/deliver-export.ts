@@ -3,9 +3,15 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { AppError } from '../src/errors.ts'
+import type { PooledBuffer } from '../src/image/buffer-pool.ts'
+import { createPacedPool } from '../src/image/buffer-pool.ts'
 import type { Image } from '../src/image/image.ts'
 import type { Deliver, ReadyExport } from '../src/operations/export-vdi.ts'
+import { readAhead } from '../src/transfer/read-ahead.ts'
 import type { TaskHandle } from '../src/transfer/with-task.ts'
+import type { ContentCoding } from '../src/wrapping/content-codings.ts'
+import { compressContent } from '../src/wrapping/content-codings.ts'
+import { chooseCoding } from './content-coding.ts'
 import { UnsatisfiableRangeError } from './error-response.ts'
 import { checkPreconditions, lastModifiedOf } from './preconditions.ts'
 import { chooseRange } from './range.ts'
@@ -16,6 +22,8 @@ interface Exchange {
   readonly outgoing: ServerResponse
   readonly task: TaskHandle
   readonly stallTimeout: number
+  /** Whether the client says that it means its Accept-Encoding. */
+  readonly negotiate: boolean
 }
 
 export const deliverTo =
@@ -23,28 +31,43 @@ export const deliverTo =
   async (ready) => {
     const { incoming, outgoing } = exchange
     const { body, etag, changedAt } = ready
-    if (body.kind === 'streamed') requireKnownEnd(exchange)
+    const coding = codingOf(exchange, ready)
+    if (body.kind === 'streamed' || coding !== undefined) requireKnownEnd(exchange)
+    // What is compressed on its way is the same content, in bytes that nobody promises.
+    const sent = coding === undefined ? ready : { ...ready, etag: `W/${etag}` }
+    const conditions = { etags: [...new Set([etag, sent.etag])], changedAt }
     const method = incoming.method ?? 'GET'
-    const conditions = { etags: [etag], changedAt }
     if (checkPreconditions(method, incoming.headers, conditions) !== 'proceed') {
-      outgoing.writeHead(304, validatorsOf(ready))
+      outgoing.writeHead(304, validatorsOf(sent))
       outgoing.end()
       return
     }
-    if (body.kind === 'planned') await deliverPlanned(exchange, ready, body.image)
-    else await deliverStreamed(exchange, ready, body)
+    if (body.kind === 'streamed') await deliverChunks(exchange, sent, chunksOf(body, ready))
+    else if (coding === undefined) await deliverPlanned(exchange, sent, body.image)
+    else await deliverChunks(exchange, sent, codedChunksOf(body.image, ready, coding), coding)
   }
+
+const codingOf = (
+  { incoming, negotiate }: Exchange,
+  { isCompressed }: ReadyExport,
+): ContentCoding | undefined =>
+  chooseCoding({
+    header: incoming.headers['accept-encoding']?.toString(),
+    isMeant: negotiate,
+    prefersIdentity: incoming.httpVersion === '1.0' || incoming.headers.range !== undefined,
+    ...(isCompressed && { onlyIdentity: 'the image is compressed already' }),
+  })
 
 /**
  * HTTP/1.0 has no chunks: a body of unknown length that is cut looks whole, unless a task tells.
  * @throws AppError VALUE_NOT_SUPPORTED
  */
 const requireKnownEnd = ({ incoming, task }: Exchange): void => {
-  const { httpVersion } = incoming
-  if (httpVersion !== '1.0' || task.ref !== undefined) return
-  const reason = 'nobody knows the length of this image before its end, and HTTP/1.0 cannot tell'
+  if (incoming.httpVersion !== '1.0' || task.ref !== undefined) return
+  const reason =
+    'the length of this answer is known only at its end, and over HTTP/1.0 a cut one looks whole'
   const advice = 'use HTTP/1.1, or name a task_id and look at its status'
-  throw new AppError('VALUE_NOT_SUPPORTED', ['HTTP/1.0', '', `${reason} a cut one: ${advice}`])
+  throw new AppError('VALUE_NOT_SUPPORTED', ['HTTP/1.0', `${reason}: ${advice}`])
 }
 
 const deliverPlanned = async (
@@ -84,15 +107,54 @@ const deliverPlanned = async (
   if (outcome === 'client-left') throw clientLeft(task, `${sent} of ${range.length} bytes`)
 }
 
+type ChunksOf = (stop: AbortSignal) => AsyncGenerator<Uint8Array, void, undefined>
+
+const chunksOf =
+  (
+    { encode }: Extract<ReadyExport['body'], { readonly kind: 'streamed' }>,
+    { turn, report }: ReadyExport,
+  ): ChunksOf =>
+  (stop) =>
+    encode({ signal: stop, turn, onProgress: report })
+
+const codedChunksOf = (
+  image: Image,
+  { turn, report }: ReadyExport,
+  coding: ContentCoding,
+): ChunksOf =>
+  async function* chunks(stop) {
+    const pool = createPacedPool(() => turn.pausedTime)
+    const range = { offset: 0, length: image.size }
+    const pieces = readAhead(image, range, { pool, turn, signal: stop })
+    let read = 0
+    async function* counted(): AsyncGenerator<PooledBuffer, void, undefined> {
+      for await (const piece of pieces) {
+        read += piece.bytes.length
+        report(read / image.size)
+        yield piece
+      }
+    }
+    try {
+      yield* compressContent(coding, counted())
+    } finally {
+      pool.close()
+    }
+  }
+
 /** A Range is ignored, as RFC 9110, section 14.2, lets a server do. */
-const deliverStreamed = async (
+const deliverChunks = async (
   { incoming, outgoing, task, stallTimeout }: Exchange,
   ready: ReadyExport,
-  { encode }: Extract<ReadyExport['body'], { readonly kind: 'streamed' }>,
+  chunks: ChunksOf,
+  coding?: ContentCoding,
 ): Promise<void> => {
-  const { signal, turn, verify, report } = ready
+  const { signal, turn, verify } = ready
   const writeHead = (): void => {
-    outgoing.writeHead(200, { ...headersOf(ready, task), 'accept-ranges': 'none' })
+    outgoing.writeHead(200, {
+      ...headersOf(ready, task),
+      'accept-ranges': 'none',
+      ...(coding !== undefined && { 'content-encoding': coding }),
+    })
   }
   if (incoming.method === 'HEAD') {
     writeHead()
@@ -101,11 +163,9 @@ const deliverStreamed = async (
   }
   await ready.open()
   let sent = 0
-  const outcome = await sendChunks(
-    (stop) => encode({ signal: stop, turn, onProgress: report }),
-    outgoing,
-    { signal, turn, stallTimeout, onProgress: (bytes) => (sent += bytes), verify, writeHead },
-  )
+  const onProgress = (bytes: number): void => void (sent += bytes)
+  const options = { signal, turn, stallTimeout, onProgress, verify, writeHead }
+  const outcome = await sendChunks(chunks, outgoing, options)
   if (outcome === 'client-left') throw clientLeft(task, `${sent} bytes`)
 }
 

@@ -15,6 +15,7 @@ import type { Parameters } from './params.ts'
 import {
   readChoice,
   readCredentials,
+  readFlag,
   readNarrowing,
   readParameters,
   readReference,
@@ -45,14 +46,16 @@ const handleExport = async (
   const { operations, stallTimeout, authenticate } = context
   const { incoming, outgoing } = c.env
   try {
-    setHeaders(outgoing, warningOf(incoming, exportParameters))
+    const warning = warningOf(incoming, exportParameters)
+    setHeaders(outgoing, { vary: 'Accept-Encoding', ...warning })
     const parameters = readParameters(incoming)
     const identity = await authenticate(readCredentials(incoming, parameters), incoming.socket)
     const isQuestion = c.req.method === 'HEAD'
+    const negotiate = readFlag(parameters, 'negotiate')
     const asked = { request: incoming, parameters, identity, permission, isQuestion } as const
     const send = async (task: TaskHandle): Promise<void> => {
       const request = { ...readRequest(parameters), clientLeft: leavingOf(outgoing) }
-      const deliver = deliverTo({ incoming, outgoing, task, stallTimeout })
+      const deliver = deliverTo({ incoming, outgoing, task, stallTimeout, negotiate })
       await exportVdi(operations, request, task, deliver)
     }
     await runRequest(context, asked, send, { resultOf: () => '' })
@@ -65,6 +68,7 @@ const handleExport = async (
 const readRequest = (parameters: Parameters): ExportRequest => {
   const delta = readChoice(parameters, 'delta', ['compatible', 'compact'])
   const subformat = parameters('subformat')
+  const compression = parameters('compression')
   const narrow = readNarrowing(parameters)
   const base = parameters('base')
   return {
@@ -73,6 +77,7 @@ const readRequest = (parameters: Parameters): ExportRequest => {
     options: {
       ...(delta === undefined ? {} : { delta }),
       ...(subformat === undefined ? {} : { subformat }),
+      ...(compression === undefined ? {} : { compression }),
     },
     ...(base === undefined ? {} : { baseUuid: readReference(parameters, 'base', 'VDI') }),
     ...(narrow === undefined ? {} : { narrow }),

@@ -9,6 +9,8 @@ export const exportParameters = [
   'vdi',
   'format',
   'subformat',
+  'compression',
+  'negotiate',
   'base',
   'delta',
   'narrow',

@@ -118,6 +118,9 @@ test('a format that is added in three steps is imported, kept, exported, scanned
   expect(streamed.headers.get('etag')).toMatch(/^W\/"/)
   expect((await readFile(streamed.bodyFile)).equals(toyOf(guest))).toBe(true)
 
+  const coded = await curl(...asRoot, '-H', 'Accept-Encoding: gzip, identity;q=0.1', flowing)
+  expect(coded.headers.has('content-encoding')).toBe(false)
+
   // It cannot lie on another layer; what an import adds is in the default format.
   const other = await createVdi(rpc, 2 * sourceSize, { sm_config: { 'image-format': 'toy' } })
   await expectStatus(await upload(first, other.uuid, image, 'toy'), 200)
