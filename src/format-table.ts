@@ -71,6 +71,7 @@ const rows = {
     mediaType: 'application/x-qemu-disk',
     subformats: [],
     streamed: [],
+    compressions: ['zlib', 'zstd'],
     exportsDeltas: true,
     importsDeltas: true,
     mayHoldVdis: true,
