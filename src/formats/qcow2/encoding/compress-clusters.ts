@@ -103,6 +103,13 @@ const encodeCluster = async (
   return { cluster, kind: 'compressed', bytes }
 }
 
+/** Tables as large as a cluster needs: to set up those of the default takes longer than the rest. */
+const zstdParams = {
+  [constants.ZSTD_c_windowLog]: WRITTEN.clusterBits,
+  [constants.ZSTD_c_hashLog]: WRITTEN.clusterBits - 1,
+  [constants.ZSTD_c_chainLog]: WRITTEN.clusterBits - 1,
+}
+
 /** QCOW2, "Compressed Clusters": deflate with a window of 4 KiB and no header, or a frame. */
 export const compressCluster = (
   content: Uint8Array,
@@ -117,8 +124,5 @@ export const compressCluster = (
     }
     if (compression === 'zlib')
       deflateRaw(content, { chunkSize, windowBits: 12, memLevel: 9 }, done)
-    else {
-      const params = { [constants.ZSTD_c_contentSizeFlag]: 1 }
-      zstdCompress(content, { chunkSize, params, pledgedSrcSize: content.length }, done)
-    }
+    else zstdCompress(content, { chunkSize, params: zstdParams, pledgedSrcSize: chunkSize }, done)
   })
