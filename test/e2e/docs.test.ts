@@ -69,7 +69,13 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('the commands of', () 
     const folder = await createTestFolder()
     const source = await createSource(folder)
     await runCommands('docs/http-api.md', folder)
-    await expectSameDisks(folder, source, ['disk.qcow2', 'disk.raw', 'disk.vhd', 'new.qcow2'])
+    await expectSameDisks(folder, source, [
+      'disk.qcow2',
+      'disk.raw',
+      'disk.vhd',
+      'new.qcow2',
+      'small.qcow2',
+    ])
   })
 
   test('docs/xenapi.md bring in full.vhd, bring out the same disk, and show the formats', async () => {

@@ -35,9 +35,9 @@ describe('compressed qcow2', () => {
     const chunks = fc.array(fc.integer({ min: 1, max: 200_000 }), { minLength: 1, maxLength: 5 })
     await fc.assert(
       fc.asyncProperty(contentParts, compressions, chunks, async (parts, compression, lengths) => {
-        const { disk, closed } = recorded(parts)
+        const { disk, closes } = createRecordingDisk(createContentDisk(parts))
         const bytes = await encode(disk, testIdentity, { compression })
-        expect(closed()).toBe(1)
+        expect(closes()).toBe(1)
         expect(bytes.length % (64 * KiB)).toBe(0)
         const expected = await readAll(createContentDisk(parts))
         const opened = await qcow2.open(createMemoryImage(bytes))
@@ -54,7 +54,7 @@ describe('compressed qcow2', () => {
   })
 
   test('a delta on top of its base reads like the disk', async () => {
-    const deltas = fc.constantFrom('compatible', 'compact')
+    const deltas = fc.constantFrom('compatible' as const, 'compact' as const)
     await fc.assert(
       fc.asyncProperty(contentParts, compressions, deltas, async (parts, compression, delta) => {
         const disk = createContentDisk(parts)
@@ -94,8 +94,3 @@ describe('compressed qcow2', () => {
     )
   })
 })
-
-const recorded = (parts: readonly ContentPart[]) => {
-  const disk = createRecordingDisk(createContentDisk(parts))
-  return { disk, closed: () => disk.closed }
-}

@@ -103,7 +103,7 @@ const encodeCluster = async (
   return { cluster, kind: 'compressed', bytes }
 }
 
-/** Tables as large as a cluster needs: to set up those of the default takes longer than the rest. */
+/** Tables as large as a cluster needs: setting up the usual ones takes longer than the rest. */
 const zstdParams = {
   [constants.ZSTD_c_windowLog]: WRITTEN.clusterBits,
   [constants.ZSTD_c_hashLog]: WRITTEN.clusterBits - 1,
