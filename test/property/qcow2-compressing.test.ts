@@ -5,6 +5,7 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { copyWrites } from '../../src/disk/copy-writes.ts'
 import { createMemoryDisk } from '../../src/disk/memory-disk.ts'
+import { isZero } from '../../src/disk/zero.ts'
 import { readSpan, writeSpan } from '../../src/formats/qcow2/compressed.ts'
 import { qcow2 } from '../../src/formats/qcow2/qcow2.ts'
 import { createMemoryImage } from '../../src/image/memory-image.ts'
@@ -42,10 +43,9 @@ describe('compressed qcow2', () => {
         const expected = await readAll(createContentDisk(parts))
         const opened = await qcow2.open(createMemoryImage(bytes))
         expectSameBytes(await readAll(opened), expected, 'at rest')
-        for (const { kind, offset, length } of await listExtents(opened)) {
-          const isZero = expected.subarray(offset, offset + length).every((byte) => byte === 0)
-          if (kind === 'data') expect(isZero).toBe(false)
-        }
+        const data = (await listExtents(opened)).filter(({ kind }) => kind === 'data')
+        const held = data.map(({ offset, length }) => expected.subarray(offset, offset + length))
+        expect(held.filter((bytes) => isZero(bytes))).toEqual([])
         const decoded = await decodeBytes(qcow2, bytes, lengths)
         expectSameBytes(await readAll(await rebuild(decoded)), expected, 'from a stream')
       }),

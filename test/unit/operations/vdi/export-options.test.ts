@@ -15,14 +15,17 @@ test('names are taken in any case, and spelled as the format does', () => {
   expect(requireOptions(raw, {})).toEqual({})
 })
 
-test('what a format does not have is refused by its name, with what there is', () => {
-  const refuse = (...args: Parameters<typeof requireOptions>) =>
-    expect(() => requireOptions(...args))
-  refuse(raw, { subformat: 'fixed' }).toThrow('raw has no subformats, leave it out')
-  refuse(vhd, { compression: 'zlib' }).toThrow('vhd has no compressions, leave it out')
-  refuse(vhd, { subformat: 'thick' }).toThrow('must be one of dynamic, fixed for vhd')
-  refuse(qcow2, { compression: 'lzma' }).toThrow('must be one of zlib, zstd for qcow2')
-})
+test.each([
+  [raw, { subformat: 'fixed' }, 'raw has no subformats, leave it out'],
+  [vhd, { compression: 'zlib' }, 'vhd has no compressions, leave it out'],
+  [vhd, { subformat: 'thick' }, 'must be one of dynamic, fixed for vhd'],
+  [qcow2, { compression: 'lzma' }, 'must be one of zlib, zstd for qcow2'],
+])(
+  'what $name does not have is refused by its name, with what there is',
+  (format, options, said) => {
+    expect(() => requireOptions(format, options)).toThrow(said)
+  },
+)
 
 test('what is compressed is streamed, all else is planned', () => {
   expect(isStreamed(qcow2, { compression: 'zlib' })).toBe(true)

@@ -36,9 +36,9 @@ test.each(['zlib', 'zstd'] as const)('%s: in order, each as small as it can be',
     const present = Math.min(cluster, disk.size - at * cluster)
     await disk.read(at * cluster, content.subarray(0, present))
     expect(kind).toBe(at < 5 || at > 9 ? 'compressed' : at < 8 ? 'plain' : 'zero')
-    if (kind === 'zero') expect(bytes).toHaveLength(0)
-    else if (kind === 'plain') expectSameBytes(bytes, content)
-    else expectSameBytes(await decompressCluster(bytes, cluster, type), content)
+    const undo = { zero: () => new Uint8Array(cluster), plain: () => bytes } as const
+    const back = kind === 'compressed' ? decompressCluster(bytes, cluster, type) : undo[kind]()
+    expectSameBytes(await back, content)
   }
 })
 
