@@ -140,12 +140,12 @@ export class MethodNotAllowedError extends AppError {
  * A header that would change what the body means, or how it is framed, in a way that is not known.
  */
 export class RefusedHeaderError extends AppError {
-  readonly status: 400 | 415 | 417 | 501
+  readonly status: 400 | 406 | 415 | 417 | 501
   /** For the answer: what would have been taken. */
   readonly headers: Readonly<Record<string, string>>
 
   constructor(
-    status: 400 | 415 | 417 | 501,
+    status: 400 | 406 | 415 | 417 | 501,
     name: string,
     value: string,
     message: string,

@@ -27,6 +27,7 @@ export const createFormatsRoute = (): Hono<NodeEnvironment> => {
           content_length: hasLength,
           ranges: hasLength,
         })),
+        compressions: format.exportCompressions,
       },
       holds_vdis: format.holdsVdis,
     }))

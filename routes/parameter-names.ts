@@ -10,6 +10,8 @@ export const exportParameters = [
   'for',
   'format',
   'subformat',
+  'compression',
+  'negotiate',
   'base',
   'delta',
   'narrow',

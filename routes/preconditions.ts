@@ -13,7 +13,7 @@ export interface ConditionHeaders {
 
 /** What conditions are held against. */
 export interface Validators {
-  /** Strong and quoted; each of them names the present content. */
+  /** Quoted, and weak where they begin with W/; each of them names the present content. */
   readonly etags: readonly string[]
   /** To the millisecond, or later than the last change; undefined where it is not known. */
   readonly changedAt?: Date
@@ -112,7 +112,9 @@ const matches = (
   do {
     const [, weak, tag] = nextTag.exec(value) ?? []
     if (tag === undefined) throw unreadable(header, value, '* or ETags in double quotes')
-    if (etags.includes(tag) && (weak === undefined || comparison === 'weak')) isFound = true
+    // Section 8.8.3.2: of two tags that are the same strongly, neither is weak.
+    if (comparison === 'strong') isFound ||= weak === undefined && etags.includes(tag)
+    else isFound ||= etags.includes(tag) || etags.includes(`W/${tag}`)
   } while (nextTag.lastIndex < value.length)
   return isFound
 }

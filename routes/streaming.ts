@@ -9,6 +9,7 @@ import { createPacedPool } from '../src/image/buffer-pool.ts'
 import type { Image } from '../src/image/image.ts'
 import { readAhead } from '../src/transfer/read-ahead.ts'
 import type { Turn } from '../src/transfer/turns.ts'
+import { MiB } from '../src/units.ts'
 
 interface SendOptions {
   /** Aborted: the connection is destroyed and the reason thrown. */
@@ -36,15 +37,11 @@ export const sendImage = async (
   image: Image,
   range: ByteRange,
   outgoing: ServerResponse,
-  { signal, turn, stallTimeout, onProgress, verify }: SendOptions,
+  options: SendOptions,
 ): Promise<'complete' | 'client-left'> => {
-  const gone = new AbortController()
-  outgoing.once('close', () => gone.abort())
-  outgoing.once('error', () => gone.abort())
-  // A client that left while the image was planned: its `close` has been and does not come again.
-  if (outgoing.destroyed) gone.abort()
-  const stall = watchStall(outgoing, turn, stallTimeout)
-  const stop = AbortSignal.any([signal, gone.signal, stall])
+  const { turn, onProgress, verify } = options
+  const client = watchClient(outgoing, options)
+  const { stop } = client
   const pool = createPacedPool(() => turn.pausedTime)
   let unread = range.length
   try {
@@ -57,18 +54,103 @@ export const sendImage = async (
         release()
       })
     }
-    turn.pause()
-    await ended(outgoing, stop)
-    if (outgoing.writableFinished) return 'complete'
-    throwIfAborted(stop)
-    return 'client-left'
+    return await client.end()
   } catch (error) {
-    const clientLeft = gone.signal.aborted && !signal.aborted && !stall.aborted
+    const hasLeft = client.hasLeft()
     outgoing.destroy()
-    if (clientLeft) return 'client-left'
+    if (hasLeft) return 'client-left'
     throw error
   } finally {
     pool.close()
+  }
+}
+
+interface SendChunksOptions extends SendOptions {
+  /** Writes the head, once the first chunk is there: what fails before can still be refused. */
+  writeHead: () => void
+}
+
+/** Bytes that are handed to the connection before it is waited for. */
+const unsentLimit = MiB
+
+/**
+ * Sends what `chunksOf` yields as the body of `outgoing`, in chunks, and ends it.
+ * @param chunksOf given the signal that ends it
+ * @returns as sendImage
+ * @throws as sendImage; what is thrown before the head was written leaves the connection as it is
+ */
+export const sendChunks = async (
+  chunksOf: (signal: AbortSignal) => AsyncIterable<Uint8Array>,
+  outgoing: ServerResponse,
+  options: SendChunksOptions,
+): Promise<'complete' | 'client-left'> => {
+  const { turn, onProgress, verify, writeHead } = options
+  const client = watchClient(outgoing, options)
+  const { stop } = client
+  let unsent = 0
+  let wake = (): void => {}
+  stop.addEventListener('abort', () => wake(), { once: true })
+  try {
+    throwIfAborted(stop)
+    for await (const chunk of chunksOf(stop)) {
+      throwIfAborted(stop)
+      if (!outgoing.headersSent) writeHead()
+      unsent += chunk.length
+      outgoing.write(chunk, (error) => {
+        unsent -= chunk.length
+        if (error === undefined || error === null) onProgress(chunk.length)
+        wake()
+      })
+      if (unsent < unsentLimit) continue
+      turn.pause()
+      while (unsent >= unsentLimit && !stop.aborted) {
+        await new Promise<void>((resolve) => (wake = resolve))
+      }
+      await turn.take(stop)
+    }
+    throwIfAborted(stop)
+    // A client takes it as whole only when the last, empty chunk has come.
+    await verify?.()
+    if (!outgoing.headersSent) writeHead()
+    return await client.end()
+  } catch (error) {
+    const hasLeft = client.hasLeft()
+    if (outgoing.headersSent) outgoing.destroy()
+    if (hasLeft) return 'client-left'
+    throw error
+  }
+}
+
+interface WatchedClient {
+  /** Aborted when it has left, has stalled, or the transfer is ended. */
+  readonly stop: AbortSignal
+  /** Whether it left of itself. */
+  hasLeft(): boolean
+  /** Ends the response; returns or throws when all has left or the connection has closed. */
+  end(): Promise<'complete' | 'client-left'>
+}
+
+const watchClient = (
+  outgoing: ServerResponse,
+  { signal, turn, stallTimeout }: SendOptions,
+): WatchedClient => {
+  const gone = new AbortController()
+  outgoing.once('close', () => gone.abort())
+  outgoing.once('error', () => gone.abort())
+  // A client that left while the image was planned: its `close` has been and does not come again.
+  if (outgoing.destroyed) gone.abort()
+  const stall = watchStall(outgoing, turn, stallTimeout)
+  const stop = AbortSignal.any([signal, gone.signal, stall])
+  return {
+    stop,
+    hasLeft: () => gone.signal.aborted && !signal.aborted && !stall.aborted,
+    async end() {
+      turn.pause()
+      await ended(outgoing, stop)
+      if (outgoing.writableFinished) return 'complete'
+      throwIfAborted(stop)
+      return 'client-left'
+    },
   }
 }
 

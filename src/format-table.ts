@@ -25,6 +25,8 @@ interface FormatFacts {
    * Those of `subformats` whose length is known only at their end: no Content-Length, no ranges.
    */
   readonly streamed: readonly string[]
+  /** What `compression` may say of an export, which is then streamed. Absent: nothing. */
+  readonly compressions?: readonly string[]
   /** Whether an export may hold what differs from a base. */
   readonly exportsDeltas: boolean
   /** Whether an image may say that it lies on another one, and be imported as a delta. */
@@ -69,6 +71,7 @@ const rows = {
     mediaType: 'application/x-qemu-disk',
     subformats: [],
     streamed: [],
+    compressions: ['zlib', 'zstd'],
     exportsDeltas: true,
     importsDeltas: true,
     mayHoldVdis: true,

@@ -19,6 +19,8 @@ export const places: Readonly<Record<string, Place>> = {
   // Fixed ones of whole MiB only, whose footer tells the size in current_size.
   azure: { format: 'vhd', subformat: 'fixed', sizeUnit: MiB },
   hyperv: { format: 'vhdx' },
+  // What vSphere takes, and what an OVA holds.
+  vmware: { format: 'vmdk', subformat: 'streamOptimized' },
   proxmox: { format: 'qcow2' },
   openstack: { format: 'qcow2' },
   virtualbox: { format: 'vdi' },

@@ -74,7 +74,8 @@ export interface ImageFormat {
 
   /**
    * Writes an image of `disk` whose length nobody knows before its end, because its data is
-   * compressed on the way: the subformats that `formatTable` lists as `streamed`. A function of the
+   * compressed on the way: the subformats that `formatTable` lists as `streamed`, and whatever is
+   * asked for with a `compression`. The caller has seen to `maximumSize`. A function of the
    * disk and `identity` alone, like `plan`. To be iterated once; chunks of any length, not to be
    * changed after. Closes `disk` when it ends, fails or is left. Absent: every subformat is
    * planned.
@@ -84,6 +85,9 @@ export interface ImageFormat {
     identity: ImageIdentity,
     options?: PlanOptions & { readonly signal?: AbortSignal },
   ): AsyncGenerator<Uint8Array, void, undefined>
+
+  /** How often `encode` reads the data of the disk. Absent: once. */
+  readonly encodePasses?: number
 }
 
 /** A format in which VDIs may lie: `mayHoldVdis` in the table. */
@@ -134,6 +138,8 @@ export interface PlanOptions {
   readonly delta?: 'compatible' | 'compact'
   /** One of those that `formatTable` lists for the format. Default: the first of them. */
   readonly subformat?: string
+  /** One of those that `formatTable` lists for the format. Default: none. */
+  readonly compression?: string
 }
 
 export interface DecodeContext {

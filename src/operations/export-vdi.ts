@@ -1,20 +1,22 @@
-// The use case of every export: checks all that can be refused, plans the image, and lends it to
+// The use case of every export: checks all that can be refused, opens the image, and lends it to
 // the caller for as long as it takes to send. Knows no HTTP; routes/export-raw-vdi calls it.
 
 import { endingOf, formatTable } from '../format-table.ts'
-import type { Image } from '../image/image.ts'
 import { nameOf } from '../transfer/find.ts'
 import type { Turn } from '../transfer/turns.ts'
 import type { TaskHandle } from '../transfer/with-task.ts'
 import type { OperationContext } from './context.ts'
-import type { ExportRequest } from './vdi/open-export.ts'
+import { isStreamed } from './vdi/export-options.ts'
+import type { ExportBody, ExportRequest } from './vdi/open-export.ts'
 import { openExport } from './vdi/open-export.ts'
 import { exportTag, latest } from './vdi/validators.ts'
 
 /** An image on loan: valid until `deliver` returns. */
 export interface ReadyExport {
-  readonly image: Image
-  /** Strong: the same tag means the same bytes. Quoted, as HTTP wants it. */
+  readonly body: ExportBody
+  /** Whether its data is compressed already. */
+  readonly isCompressed: boolean
+  /** Strong where the image is planned, weak where it is streamed. Quoted, as HTTP wants it. */
   readonly etag: string
   /** When its bytes last changed, or later. */
   readonly changedAt: Date
@@ -62,7 +64,7 @@ export const exportVdi = (
       share = 0.5
       task.report(fraction / 2)
     }
-    const { format, options, opened, image } = await openExport(context, request, {
+    const { format, options, opened, body, close } = await openExport(context, request, {
       user: task.user,
       signal,
       onProgress,
@@ -70,7 +72,8 @@ export const exportVdi = (
     const { vdi, baseVdi: base } = opened
     try {
       await deliver({
-        image,
+        body,
+        isCompressed: isStreamed(format, options),
         etag: exportTag(opened, format, options),
         changedAt: latest([format.planDate, vdi.changedAt, ...(base ? [base.changedAt] : [])]),
         mediaType: formatTable[format.name].mediaType,
@@ -85,6 +88,6 @@ export const exportVdi = (
         verify: () => opened.verify(),
       })
     } finally {
-      await image.close()
+      await close()
     }
   })

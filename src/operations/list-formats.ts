@@ -22,6 +22,8 @@ interface ListedFormat {
   readonly exportsDeltas: boolean
   /** What an export may be, the default first; the name is null where there is one kind only. */
   readonly exports: readonly ListedExport[]
+  /** What `compression` may say of an export, which then has no length. */
+  readonly exportCompressions: readonly string[]
   /** Whether VDIs may lie in it. */
   readonly holdsVdis: boolean
 }
@@ -66,7 +68,8 @@ export const listFormats = (): {
 
 const describe = (name: FormatName): ListedFormat => {
   const { endings, mediaType, qemuName, mayHoldVdis, ...facts } = formatTable[name]
-  const { subformats, streamed, importsDeltas, exportsDeltas } = facts
+  const { subformats, streamed, compressions: exportCompressions = [] } = facts
+  const { importsDeltas, exportsDeltas } = facts
   const kinds = subformats.length === 0 ? [null] : subformats
   return {
     name,
@@ -80,6 +83,7 @@ const describe = (name: FormatName): ListedFormat => {
       subformat,
       hasLength: subformat === null || !streamed.includes(subformat),
     })),
+    exportCompressions,
     holdsVdis: mayHoldVdis,
   }
 }

@@ -42,8 +42,8 @@ const addToy = async (copy: string): Promise<void> => {
     endings: ['toy'],
     qemuName: 'toy',
     mediaType: 'application/x-toy',
-    subformats: [],
-    streamed: [],
+    subformats: ['plain', 'flowing'],
+    streamed: ['flowing'],
     exportsDeltas: false,
     importsDeltas: false,
     mayHoldVdis: true,
@@ -107,6 +107,19 @@ test('a format that is added in three steps is imported, kept, exported, scanned
   expect(answer.headers.get('content-type')).toBe('application/x-toy')
   expect((await readFile(answer.bodyFile)).equals(toyOf(guest))).toBe(true)
   expect((await bodyOf(first, uuid, 'raw')).equals(guest)).toBe(true)
+
+  // Its other subformat has no length.
+  const flowing = exportUrl(first, uuid, 'toy', { subformat: 'Flowing' })
+  const streamed = await curl(...asRoot, '-r', '0-9', flowing)
+  await expectStatus(streamed, 200)
+  expect(streamed.headers.get('content-length')).toBeUndefined()
+  expect(streamed.headers.get('transfer-encoding')).toBe('chunked')
+  expect(streamed.headers.get('accept-ranges')).toBe('none')
+  expect(streamed.headers.get('etag')).toMatch(/^W\/"/)
+  expect((await readFile(streamed.bodyFile)).equals(toyOf(guest))).toBe(true)
+
+  const coded = await curl(...asRoot, '-H', 'Accept-Encoding: gzip, identity;q=0.1', flowing)
+  expect(coded.headers.has('content-encoding')).toBe(false)
 
   // It cannot lie on another layer; what an import adds is in the default format.
   const other = await createVdi(rpc, 2 * sourceSize, { sm_config: { 'image-format': 'toy' } })

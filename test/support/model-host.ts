@@ -27,6 +27,7 @@ import { heldBy } from './model-vdis.ts'
 import { createTestContext } from './operation-context.ts'
 import { createLife } from './mortal.ts'
 import { qemuImg } from './tools.ts'
+import { plannedImage } from './exported.ts'
 
 export interface ModelHostOptions {
   /** Layers that a chain may have where that can be had. */
@@ -179,8 +180,9 @@ export const createModelHost = async (options: ModelHostOptions) => {
     /** The image; a tag that was seen before must stand for the same bytes. */
     exportImage: async (request: ExportRequest): Promise<Uint8Array> => {
       let bytes = new Uint8Array()
-      await exportVdi(running.context, request, noTask, async ({ image, etag, verify }) => {
-        bytes = new Uint8Array(await readAll(image, 300_007))
+      await exportVdi(running.context, request, noTask, async (ready) => {
+        const { etag, verify } = ready
+        bytes = new Uint8Array(await readAll(plannedImage(ready), 300_007))
         await verify()
         const digest = createHash('sha256').update(bytes).digest('hex')
         const known = tags.get(etag) ?? digest

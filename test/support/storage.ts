@@ -19,6 +19,7 @@ import { createTestContext } from './operation-context.ts'
 import { createStartedCatalog } from './catalogs.ts'
 import { cutInChunks, fillPattern, readAll } from './disks.ts'
 import { undisturbed } from './work.ts'
+import { plannedImage } from './exported.ts'
 
 /**
  * A stretch that is written: with the pattern of `seed`; without one, zeros that are marked as
@@ -97,8 +98,9 @@ export const createTestStorage = async (wrap: (store: Store) => Store = (store) 
     /** The image and its ETag. */
     exportImage: async (request: ExportRequest) => {
       let exported: { bytes: Uint8Array; etag: string } | undefined
-      const deliver = async ({ image, etag }: ReadyExport): Promise<void> => {
-        exported = { bytes: await readAll(image, 300_007), etag }
+      const deliver = async (ready: ReadyExport): Promise<void> => {
+        const bytes = await readAll(plannedImage(ready), 300_007)
+        exported = { bytes, etag: ready.etag }
       }
       await exportVdi(context, request, noTask, deliver)
       return exported!

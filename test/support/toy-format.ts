@@ -1,12 +1,12 @@
 // A format as small as one can be, which test/e2e/new-format.test.ts adds to a copy of the server:
 // a header of one sector with a signature and the virtual size, then the guest's bytes. It has no
-// deltas.
+// deltas; its subformat `flowing` is the same, streamed.
 
-import type { DiskWrite } from '../../src/disk/disk.ts'
+import type { Disk, DiskWrite } from '../../src/disk/disk.ts'
 import { rangeWithin } from '../../src/disk/disk.ts'
 import { AppError, imageError } from '../../src/errors.ts'
 import type { FormatName } from '../../src/format-table.ts'
-import type { DecodeContext, LayerFormat } from '../../src/formats/format.ts'
+import type { DecodeContext, ImageIdentity, LayerFormat } from '../../src/formats/format.ts'
 import { requireVirtualSize } from '../../src/formats/virtual-size.ts'
 import { readUint64, viewOf, writeUint64 } from '../../src/image/binary.ts'
 import type { ForwardReader } from '../../src/image/forward-reader.ts'
@@ -45,6 +45,25 @@ async function* readWrites(
     await stream.read(bytes, 'Cannot decode toy')
     yield { kind: 'data', offset, bytes, release }
     offset += bytes.length
+  }
+}
+
+/** The same bytes as those of `plan`, as if nobody knew how many there will be. */
+async function* encode(
+  disk: Disk,
+  identity: ImageIdentity,
+  { signal }: { readonly signal?: AbortSignal } = {},
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const image = await toy.plan(disk, identity)
+  try {
+    for (let offset = 0; offset < image.size;) {
+      const bytes = new Uint8Array(Math.min(65_536, image.size - offset))
+      await image.read(offset, bytes, signal)
+      yield bytes
+      offset += bytes.length
+    }
+  } finally {
+    await image.close()
   }
 }
 
@@ -91,4 +110,5 @@ export const toy: LayerFormat = {
     }
   },
   describe: async () => ({ isHidden: false }),
+  encode,
 }

@@ -39,10 +39,10 @@ test('layers can be written in what VDIs may lie in, and in nothing else', () =>
   }
 })
 
-test('what is streamed is a subformat, and has an encoder', () => {
+test('what is streamed is a subformat or a compression, and has an encoder', () => {
   for (const name of formatNames) {
-    const { subformats, streamed } = formatTable[name]
+    const { subformats, streamed, compressions = [] } = formatTable[name]
     expect(subformats).toEqual(expect.arrayContaining([...streamed]))
-    expect(formats[name].encode !== undefined).toBe(streamed.length > 0)
+    expect(formats[name].encode !== undefined).toBe(streamed.length + compressions.length > 0)
   }
 })

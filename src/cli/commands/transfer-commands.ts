@@ -18,7 +18,14 @@ const subformatsOf = formatNames
   .map((name) => `${name}: ${formatTable[name].subformats.join(' or ')}`)
   .join('; ')
 
-const exportFormats = `format is one of ${names}; raw unless told. for is where the file goes, which decides what is not told: ${Object.keys(places).join(', ')}. subformat is one of those of the format, the first unless told (${subformatsOf}).`
+const compressionsOf = formatNames
+  .flatMap((name) => {
+    const { compressions = [] } = formatTable[name]
+    return compressions.length === 0 ? [] : [`${name}: ${compressions.join(' or ')}`]
+  })
+  .join('; ')
+
+const exportFormats = `format is one of ${names}; raw unless told. for is where the file goes, which decides what is not told: ${Object.keys(places).join(', ')}. subformat is one of those of the format, the first unless told (${subformatsOf}). compression compresses what the image holds (${compressionsOf}).`
 
 const importFormats = `format is auto (what the file shows, compressed or not) or one of ${names}; raw unless told. Without it, a file that plainly is no raw disk is refused.`
 
@@ -27,13 +34,14 @@ export const transferCommands: readonly Command[] = [
     name: 'vdi-export',
     help: `Exports a VDI to a file, which must not exist; filename= (nothing), - or /dev/stdout is the standard output. With base=<uuid> only what differs from that VDI. ${exportFormats} --progress shows how far it is.`,
     required: ['uuid', 'filename'],
-    optional: ['for', 'format', 'subformat', 'base', 'progress'],
+    optional: ['for', 'format', 'subformat', 'compression', 'base', 'progress'],
     isCommon: true,
     async run(context) {
       const { params } = context
       const base = params.optional('base')
       const place = params.optional('for')
       const subformat = params.optional('subformat')
+      const compression = params.optional('compression')
       const fileName = params.required('filename')
       await transfer(context, '/export_raw_vdi', {
         kind: 'httpGet',
@@ -42,6 +50,7 @@ export const transferCommands: readonly Command[] = [
           ...(base !== undefined && { base: await refOf(context, 'VDI', base) }),
           ...(place !== undefined && { for: place }),
           ...(subformat !== undefined && { subformat }),
+          ...(compression !== undefined && { compression }),
         },
       })
     },

@@ -5,6 +5,7 @@ import type { Disk } from '../../disk/disk.ts'
 import type { UnitRuns } from '../../disk/unit-runs.ts'
 import { collectUnitRuns, createRunBuilder, splitUnitRuns } from '../../disk/unit-runs.ts'
 import { MiB, unitsFor } from '../../units.ts'
+import type { ImageIdentity, PlanOptions } from '../format.ts'
 import { WRITTEN } from './constants.ts'
 
 const { clusterSize } = WRITTEN
@@ -21,12 +22,30 @@ export interface ChosenClusters {
   readonly all: UnitRuns
 }
 
+/** What an image of the disk holds, and how: `groups` and `single` are deltas. */
+interface ImageChoice {
+  readonly form: 'whole' | 'groups' | 'single'
+  readonly clusters: ChosenClusters
+  /** What the image says that it lies on. */
+  readonly backing?: string
+}
+
+export const chooseClusters = async (
+  disk: Disk,
+  { base }: ImageIdentity,
+  { delta }: PlanOptions,
+): Promise<ImageChoice> => {
+  if (base === undefined) return { form: 'whole', clusters: await chooseWhole(disk) }
+  if (delta !== 'compact') return { form: 'groups', clusters: await chooseGroups(disk) }
+  return { form: 'single', clusters: await chooseSingly(disk), backing: base.uuid }
+}
+
 /** The whole disk: what holds data. Zeros and holes are both absent, and read as zeros. */
-export const chooseWhole = async (disk: Disk): Promise<ChosenClusters> =>
+const chooseWhole = async (disk: Disk): Promise<ChosenClusters> =>
   dataOnly(await collectUnitRuns(disk, clusterSize, ['data']))
 
 /** A delta of whole groups: each that holds a change, every cluster of it with content. */
-export const chooseGroups = async (disk: Disk): Promise<ChosenClusters> => {
+const chooseGroups = async (disk: Disk): Promise<ChosenClusters> => {
   const groups = await collectUnitRuns(disk, groupSize, ['data', 'zero'])
   const clusters = unitsFor(disk.size, clusterSize)
   return dataOnly(splitUnitRuns(groups, groupSize / clusterSize, clusters))
@@ -39,7 +58,7 @@ const dataOnly = (data: UnitRuns): ChosenClusters => ({
 })
 
 /** A delta of single clusters; one that changed to zeros as a whole carries the flag. */
-export const chooseSingly = async (disk: Disk): Promise<ChosenClusters> => {
+const chooseSingly = async (disk: Disk): Promise<ChosenClusters> => {
   const data = createRunBuilder()
   const zero = createRunBuilder()
   const all = createRunBuilder()

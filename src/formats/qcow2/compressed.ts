@@ -16,6 +16,9 @@ export interface CompressedSpan {
   readonly length: number
 }
 
+/** Bit 62. */
+const compressedBit = 0x40_00_00_00
+
 /**
  * @param high bits 32-63 of an L2 entry, whose bit 62 is set
  * @param low bits 0-31
@@ -27,6 +30,20 @@ export const readSpan = (high: number, low: number, clusterSize: number): Compre
   const offset = (descriptor & (2 ** offsetBits - 1)) * 2 ** 32 + low
   const sectors = (descriptor >>> offsetBits) + 1
   return { offset, length: sectors * SECTOR_SIZE - (offset % SECTOR_SIZE) }
+}
+
+/** Makes the L2 entry at byte `at` say that its cluster is compressed, and where it lies. */
+export const writeSpan = (
+  view: DataView,
+  at: number,
+  { offset, length }: CompressedSpan,
+  clusterSize: number,
+): void => {
+  const offsetBits = 30 - (Math.log2(clusterSize) - 8)
+  const more = Math.floor((offset + length - 1) / SECTOR_SIZE) - Math.floor(offset / SECTOR_SIZE)
+  const high = compressedBit + more * 2 ** offsetBits + Math.floor(offset / 2 ** 32)
+  view.setUint32(at, high)
+  view.setUint32(at + 4, offset % 2 ** 32)
 }
 
 /**

@@ -15,7 +15,7 @@ import { alignDown, alignUp, MAXIMUM_DISK_SIZE, unitsFor } from '../../units.ts'
 import type { ImageIdentity, PlanOptions } from '../format.ts'
 import { buildHeaderCluster } from './header/build-header.ts'
 import type { ChosenClusters } from './choose-clusters.ts'
-import { chooseGroups, chooseSingly, chooseWhole } from './choose-clusters.ts'
+import { chooseClusters } from './choose-clusters.ts'
 import { TABLE_ENTRY_SIZE, WRITTEN } from './constants.ts'
 import { fillRefcounts, layoutRefcounts, writeRefcountTable } from './refcounts.ts'
 import { markZero, writeEntries } from './tables.ts'
@@ -32,10 +32,8 @@ export const planQcow2 = async (
   if (disk.size > MAXIMUM_DISK_SIZE) {
     throw vdiTooLarge(identity.uuid, MAXIMUM_DISK_SIZE)
   }
-  const { base } = identity
-  if (base === undefined) return layOut(disk, await chooseWhole(disk), undefined)
-  if (options.delta !== 'compact') return layOut(disk, await chooseGroups(disk), undefined)
-  return layOut(disk, await chooseSingly(disk), base.uuid)
+  const { clusters, backing } = await chooseClusters(disk, identity, options)
+  return layOut(disk, clusters, backing)
 }
 
 const layOut = (disk: Disk, clusters: ChosenClusters, backingName: string | undefined): Image => {

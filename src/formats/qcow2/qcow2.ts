@@ -7,6 +7,7 @@ import { checkQcow2Tables } from './check-tables.ts'
 import { createQcow2Layer } from './create-layer.ts'
 import { decodeQcow2 } from './decode.ts'
 import { describeQcow2, qcow2ParentNames } from './describe.ts'
+import { encodeQcow2 } from './encode.ts'
 import { openQcow2 } from './open.ts'
 import { planQcow2 } from './plan.ts'
 
@@ -18,6 +19,8 @@ export const qcow2: LayerFormat = {
   open: openQcow2,
   plan: planQcow2,
   decode: decodeQcow2,
+  encode: encodeQcow2,
+  encodePasses: 2,
   createLayer: createQcow2Layer,
   describe: describeQcow2,
   parentNames: qcow2ParentNames,

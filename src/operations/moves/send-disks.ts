@@ -16,7 +16,7 @@ import { readAhead } from '../../transfer/read-ahead.ts'
 import type { TaskHandle } from '../../transfer/with-task.ts'
 import type { OperationContext } from '../context.ts'
 import type { ExportRequest } from '../vdi/open-export.ts'
-import { openExport } from '../vdi/open-export.ts'
+import { openPlan } from '../vdi/open-export.ts'
 import type { Destination } from './destination.ts'
 import type { Step } from './plan-disks.ts'
 import { planDisks } from './plan-disks.ts'
@@ -141,7 +141,7 @@ const sizesOf = async (
   const sizes = new Map<string, number>()
   for (const step of steps.filter(({ isSent }) => isSent)) {
     signal.throwIfAborted()
-    const { image } = await openExport(context, requestOf(step), { user, signal })
+    const { image } = await openPlan(context, requestOf(step), { user, signal })
     sizes.set(step.uuid, image.size)
     await image.close()
   }
@@ -207,7 +207,7 @@ const upload = (
 ): Promise<void> =>
   context.transfers.run({ user }, async (transfer) => {
     const signal = AbortSignal.any([given, transfer.signal])
-    const { image, opened } = await openExport(context, requestOf(step), { user, signal })
+    const { image, opened } = await openPlan(context, requestOf(step), { user, signal })
     try {
       await transfer.open()
       let left = 0

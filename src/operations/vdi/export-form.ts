@@ -2,12 +2,11 @@
 // them that the image is for.
 
 import { AppError } from '../../errors.ts'
-import type { FormatName } from '../../format-table.ts'
-import { formatTable } from '../../format-table.ts'
 import type { ImageFormat, PlanOptions } from '../../formats/format.ts'
 import { requireFormat } from '../../formats/registry.ts'
 import type { Place } from '../../place-table.ts'
 import { places } from '../../place-table.ts'
+import { requireOptions } from './export-options.ts'
 
 export type ExportOptions = PlanOptions & Pick<Place, 'sizeUnit'>
 
@@ -32,11 +31,11 @@ export const requireForm = ({ place: name, formatName, options }: AskedForm): Ex
   const format = requireFormat(formatName ?? place?.format ?? 'raw')
   const subformat =
     options.subformat ?? (format.name === place?.format ? place.subformat : undefined)
+  const asked = { ...options, ...(subformat !== undefined && { subformat }) }
   return {
     format,
     options: {
-      ...options,
-      ...(subformat !== undefined && { subformat: requireSubformat(format.name, subformat) }),
+      ...requireOptions(format, asked),
       ...(place?.sizeUnit !== undefined && { sizeUnit: place.sizeUnit }),
     },
   }
@@ -47,16 +46,4 @@ const requirePlace = (name: string): Place => {
   if (Object.hasOwn(places, known)) return places[known]!
   const found = `must be one of ${Object.keys(places).join(', ')}`
   throw new AppError('VALUE_NOT_SUPPORTED', ['for', name.slice(0, 64), found])
-}
-
-/** Takes the name of a subformat in any case. */
-const requireSubformat = (name: FormatName, subformat: string): string => {
-  const { subformats } = formatTable[name]
-  const known = subformats.find((each) => each.toLowerCase() === subformat.toLowerCase())
-  if (known !== undefined) return known
-  const found =
-    subformats.length === 0
-      ? `${name} has no subformats, leave it out`
-      : `must be one of ${subformats.join(', ')} for ${name}`
-  throw new AppError('VALUE_NOT_SUPPORTED', ['subformat', subformat.slice(0, 64), found])
 }

@@ -9,9 +9,10 @@ import type { ImageFormat, PlanOptions } from '../../formats/format.ts'
 import { formats } from '../../formats/registry.ts'
 import type { OpenedContent } from '../../store/reading/opened-content.ts'
 import type { ExportOptions } from './export-form.ts'
+import { isStreamed } from './export-options.ts'
 
 interface Validators {
-  /** Strong, and quoted as HTTP wants it. */
+  /** Quoted, as HTTP wants it; those of streamed images are weak. */
   readonly etags: readonly string[]
   /** When the content last changed, or later. */
   readonly changedAt: Date
@@ -23,17 +24,27 @@ interface Validators {
  */
 export const contentValidators = (vdi: VdiRow): Validators => {
   const etags = Object.values(formats).flatMap((format) =>
-    [undefined, ...formatTable[format.name].subformats].flatMap((subformat) =>
-      deltaForms.flatMap((delta) => {
-        const options = { ...(subformat && { subformat }), ...(delta && { delta }) }
-        return sizeUnits.map((sizeUnit) =>
-          exportTag({ vdi, basis: '' }, format, { ...options, ...(sizeUnit && { sizeUnit }) }),
-        )
-      }),
-    ),
+    formsOf(format).map((options) => exportTag({ vdi, basis: '' }, format, options)),
   )
   const planDates = Object.values(formats).map(({ planDate }) => planDate)
   return { etags: [...new Set(etags)], changedAt: latest([...planDates, vdi.changedAt]) }
+}
+
+/** All that an export in this format may be asked for. */
+const formsOf = ({ name }: ImageFormat): ExportOptions[] => {
+  const { subformats, compressions = [] } = formatTable[name]
+  return [undefined, ...subformats].flatMap((subformat) =>
+    [undefined, ...compressions].flatMap((compression) =>
+      deltaForms.flatMap((delta) =>
+        sizeUnits.map((sizeUnit) => ({
+          ...(subformat && { subformat }),
+          ...(compression && { compression }),
+          ...(delta && { delta }),
+          ...(sizeUnit && { sizeUnit }),
+        })),
+      ),
+    ),
+  )
 }
 
 /** What places round the size to, and none. */
@@ -43,17 +54,22 @@ const deltaForms: readonly PlanOptions['delta'][] = [undefined, 'compatible', 'c
 
 /**
  * Everything that the bytes depend on: content, size, format and options, and how a delta was
- * found.
+ * found. Strong where the image is planned: the same tag means the same bytes. Weak where it is
+ * streamed: the same disk, compressed by whatever zlib there is.
  */
 export const exportTag = (
   { vdi, baseVdi, basis }: Pick<OpenedContent, 'vdi' | 'baseVdi' | 'basis'>,
-  { name, planVersion }: ImageFormat,
+  format: ImageFormat,
   options: ExportOptions,
 ): string => {
+  const { name, planVersion } = format
+  const { subformat, delta, compression, sizeUnit } = options
   const disks = [vdi, baseVdi].map(contentKey)
-  const { subformat, delta, sizeUnit } = options
   const isRounded = sizeUnit !== undefined && vdi.virtualSize % sizeUnit !== 0
-  return strongTag([planVersion, disks, basis, name, subformat, delta, isRounded && sizeUnit])
+  const parts = [planVersion, disks, basis, name, subformat, delta]
+  const more = [...(compression ? [compression] : []), ...(isRounded ? [sizeUnit] : [])]
+  const tag = strongTag([...parts, ...more])
+  return isStreamed(format, options) ? `W/${tag}` : tag
 }
 
 /** What names the content of a VDI in a tag. */

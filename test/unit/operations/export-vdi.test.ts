@@ -14,6 +14,7 @@ import { KiB, MiB, TiB } from '../../../src/units.ts'
 import type { TestContent } from '../../support/content.ts'
 import { createTestContent, diskSize } from '../../support/content.ts'
 import { expectSameBytes, listExtents, readAll } from '../../support/disks.ts'
+import { plannedImage } from '../../support/exported.ts'
 import { createMemoryImage } from '../../../src/image/memory-image.ts'
 
 const asked = (vdiUuid: string, more: Partial<ExportRequest> = {}): ExportRequest => ({
@@ -25,10 +26,10 @@ const asked = (vdiUuid: string, more: Partial<ExportRequest> = {}): ExportReques
 
 /** All that is sent, and what stands beside it. */
 const send = async ({ context }: TestContent, request: ExportRequest) => {
-  let sent: (Omit<ReadyExport, 'image'> & { readonly bytes: Uint8Array }) | undefined
-  await exportVdi(context, request, noTask, async ({ image, ...ready }) => {
+  let sent: (ReadyExport & { readonly bytes: Uint8Array }) | undefined
+  await exportVdi(context, request, noTask, async (ready) => {
     await ready.open()
-    sent = { ...ready, bytes: await readAll(image) }
+    sent = { ...ready, bytes: await readAll(plannedImage(ready)) }
     await ready.verify()
   })
   return sent!
@@ -92,11 +93,11 @@ describe('an export', () => {
     const on = await createTestContent()
     const vdi = await on.create()
     await on.write(vdi, 0, 1)
-    await exportVdi(on.context, asked(vdi), noTask, async ({ image }) => {
+    await exportVdi(on.context, asked(vdi), noTask, async (ready) => {
       await on.catalog.vdis.destroy(vdi)
       on.storage.upkeep.collect(on.srUuid)
       expect(await on.layers()).toEqual({ here: 1, there: 0 })
-      expect((await readAll(image)).length).toBe(diskSize)
+      expect((await readAll(plannedImage(ready))).length).toBe(diskSize)
     })
     expect(await on.layers()).toEqual({ here: 0, there: 0 })
   })
@@ -114,6 +115,49 @@ describe('an export', () => {
   })
 })
 
+describe('an export that is encoded', () => {
+  const compressed = { formatName: 'qcow2', options: { compression: 'zlib' } } as const
+  const encoderOf = ({ body }: ReadyExport) => {
+    if (body.kind === 'planned') throw new Error('The image has a length')
+    return body.encode
+  }
+
+  test('shows the disk, and reports what has been read of it', async () => {
+    const on = await createTestContent()
+    const vdi = await on.create()
+    await on.write(vdi, 0, 1, MiB)
+    const reports: number[] = []
+    const chunks: Uint8Array[] = []
+    await exportVdi(on.context, asked(vdi, compressed), noTask, async (ready) => {
+      await ready.open()
+      expect(ready.isCompressed).toBe(true)
+      expect(ready.etag).toMatch(/^W\/"/)
+      const onProgress = (fraction: number): void => void reports.push(fraction)
+      for await (const chunk of encoderOf(ready)({ ...ready, onProgress })) chunks.push(chunk)
+      await ready.verify()
+    })
+    const disk = await formats.qcow2.open(createMemoryImage(Buffer.concat(chunks)))
+    expectSameBytes(await readAll(disk), await on.read(vdi))
+    expect(reports).toEqual(reports.toSorted((a, b) => a - b))
+    expect(reports.at(-1)).toBe(1)
+    expect(reports).toContain(0.5)
+  })
+
+  test.each(['never begun', 'left in the middle'])('%s: gives its layers back', async (when) => {
+    const on = await createTestContent()
+    const vdi = await on.create()
+    await on.write(vdi, 0, 1)
+    await exportVdi(on.context, asked(vdi, compressed), noTask, async (ready) => {
+      if (when === 'never begun') return
+      for await (const chunk of encoderOf(ready)({ ...ready, onProgress: () => {} })) {
+        expect(chunk.length).toBeGreaterThan(0)
+        break
+      }
+    })
+    expect(await on.storage.contents.isRead(on.srUuid)).toBe(false)
+  })
+})
+
 test('what cannot be exported is refused before anything is delivered', async () => {
   const on = await createTestContent()
   const vdi = await on.create()
@@ -126,6 +170,8 @@ test('what cannot be exported is refused before anything is delivered', async ()
     [asked(vdi, { formatName: 'vmfs' }), 'VALUE_NOT_SUPPORTED'],
     [asked(vdi, { formatName: 'raw', options: { subformat: 'fixed' } }), 'VALUE_NOT_SUPPORTED'],
     [asked(vdi, { formatName: 'vhd', options: { subformat: 'thick' } }), 'VALUE_NOT_SUPPORTED'],
+    [asked(vdi, { formatName: 'vhd', options: { compression: 'zlib' } }), 'VALUE_NOT_SUPPORTED'],
+    [asked(vdi, { formatName: 'qcow2', options: { compression: 'xz' } }), 'VALUE_NOT_SUPPORTED'],
     [asked(large, { formatName: 'vhd' }), 'VDI_TOO_LARGE'],
     [asked(destroyed), 'VDI_INCOMPATIBLE_TYPE'],
   ] as const) {

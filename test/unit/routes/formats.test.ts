@@ -26,11 +26,15 @@ test('each format of the table is told, with what it can carry', async () => {
         { subformat: 'dynamic', content_length: true, ranges: true },
         { subformat: 'fixed', content_length: true, ranges: true },
       ],
+      compressions: [],
     },
     holds_vdis: true,
   })
   const kinds = [{ subformat: null, content_length: true, ranges: true }]
   expect(formats.find(({ name }) => name === 'raw')).toMatchObject({ exports: { kinds } })
+  expect(formats.find(({ name }) => name === 'qcow2')).toMatchObject({
+    exports: { compressions: ['zlib', 'zstd'] },
+  })
   for (const { name, media_type } of formats) {
     expect(media_type).toBe(formatTable[name as keyof typeof formatTable].mediaType)
   }

@@ -2,7 +2,9 @@
 
 import { imageError } from '../../../errors.ts'
 import { alignUp } from '../../../units.ts'
+import type { CompressionType } from '../constants.ts'
 import { HEADER_LENGTH, LIMITS, MAGIC, WRITTEN } from '../constants.ts'
+import { COMPRESSION_TYPE_BIT } from './features.ts'
 import { buildHeaderExtensions } from './header-extensions.ts'
 import { writeHeaderFields } from './header-fields.ts'
 
@@ -13,6 +15,8 @@ interface HeaderToWrite {
   readonly l1Offset: number
   readonly refcountTableOffset: number
   readonly refcountTableClusters: number
+  /** Of the compressed clusters; absent where there are none. */
+  readonly compression?: CompressionType
   readonly backing?: { readonly name: string; readonly format: string }
 }
 
@@ -40,6 +44,8 @@ export const buildHeaderCluster = (header: HeaderToWrite): Uint8Array => {
     l1_table_offset: header.l1Offset,
     refcount_table_offset: header.refcountTableOffset,
     refcount_table_clusters: header.refcountTableClusters,
+    incompatible_features: header.compression === 'zstd' ? 1n << BigInt(COMPRESSION_TYPE_BIT) : 0n,
+    compression_type: header.compression === 'zstd' ? 1 : 0,
     refcount_order: WRITTEN.refcountOrder,
     header_length: HEADER_LENGTH.withCompression,
   })

@@ -13,6 +13,9 @@ interface Feature {
   readonly refusal?: string
 }
 
+/** Incompatible: the compression is not zlib. */
+export const COMPRESSION_TYPE_BIT = 3
+
 /** All that the specification has. Incompatible bits that are not here are unknown, and refused. */
 export const FEATURES: readonly Feature[] = [
   { kind: 'incompatible', bit: 0, name: 'dirty bit' },
@@ -28,7 +31,7 @@ export const FEATURES: readonly Feature[] = [
     name: 'external data file',
     refusal: 'the image keeps its data in an external data file, which is never opened',
   },
-  { kind: 'incompatible', bit: 3, name: 'compression type' },
+  { kind: 'incompatible', bit: COMPRESSION_TYPE_BIT, name: 'compression type' },
   { kind: 'incompatible', bit: 4, name: 'extended L2 entries' },
   { kind: 'compatible', bit: 0, name: 'lazy refcounts' },
   { kind: 'autoclear', bit: 0, name: 'bitmaps' },

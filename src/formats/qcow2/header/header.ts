@@ -15,7 +15,7 @@ import {
   MAGIC,
   TABLE_ENTRY_SIZE,
 } from '../constants.ts'
-import { hasFeature, requireReadableFeatures } from './features.ts'
+import { COMPRESSION_TYPE_BIT, hasFeature, requireReadableFeatures } from './features.ts'
 import { readHeaderExtensions } from './header-extensions.ts'
 import type { HeaderFields } from './header-fields.ts'
 import { readHeaderFields } from './header-fields.ts'
@@ -23,7 +23,6 @@ import { readHeaderFields } from './header-fields.ts'
 /** Bytes that `readClusterSize` needs: the smallest possible cluster. */
 export const PREFIX_LENGTH = 2 ** LIMITS.clusterBits.from
 
-const compressionTypeBit = 3
 const extendedL2Bit = 4
 
 /** What reading an image needs of its header. Offsets and lengths in bytes. */
@@ -147,10 +146,10 @@ const requireCompression = (fields: HeaderFields, what: string): CompressionType
   const type = fields.compression_type
   const known = COMPRESSION_TYPES[type]
   const name = known ?? 'unknown'
-  const marked = hasFeature(fields.incompatible_features, compressionTypeBit)
+  const marked = hasFeature(fields.incompatible_features, COMPRESSION_TYPE_BIT)
   if (marked !== (type !== 0)) {
     const found = `compression_type is ${type} (${name})`
-    const bit = `incompatible feature bit ${compressionTypeBit} is ${marked ? 'set' : 'not set'}`
+    const bit = `incompatible feature bit ${COMPRESSION_TYPE_BIT} is ${marked ? 'set' : 'not set'}`
     throw imageError(what, `${found}, yet ${bit}`)
   }
   if (known === undefined) throw imageError(what, `compression type ${type} is not known`)

@@ -18,6 +18,7 @@ describe('an export', () => {
 
   test('for a place is what is taken there', () => {
     expect(formOf({ place: 'azure' })).toEqual(['vhd', { subformat: 'fixed', sizeUnit: MiB }])
+    expect(formOf({ place: 'vmware' })).toEqual(['vmdk', { subformat: 'streamOptimized' }])
     expect(formOf({ place: 'HyperV' })).toEqual(['vhdx', {}])
     expect(formOf({ place: 'xenserver' })).toEqual(['vhd', { subformat: 'dynamic' }])
   })

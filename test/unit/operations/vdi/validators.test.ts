@@ -1,6 +1,7 @@
 // What ETags depend on.
 
 import { expect, test } from 'vitest'
+import { qcow2 } from '../../../../src/formats/qcow2/qcow2.ts'
 import { raw } from '../../../../src/formats/raw/raw.ts'
 import { vhd } from '../../../../src/formats/vhd/vhd.ts'
 import {
@@ -57,4 +58,14 @@ test('a tag is quoted, and the same for the same parts', () => {
   expect(strongTag(['a', 1])).not.toBe(strongTag(['a1']))
   expect(strongTag([contentKey(undefined)])).toBe(strongTag([[null, null, null]]))
   expect(latest([new Date(2), new Date(3), new Date(1)])).toEqual(new Date(3))
+})
+
+test('the tag of what is compressed is weak, and one that conditions know', async () => {
+  const { vdi } = await start()
+  const tags = ['zlib', 'zstd'].map((compression) =>
+    exportTag({ vdi, basis: '' }, qcow2, { compression }),
+  )
+  for (const tag of tags) expect(tag).toMatch(/^W\/"[\w-]{32}"$/)
+  expect(new Set(tags).size).toBe(2)
+  expect(contentValidators(vdi).etags).toEqual(expect.arrayContaining(tags))
 })
