@@ -73,12 +73,11 @@ const requireMatch = (headers: ConditionHeaders, present: Validators | undefined
       throw new PreconditionFailedError('If-Match', match, 'there is no content yet')
     }
     if (matches('If-Match', match, present.etags, 'strong')) return
-    throw new PreconditionFailedError(
-      'If-Match',
-      match,
-      'the content has another ETag now',
-      soleTag(present),
-    )
+    const isWeak = present.etags.every((tag) => tag.startsWith('W/'))
+    const found = isWeak
+      ? 'the ETag is weak, and compared strongly such a one never matches'
+      : 'the content has another ETag now'
+    throw new PreconditionFailedError('If-Match', match, found, soleTag(present))
   }
   const unmodified = headers['if-unmodified-since']
   if (unmodified === undefined || present === undefined) return

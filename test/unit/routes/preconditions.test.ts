@@ -117,3 +117,22 @@ describe('dates', () => {
     )
   })
 })
+
+describe('content whose tag is weak', () => {
+  const weak: Validators = { etags: ['W/"a"'] }
+
+  test.each(['W/"a"', '"a"', '"x", W/"a"'])('If-None-Match: %s finds it', (value) => {
+    expect(check('GET', { 'if-none-match': value }, weak)).toBe('not-modified')
+  })
+
+  test.each(['W/"a"', '"a"'])('If-Match: %s does not, and says why', (value) => {
+    const run = (): unknown => check('GET', { 'if-match': value }, weak)
+    expectFailure(run, 'If-Match')
+    expect(run).toThrow('the ETag is weak')
+  })
+
+  test('any other tag is another one', () => {
+    expect(check('GET', { 'if-none-match': 'W/"b"' }, weak)).toBe('proceed')
+    expect(check('GET', { 'if-match': '*' }, weak)).toBe('proceed')
+  })
+})
