@@ -1,4 +1,4 @@
-// The runs of clusters of an image at rest, in the order of the guest: open.ts lists and reads them.
+// The runs of clusters of an image at rest, as the guest orders them: open.ts lists and reads them.
 
 import type { ByteRange, Extent } from '../../disk/extents.ts'
 import type { ClusterRun } from './cluster-run.ts'
