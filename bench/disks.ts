@@ -13,6 +13,8 @@ export interface DiskPlan {
   readonly size: number
   /** Bytes of data, about. Equal to `size`: the disk is full. */
   readonly dataSize: number
+  /** Data in every second stretch of so many bytes, rather than here and there. */
+  readonly everySecond?: number
 }
 
 /** Numbers from 0 to 1 that are the same at each run (mulberry32). */
@@ -29,8 +31,13 @@ const createRandom = (seed: number) => {
 /**
  * Stretches of data of 64 KiB to 4 MiB, small ones more often, on pages of 4 KiB, and gaps between.
  */
-const scatter = function* ({ size, dataSize }: DiskPlan): Generator<[number, number]> {
+const scatter = function* (plan: DiskPlan): Generator<[number, number]> {
+  const { size, dataSize, everySecond } = plan
   if (dataSize === size) return yield [0, size]
+  if (everySecond !== undefined) {
+    for (let at = 0; at < size; at += 2 * everySecond) yield [at, everySecond]
+    return undefined
+  }
   const random = createRandom(20_260_101)
   const page = (bytes: number): number => Math.floor(bytes / 4096) * 4096
   const emptyPerByte = (size - dataSize) / dataSize

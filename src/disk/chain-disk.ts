@@ -9,6 +9,7 @@ import type { Disk } from './disk.ts'
 import { rangeWithin, throwIfAborted } from './disk.ts'
 import type { ByteRange } from './extents.ts'
 import { coalesce } from './extents.ts'
+import { readRanges, requireRanges } from './read-ranges.ts'
 import { settleAll } from './settle.ts'
 
 /** One open layer with its own map. */
@@ -44,30 +45,67 @@ export const createChainDisk = (layers: readonly ChainLayer[], size: number): Ch
 export const createChainOnDemand = (layers: readonly LayerOnDemand[], size: number): ChainDisk =>
   chainDisk(layers, size, (range) => runsBelow(layers, 0, size, range))
 
-const chainDisk = (
-  layers: readonly LayerOnDemand[],
-  size: number,
-  runs: (range?: ByteRange) => AsyncIterable<MapRun> | Iterable<MapRun>,
-): ChainDisk => ({
+type Runs = ChainDisk['runs']
+
+const chainDisk = (layers: readonly LayerOnDemand[], size: number, runs: Runs): ChainDisk => ({
   size,
   runs,
   // Neighbours of one kind may come from different layers.
   extents: (range) => coalesce(runs(range)),
-  async read(offset, target, signal) {
-    throwIfAborted(signal)
-    const steps: Promise<void>[] = []
-    for await (const run of runs(rangeWithin(size, { offset, length: target.length }))) {
-      const start = run.offset - offset
-      const part = target.subarray(start, start + run.length)
-      if (run.kind === 'data') steps.push(layers[run.depth]!.disk.read(run.offset, part, signal))
-      else part.fill(0)
-    }
-    await (steps.length === 1 ? steps[0] : settleAll(steps))
-  },
+  read: (offset, target, signal) =>
+    readGathered(layers, size, runs, [{ offset, length: target.length }], target, signal),
+  readRanges: (ranges, target, signal) => readGathered(layers, size, runs, ranges, target, signal),
   async close() {
     await settleAll(layers.map(({ disk }) => disk.close()))
   },
 })
+
+/** What follows each other in `target` and comes from one layer is one read of that layer. */
+const readGathered = async (
+  layers: readonly LayerOnDemand[],
+  size: number,
+  runs: Runs,
+  ranges: readonly ByteRange[],
+  target: Uint8Array,
+  signal: AbortSignal | undefined,
+): Promise<void> => {
+  throwIfAborted(signal)
+  requireRanges(size, ranges, target.length)
+  const steps: Promise<void>[] = []
+  let gathered: ByteRange[] = []
+  let depth = 0
+  let start = 0
+  let end = 0
+  const flush = (): void => {
+    if (gathered.length === 0) return
+    steps.push(readRanges(layers[depth]!.disk, gathered, target.subarray(start, end), signal))
+    gathered = []
+  }
+  const add = (run: MapRun): void => {
+    if (run.kind !== 'data' || run.depth !== depth) flush()
+    if (run.kind !== 'data') target.fill(0, end, end + run.length)
+    else {
+      if (gathered.length === 0) start = end
+      depth = run.depth
+      gathered.push(run)
+    }
+    end += run.length
+  }
+  try {
+    for (const range of ranges) {
+      const found = runs(range)
+      // Waiting for what is there would cost more than all the rest.
+      if (Symbol.iterator in found) for (const run of found) add(run)
+      else for await (const run of found) add(run)
+    }
+    flush()
+  } catch (error) {
+    // Nothing may write into the caller's bytes any more.
+    await Promise.allSettled(steps)
+    throw error
+  }
+  await (steps.length === 1 ? steps[0] : settleAll(steps))
+}
 
 /**
  * What the layers from `depth` down show in a range: what one does not hold, the next is asked for.

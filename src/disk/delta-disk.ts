@@ -12,6 +12,7 @@ import {
 } from './block-map-sets.ts'
 import type { Disk } from './disk.ts'
 import { coalesce } from './extents.ts'
+import { readRanges } from './read-ranges.ts'
 
 /**
  * @param disk the one that is sent; the delta owns and closes it
@@ -21,6 +22,7 @@ export const createDeltaDisk = (disk: Disk, map: BlockMap): Disk => ({
   size: disk.size,
   extents: (range) => coalesce(map.runs(range)),
   read: (offset, target, signal) => disk.read(offset, target, signal),
+  readRanges: (ranges, target, signal) => readRanges(disk, ranges, target, signal),
   close: () => disk.close(),
 })
 

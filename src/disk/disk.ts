@@ -21,6 +21,14 @@ export interface Disk {
    */
   read(offset: number, target: Uint8Array, signal?: AbortSignal): Promise<void>
 
+  /**
+   * Fills `target` with the bytes of `ranges`, each directly after the one before, in any order; a
+   * RangeError where their lengths do not add up to that of `target`. All else is as `read` has it.
+   * Absent: it would gain nothing over one read after the other. Callers use `readRanges` of
+   * read-ranges.ts.
+   */
+  readRanges?(ranges: readonly ByteRange[], target: Uint8Array, signal?: AbortSignal): Promise<void>
+
   /** Idempotent. Closes what the disk was opened on. */
   close(): Promise<void>
 }

@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest'
 import type { Disk } from '../../src/disk/disk.ts'
+import { readRanges } from '../../src/disk/read-ranges.ts'
 import { isZero } from '../../src/disk/zero.ts'
 import { expectSameBytes, listExtents, readRange } from '../support/disks.ts'
 
@@ -77,6 +78,51 @@ export const diskLaws = (name: string, open: () => Promise<Disk>): void => {
           expectSameBytes(part, whole.subarray(offset, offset + length), `${length} at ${offset}`)
         }
       }
+    }))
+
+  test(`${name}: ranges read together are those read one by one`, () =>
+    withDisk(async (disk) => {
+      const size = Math.min(disk.size, 4 << 20)
+      const whole = await readRange(disk, 0, size)
+      const everySecond = Array.from({ length: Math.floor(size / 2048) }, (_, index) => ({
+        offset: index * 2048 + (index % 3),
+        length: 1024,
+      }))
+      const inOrders = [
+        everySecond,
+        everySecond.toReversed(),
+        [{ offset: 0, length: size }, ...everySecond.slice(0, 3)],
+        [
+          { offset: 512, length: 0 },
+          { offset: size - 1, length: 1 },
+          { offset: 0, length: 0 },
+          { offset: 3, length: 700 },
+          { offset: 3, length: 0 },
+          { offset: 3, length: 600 },
+        ],
+        [],
+      ]
+      for (const ranges of inOrders) {
+        const parts = ranges.map(({ offset, length }) => whole.subarray(offset, offset + length))
+        const expected = Buffer.concat(parts)
+        const bytes = new Uint8Array(expected.length).fill(0xa5)
+        await readRanges(disk, ranges, bytes)
+        expectSameBytes(bytes, expected, `${ranges.length} ranges`)
+      }
+    }))
+
+  test(`${name}: ranges read together keep to the disk, the target and the signal`, () =>
+    withDisk(async (disk) => {
+      const first = { offset: 0, length: 1 }
+      const past = { offset: disk.size - 1, length: 2 }
+      const two = new Uint8Array(2)
+      await expect(readRanges(disk, [first, past], new Uint8Array(3))).rejects.toThrow(RangeError)
+      await expect(readRanges(disk, [first], two)).rejects.toThrow(RangeError)
+      await expect(readRanges(disk, [first, first, first], two)).rejects.toThrow(RangeError)
+      const signal = AbortSignal.abort(new Error('enough'))
+      await expect(readRanges(disk, [first, first], two, signal)).rejects.toMatchObject({
+        code: 'TASK_CANCELLED',
+      })
     }))
 
   test(`${name}: many reads at once give what one after the other gives`, () =>

@@ -6,6 +6,8 @@
 // Each part starts at a cluster of 64 KiB and fills whole ones; each cluster is used exactly once.
 
 import type { Disk } from '../../disk/disk.ts'
+import type { ByteRange } from '../../disk/extents.ts'
+import { readRanges } from '../../disk/read-ranges.ts'
 import { groupUnitRuns } from '../../disk/unit-runs.ts'
 import { viewOf } from '../../image/binary.ts'
 import type { Image } from '../../image/image.ts'
@@ -130,16 +132,20 @@ const tableRegion = (
 const dataRegion = (disk: Disk, { data }: ChosenClusters): Region => ({
   length: data.count * clusterSize,
   async fill(offset, target, signal) {
+    const ranges: ByteRange[] = []
+    let held = 0
     for (let done = 0; done < target.length;) {
       const inside = (offset + done) % clusterSize
       const run = data.runAt((offset + done - inside) / clusterSize)
       const diskOffset = run.unit * clusterSize + inside
       const length = Math.min(target.length - done, run.length * clusterSize - inside)
-      const part = target.subarray(done, done + length)
+      // Only the last cluster of all may end after the disk does.
       const present = Math.max(0, Math.min(length, disk.size - diskOffset))
-      if (present > 0) await disk.read(diskOffset, part.subarray(0, present), signal)
-      part.fill(0, present)
+      if (present > 0) ranges.push({ offset: diskOffset, length: present })
+      held += present
       done += length
     }
+    target.fill(0, held)
+    if (held > 0) await readRanges(disk, ranges, target.subarray(0, held), signal)
   },
 })

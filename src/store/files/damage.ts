@@ -3,6 +3,7 @@
 
 import type { Disk } from '../../disk/disk.ts'
 import type { Extent } from '../../disk/extents.ts'
+import { readRanges } from '../../disk/read-ranges.ts'
 import { AppError, isNodeError, StorageError } from '../../errors.ts'
 import type { LayerDisk } from './store.ts'
 
@@ -41,6 +42,7 @@ export const reportDamage = (disk: LayerDisk, fileName: string): LayerDisk => {
     }),
     extents: (range) => guardExtents(disk.extents(range), fail),
     read: (offset, target, signal) => disk.read(offset, target, signal).catch(fail),
+    readRanges: (ranges, target, signal) => readRanges(disk, ranges, target, signal).catch(fail),
   }
 }
 

@@ -12,6 +12,7 @@ import {
 import type { Disk } from '../../disk/disk.ts'
 import { rangeWithin } from '../../disk/disk.ts'
 import { coalesce } from '../../disk/extents.ts'
+import { readRanges } from '../../disk/read-ranges.ts'
 import { AppError } from '../../errors.ts'
 import type { FileState, Image } from '../../image/image.ts'
 import { KiB } from '../../units.ts'
@@ -149,5 +150,6 @@ export const openWithMap = (disk: Disk, map: BlockMap): Disk => ({
   size: disk.size,
   extents: (range) => coalesce(map.runs(rangeWithin(disk.size, range))),
   read: (offset, target, signal) => disk.read(offset, target, signal),
+  readRanges: (ranges, target, signal) => readRanges(disk, ranges, target, signal),
   close: () => disk.close(),
 })

@@ -2,6 +2,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
+import { readRanges } from '../../../../src/disk/read-ranges.ts'
 import { AppError, imageError } from '../../../../src/errors.ts'
 import type { FormatName } from '../../../../src/format-table.ts'
 import type { Image } from '../../../../src/image/image.ts'
@@ -84,6 +85,8 @@ describe('a layer that breaks', () => {
     const damaged = { code: 'VDI_IO_ERROR', message: expect.stringContaining(name) }
     await expect(Array.fromAsync(disk.extents())).rejects.toMatchObject(damaged)
     await expect(disk.read(0, new Uint8Array(512))).rejects.toMatchObject(damaged)
+    const apart = [0, 128 * KiB].map((offset) => ({ offset, length: 512 }))
+    await expect(readRanges(disk, apart, new Uint8Array(1024))).rejects.toMatchObject(damaged)
   })
 
   test('by the storage: the error of the operating system is told', async () => {
