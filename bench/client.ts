@@ -4,7 +4,7 @@ import { login } from '../test/support/json-rpc.ts'
 import { rootPassword, type TestServer } from '../test/support/spawn-server.ts'
 import { timed } from './processes.ts'
 
-export const formats = ['raw', 'vhd', 'qcow2'] as const
+export const formats = ['raw', 'vhd', 'qcow2', 'vmdk', 'vhdx'] as const
 export type Format = (typeof formats)[number]
 
 /** What qemu-img calls a format. */

@@ -10,6 +10,7 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { spawnServer, type TestServer } from '../test/support/spawn-server.ts'
 import { destroyVdisExcept, formats, importDisk, listVdis, qemuName } from './client.ts'
+import { compressedRowNames, measureCompressed } from './compressed.ts'
 import { type DiskPlan, writeDisk } from './disks.ts'
 import { measureMemory, memoryHead } from './memory.ts'
 import { type Nginx, startNginx } from './nginx.ts'
@@ -99,13 +100,15 @@ const allRowNames = (plan: DiskPlan): string[] => [
   `move ${plan.name}`,
 ]
 
+const compressedSize = (short: boolean): number => (short ? 32 * MiB : GiB)
+
 const memoryDataSize = (short: boolean): number => (short ? 16 * MiB : 512 * MiB)
 
 const measure = async (folder: string, short: boolean, only: string): Promise<void> => {
   const isWanted = (row: string): boolean => row.includes(only)
   const wanted = plans(short).filter((plan) => rowNames(plan).some(isWanted))
-  const rows = new Set(wanted.flatMap(rowNames).filter(isWanted))
-  if (wanted.length === 0 && !isWanted('memory')) throw new Error(`No row is named ${only}`)
+  const rows = new Set([...wanted.flatMap(rowNames), ...compressedRowNames].filter(isWanted))
+  if (rows.size === 0 && !isWanted('memory')) throw new Error(`No row is named ${only}`)
   const needed = roomFor(wanted, isWanted('memory') ? memoryDataSize(short) : 0)
   await requireRoom(folder, needed)
   print(`needs up to ${megabytes(needed)} there`)
@@ -131,6 +134,7 @@ const measure = async (folder: string, short: boolean, only: string): Promise<vo
       await destroyVdisExcept(server, [])
       await removeSources(folder, plan)
     }
+    imports.push(...(await measureCompressed(bench, compressedSize(short))))
     print(`\nPairs with each peer: ${rounds}. Medians; lowest and highest in brackets.\n`)
     if (exports.length > 0) print(formatTable(exportHead, exports))
     if (imports.length > 0) print(formatTable(importHead, imports))

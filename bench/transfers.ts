@@ -129,44 +129,56 @@ export const importHead: Row = [
   'peak RSS',
 ]
 
-/** A row for each format: rates, and the time of diskport as a multiple of qemu-img's. */
+/** A row for each format. */
 export const measureImports = async (bench: Bench, disk: string): Promise<Row[]> => {
-  const { server, nginx, folder, rounds } = bench
-  const kept = await listVdis(server)
   const rows: Row[] = []
   for (const format of formats) {
     if (!bench.isWanted(`import ${disk} ${format}`)) continue
-    const source = join(folder, `${disk}.${format}`)
-    await server.forgetPeakMemory()
-    const ours = {
-      name: 'diskport',
-      run: () => importDisk(server, source, format),
-      cleanUp: () => destroyVdisExcept(server, kept),
-    }
-    const peers = [
-      convertContender('qemu-img', folder, [source, format], 'qcow2'),
-      convertContender('flushed', folder, [source, format], 'qcow2', ['-t', 'writeback']),
-    ]
-    if (nginx !== undefined) {
-      const url = `${nginx.url}/put/${disk}.${format}`
-      const clear = (): Promise<void> => rm(join(folder, 'put'), { recursive: true, force: true })
-      peers.push({ name: 'nginx', run: () => putAway(url, source), cleanUp: clear })
-    }
-    const pairs = await comparePairs(ours, peers, rounds)
-    const size = await sizeOf(source)
-    const compareTo = (name: string): number[] =>
-      (pairs.get(name) ?? []).map(({ own, peer }) => own / peer)
-    rows.push([
-      `${disk} ${format}, ${megabytes(size)}`,
-      rate(size, ownSeconds(pairs)),
-      rate(size, peerSeconds(pairs.get('qemu-img'))),
-      rate(size, peerSeconds(pairs.get('flushed'))),
-      rate(size, peerSeconds(pairs.get('nginx'))),
-      ratio(compareTo('qemu-img')),
-      ratio(compareTo('flushed')),
-      ratio(compareTo('nginx')),
-      megabytes(await server.peakMemory()),
-    ])
+    const file = `${disk}.${format}`
+    rows.push(await measureImport(bench, `${disk} ${format}`, { file, format }))
   }
   return rows
+}
+
+/**
+ * Rates, and the time of diskport as a multiple of qemu-img's.
+ * @param source a file in the folder of the benchmark
+ */
+export const measureImport = async (
+  { server, nginx, folder, rounds }: Bench,
+  label: string,
+  { file, format }: { readonly file: string; readonly format: Format },
+): Promise<Row> => {
+  const kept = await listVdis(server)
+  const source = join(folder, file)
+  await server.forgetPeakMemory()
+  const ours = {
+    name: 'diskport',
+    run: () => importDisk(server, source, format),
+    cleanUp: () => destroyVdisExcept(server, kept),
+  }
+  const peers = [
+    convertContender('qemu-img', folder, [source, format], 'qcow2'),
+    convertContender('flushed', folder, [source, format], 'qcow2', ['-t', 'writeback']),
+  ]
+  if (nginx !== undefined) {
+    const url = `${nginx.url}/put/${file}`
+    const clear = (): Promise<void> => rm(join(folder, 'put'), { recursive: true, force: true })
+    peers.push({ name: 'nginx', run: () => putAway(url, source), cleanUp: clear })
+  }
+  const pairs = await comparePairs(ours, peers, rounds)
+  const size = await sizeOf(source)
+  const compareTo = (name: string): number[] =>
+    (pairs.get(name) ?? []).map(({ own, peer }) => own / peer)
+  return [
+    `${label}, ${megabytes(size)}`,
+    rate(size, ownSeconds(pairs)),
+    rate(size, peerSeconds(pairs.get('qemu-img'))),
+    rate(size, peerSeconds(pairs.get('flushed'))),
+    rate(size, peerSeconds(pairs.get('nginx'))),
+    ratio(compareTo('qemu-img')),
+    ratio(compareTo('flushed')),
+    ratio(compareTo('nginx')),
+    megabytes(await server.peakMemory()),
+  ]
 }

@@ -101,9 +101,9 @@ describe.skipIf(!hasTool('qemu-img'))('a stranger with xe', () => {
   test('an import in a format that is not known lists those that are', async () => {
     const raw = await createRawSource(await createTestFolder(), 'source.raw', { size: 1 << 20 })
     const vdi = await createVdi()
-    const answer = await xe('vdi-import', `uuid=${vdi}`, `filename=${raw}`, 'format=vmdk')
+    const answer = await xe('vdi-import', `uuid=${vdi}`, `filename=${raw}`, 'format=qed')
     expect(answer).toMatchObject({ code: 1, out: '' })
-    expect(answer.err).toMatch(/^The value "vmdk" of format: must be one of raw, vhd, qcow2/)
+    expect(answer.err).toMatch(/^The value "qed" of format: must be one of raw, vhd, qcow2/)
   })
 
   test('without format= an image is refused by name, a raw disk imported', async () => {
