@@ -5,8 +5,9 @@ import type { DiskPlan } from './disks.ts'
 import { megabytes } from './table.ts'
 
 /**
- * Bytes. A disk lies there as raw, VHD, QCOW2, VMDK, VHDX and the layer of its VDI; then comes one file
- * that is being written, at most the whole disk (raw without holes). A tenth more for metadata.
+ * Bytes. A disk lies there as raw, VHD, QCOW2, VMDK, VHDX and the layer of its VDI; then comes one
+ * file that is being written, at most the whole disk (raw without holes). A tenth more for
+ * metadata.
  */
 export const roomFor = (plans: readonly DiskPlan[], memoryDataSize: number): number => {
   const disks = plans.map(({ size, dataSize }) => 6 * dataSize + size)
