@@ -100,7 +100,7 @@ const allRowNames = (plan: DiskPlan): string[] => [
   `move ${plan.name}`,
 ]
 
-const compressedSize = (short: boolean): number => (short ? 32 * MiB : GiB)
+const compressedSize = (short: boolean): number => (short ? 32 * MiB : 512 * MiB)
 
 const memoryDataSize = (short: boolean): number => (short ? 16 * MiB : 512 * MiB)
 
@@ -109,7 +109,10 @@ const measure = async (folder: string, short: boolean, only: string): Promise<vo
   const wanted = plans(short).filter((plan) => rowNames(plan).some(isWanted))
   const rows = new Set([...wanted.flatMap(rowNames), ...compressedRowNames].filter(isWanted))
   if (rows.size === 0 && !isWanted('memory')) throw new Error(`No row is named ${only}`)
-  const needed = roomFor(wanted, isWanted('memory') ? memoryDataSize(short) : 0)
+  const needed = roomFor(wanted, {
+    memory: isWanted('memory') ? memoryDataSize(short) : 0,
+    compressed: compressedRowNames.some(isWanted) ? compressedSize(short) : 0,
+  })
   await requireRoom(folder, needed)
   print(`needs up to ${megabytes(needed)} there`)
   const rounds = short ? 1 : 4

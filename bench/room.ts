@@ -7,11 +7,16 @@ import { megabytes } from './table.ts'
 /**
  * Bytes. A disk lies there as raw, VHD, QCOW2, VMDK, VHDX and the layer of its VDI; then comes one
  * file that is being written, at most the whole disk (raw without holes). A tenth more for
- * metadata.
+ * metadata. Of the disks for memory and for compressed images fewer files lie there.
+ *
+ * The sizes of their data are in bytes, 0 where they are not measured.
  */
-export const roomFor = (plans: readonly DiskPlan[], memoryDataSize: number): number => {
+export const roomFor = (
+  plans: readonly DiskPlan[],
+  { memory, compressed }: { readonly memory: number; readonly compressed: number },
+): number => {
   const disks = plans.map(({ size, dataSize }) => 6 * dataSize + size)
-  return Math.ceil(1.1 * Math.max(3 * memoryDataSize, ...disks))
+  return Math.ceil(1.1 * Math.max(3 * memory, 4 * compressed, ...disks))
 }
 
 /** Throws where the file system of `folder` has less than `needed` bytes left. */
