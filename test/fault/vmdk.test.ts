@@ -328,6 +328,31 @@ describe('markers', () => {
     await expectRefused([decodeAll(changed(stream, change))], message)
   })
 
+  test.each([
+    ['grain tables', -2048 - 512 - 2048 - 512, 2560, 'more than 1 grain tables came, the disk'],
+    ['directories', -2560, 1024, 'a grain directory came before'],
+    ['footers', -1536, 1024, 'a footer came before'],
+  ])('%s that come again and again are refused at the second', async (_name, at, length, said) => {
+    const start = end + at
+    const repeated = stream.subarray(start, start + length)
+    const bytes = Buffer.concat([
+      stream.subarray(0, start),
+      repeated,
+      ...Array.from({ length: 100 }, () => repeated),
+      stream.subarray(start + length),
+    ])
+    await expectRefused([decodeAll(bytes)], said)
+  })
+
+  test('a directory of gigabytes is refused before anything is read of it', async () => {
+    const bytes = changed(stream, (image) => {
+      image.writeBigUInt64LE(2n ** 34n, at.capacity)
+      image.writeBigUInt64LE(8n, at.grainSize)
+      image.writeUInt32LE(1, at.tableEntries)
+    })
+    await expectRefused(both(bytes), 'the grain directory has 8589934592 bytes, the limit is')
+  })
+
   test('a capacity that only the footer says is taken', async () => {
     const bytes = changed(stream, (image) => image.writeBigUInt64LE(0n, at.capacity))
     expect(await decodeAll(bytes)).toBe(size)

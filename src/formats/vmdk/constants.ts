@@ -33,6 +33,9 @@ export const TABLE_ENTRIES = 512
 
 export const MAXIMUM_DESCRIPTOR_SIZE = MiB
 
+/** That of the largest disk, in the smallest grains and whole tables. */
+export const MAXIMUM_DIRECTORY_SIZE = 32 * MiB
+
 export const WRITTEN_GRAIN_SIZE = 64 * KiB
 /** Of a descriptor, with room for what other programs add. */
 export const WRITTEN_DESCRIPTOR_SECTORS = 20

@@ -6,14 +6,14 @@ import type { DiskWrite } from '../../disk/disk.ts'
 import { imageError } from '../../errors.ts'
 import { hex, viewOf } from '../../image/binary.ts'
 import type { ForwardReader } from '../../image/forward-reader.ts'
-import { SECTOR_SIZE, unitsFor } from '../../units.ts'
+import { KiB, SECTOR_SIZE, unitsFor } from '../../units.ts'
 import type { DecodeContext } from '../format.ts'
 import type { KeptStart } from '../kept-start.ts'
 import { GRAIN_MARKER_SIZE, HEADER_SIZE, markerTypes } from './constants.ts'
 import { longestGrain, parseMarker, storedLength } from './grain-content.ts'
 import { directoryLength, GrainTables, isZeroed, tableLength } from './grain-tables.ts'
 import type { Header } from './header.ts'
-import { parseHeader } from './header.ts'
+import { parseHeader, tableCountOf } from './header.ts'
 import { InflatingGrains } from './inflating-grains.ts'
 import { checkFooter } from './structure.ts'
 
@@ -139,20 +139,25 @@ class MarkedGrains {
       if (sectors === BigInt(expected)) return expected * SECTOR_SIZE
       throw imageError(name, `a ${label} has ${expected} sectors, the marker says ${sectors}`)
     }
-    const read = async (length: number): Promise<Uint8Array> => {
-      const bytes = new Uint8Array(length)
-      await this.#stream.read(bytes, name)
-      return bytes
-    }
+    const read = (length: number): Promise<Uint8Array> => readInPieces(this.#stream, length, name)
     const place = offset / SECTOR_SIZE + 1
     if (type === markerTypes.table) {
+      // One for each that the disk needs: memory does not grow with what a sender repeats.
+      if (this.#tables.size >= tableCountOf(this.#header)) {
+        throw imageError(
+          name,
+          `more than ${this.#tables.size} grain tables came, the disk needs no more`,
+        )
+      }
       const bytes = await read(require('grain table', tableLength(this.#header)))
       this.#tables.set(place, numbersOf(bytes, this.#header.tableEntries))
     } else if (type === markerTypes.directory) {
+      if (this.#directory !== undefined) throw imageError(name, 'a grain directory came before')
       const length = directoryLength(this.#header)
       const bytes = await read(require('grain directory', length))
       this.#directory = { offset: place * SECTOR_SIZE, entries: numbersOf(bytes, length / 4) }
     } else if (type === markerTypes.footer) {
+      if (this.#footer !== undefined) throw imageError(name, 'a footer came before')
       const bytes = await read(require('footer', HEADER_SIZE))
       const label = `${this.#what}: footer at ${hex(place * SECTOR_SIZE)}`
       this.#footer = checkFooter(this.#header, parseHeader(bytes, label), label)
@@ -198,6 +203,23 @@ class MarkedGrains {
     return count
   }
 }
+
+/** Memory grows with what has come, not with the length that is expected. */
+const readInPieces = async (
+  stream: ForwardReader,
+  length: number,
+  name: string,
+): Promise<Uint8Array> => {
+  const pieces: Uint8Array[] = []
+  for (let done = 0; done < length; done += pieceSize) {
+    const piece = new Uint8Array(Math.min(pieceSize, length - done))
+    await stream.read(piece, name)
+    pieces.push(piece)
+  }
+  return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
+}
+
+const pieceSize = 256 * KiB
 
 const numbersOf = (bytes: Uint8Array, count: number): Uint32Array => {
   const view = viewOf(bytes)

@@ -10,6 +10,7 @@ import {
   flags,
   HEADER_SIZE,
   MAXIMUM_DESCRIPTOR_SIZE,
+  MAXIMUM_DIRECTORY_SIZE,
   MAXIMUM_GRAIN_SIZE,
   MINIMUM_GRAIN_SIZE,
   SIGNATURE,
@@ -157,6 +158,11 @@ const checkHeader = (header: Header, what: string): void => {
   }
   if (virtualSize !== 0 || directoryOffset !== undefined) {
     requireVirtualSize(what, virtualSize, MAXIMUM_DISK_SIZE)
+  }
+  const directorySize = tableCountOf(header) * 4
+  if (directorySize > MAXIMUM_DIRECTORY_SIZE) {
+    const limit = formatBytes(MAXIMUM_DIRECTORY_SIZE)
+    throw imageError(what, `the grain directory has ${directorySize} bytes, the limit is ${limit}`)
   }
   checkDescriptorPlace(header, what)
 }
