@@ -32,7 +32,7 @@ export interface ChainDisk extends Disk {
   runs(range?: ByteRange): AsyncIterable<MapRun> | Iterable<MapRun>
 }
 
-/**  */
+/** With a map of the whole, which tells for every stretch which layer answers. */
 export const createChainDisk = (layers: readonly ChainLayer[], size: number): ChainDisk => {
   const map = overlayChain(
     layers.map((layer) => layer.map),
@@ -78,7 +78,10 @@ const readGathered = async (
   let end = 0
   const flush = (): void => {
     if (gathered.length === 0) return
-    steps.push(readRanges(layers[depth]!.disk, gathered, target.subarray(start, end), signal))
+    const step = readRanges(layers[depth]!.disk, gathered, target.subarray(start, end), signal)
+    // Waited for at the end; until then it must not count as unhandled.
+    step.catch(() => {})
+    steps.push(step)
     gathered = []
   }
   const add = (run: MapRun): void => {

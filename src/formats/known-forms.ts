@@ -79,7 +79,7 @@ const images: readonly KnownForm[] = [
     'a VMDK image of ESX or in several files',
     'vmdk',
     'vmdk',
-    beginsWith('COWD', '\xbe\xba\xfe\xca', '# Disk DescriptorFile'),
+    beginsWith('COWD', '\xbe\xba\xfe\xca\0\0\0\0', '# Disk DescriptorFile'),
   ),
   image('a QED image', 'qed', 'qed', beginsWith('QED\0')),
   image(

@@ -5,12 +5,15 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { AppError } from '../../src/errors.ts'
 import { vdi } from '../../src/formats/vdi/vdi.ts'
-import { createBufferPool } from '../../src/image/buffer-pool.ts'
-import { createForwardReader } from '../../src/image/forward-reader.ts'
 import { createMemoryImage } from '../../src/image/memory-image.ts'
 import { GiB, KiB, MiB, TiB } from '../../src/units.ts'
 import { testIdentity } from '../laws/format-laws.ts'
-import { createPatternDisk, cutInChunks, readAll } from '../support/disks.ts'
+import { createPatternDisk, readAll } from '../support/disks.ts'
+import {
+  decodeFaulty,
+  expectRefused as expectAllRefused,
+  openFaulty,
+} from '../support/faulty-images.ts'
 import { buildVdi, vdiFields, withField } from '../support/vdi-images.ts'
 
 const free = 0xffffffff
@@ -19,47 +22,20 @@ const zero = 0xfffffffe
 const options = { size: 20 * KiB, entries: [1, free, 0, zero, 2], blockSize: 4 * KiB }
 const good = buildVdi(options)
 
-const decodeAll = async (bytes: Uint8Array, streamLength?: number): Promise<number> => {
-  const decoded = await vdi.decode(createForwardReader(cutInChunks(bytes, [777])), {
-    buffers: createBufferPool(1, 64 * KiB),
-    openSpool: () => Promise.reject(new Error('A VDI needs no spool')),
-    ...(streamLength === undefined ? {} : { streamLength }),
-  })
-  let end = 0
-  for await (const write of decoded.writes()) {
-    const length = write.kind === 'data' ? write.bytes.length : write.length
-    expect(write.offset % 512 === 0 && length % 512 === 0 && length > 0).toBe(true)
-    expect(write.offset + length).toBeLessThanOrEqual(decoded.virtualSize)
-    end = Math.max(end, write.offset + length)
-    if (write.kind === 'data') write.release?.()
-  }
-  return end
-}
+const decodeAll = (bytes: Uint8Array, streamLength?: number): Promise<number> =>
+  decodeFaulty(vdi, bytes, streamLength)
 
-const openAll = async (bytes: Uint8Array): Promise<number> => {
-  const disk = await vdi.open(createMemoryImage(bytes))
-  let end = 0
-  for await (const { offset, length, kind } of disk.extents()) {
-    if (kind === 'data') end = offset + length
-    await disk.read(offset, new Uint8Array(Math.min(length, 5000)))
-  }
-  return end
-}
+const openAll = (bytes: Uint8Array): Promise<number> => openFaulty(vdi, bytes)
 
-/** As people read it, from both ways in. */
-const expectRefused = async (bytes: Uint8Array, message: string | RegExp): Promise<void> => {
-  const attempts = [
-    openAll(bytes),
-    decodeAll(bytes),
-    vdi.describe(createMemoryImage(bytes)).then(() => openAll(bytes)),
-  ]
-  for (const outcome of await Promise.allSettled(attempts)) {
-    const error: unknown = outcome.status === 'rejected' ? outcome.reason : 'it was taken'
-    expect(error).toMatchObject({ code: 'IMPORT_ERROR_GENERIC' })
-    if (typeof message === 'string') expect(String(error)).toContain(message)
-    else expect(String(error)).toMatch(message)
-  }
-}
+const expectRefused = (bytes: Uint8Array, message: string | RegExp): Promise<void> =>
+  expectAllRefused(
+    [
+      openAll(bytes),
+      decodeAll(bytes),
+      vdi.describe(createMemoryImage(bytes)).then(() => openAll(bytes)),
+    ],
+    message,
+  )
 
 test('the image that the faults are made of is taken', async () => {
   expect(await openAll(good)).toBe(20 * KiB)

@@ -6,6 +6,7 @@ import { vhd } from '../../src/formats/vhd/vhd.ts'
 import { createMemoryImage } from '../../src/image/memory-image.ts'
 import { MiB } from '../../src/units.ts'
 import { decodeBytes, rebuild } from '../laws/format-laws.ts'
+import { readAll } from '../support/disks.ts'
 import { buildFixedVhd, buildVhd, sealFooter } from '../support/vhd-images.ts'
 
 const dynamic = Buffer.from(buildVhd({ size: 5 * MiB, blocks: [{ block: 1 }] }).bytes)
@@ -35,7 +36,20 @@ describe.each(attempts)('%s', (_name, attempt) => {
   ])('%s says so: refused, with what to do', async (_what, bytes) => {
     await expect(attempt(bytes)).rejects.toMatchObject({
       code: 'IMPORT_ERROR_GENERIC',
-      params: [expect.stringMatching(/was interrupted, .*\(vhd-util revert -n disk\.vhd -j /)],
+      params: [
+        expect.stringMatching(/resizing was interrupted: .*\(vhd-util revert -n disk\.vhd -j /),
+      ],
     })
   })
+})
+
+test('a guest that wrote the mark at its beginning is no such image', async () => {
+  const bytes = Buffer.from(fixed)
+  bytes.write('v_poison', 0, 'latin1')
+  for (const disk of [
+    await vhd.open(createMemoryImage(bytes)),
+    await rebuild(await decodeBytes(vhd, bytes)),
+  ]) {
+    expect((await readAll(disk)).subarray(0, 8)).toEqual(new Uint8Array(Buffer.from('v_poison')))
+  }
 })

@@ -5,13 +5,14 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { AppError } from '../../src/errors.ts'
 import { vhdx } from '../../src/formats/vhdx/vhdx.ts'
-import { createBufferPool } from '../../src/image/buffer-pool.ts'
-import { createForwardReader } from '../../src/image/forward-reader.ts'
-import { createMemoryImage } from '../../src/image/memory-image.ts'
-import { spoolOn } from '../../src/image/spool.ts'
 import { KiB, MiB, TiB } from '../../src/units.ts'
 import { testIdentity } from '../laws/format-laws.ts'
-import { createPatternDisk, cutInChunks } from '../support/disks.ts'
+import { createPatternDisk } from '../support/disks.ts'
+import {
+  decodeFaulty,
+  expectRefused as expectAllRefused,
+  openFaulty,
+} from '../support/faulty-images.ts'
 import type { TestBlock } from '../support/vhdx-images.ts'
 import {
   buildLocator,
@@ -33,42 +34,13 @@ const partial: readonly TestBlock[] = [{ state: 7, place: 5, sectors: [1, 2] }, 
 const parent = { parent_linkage: testParentGuid }
 const goodDelta = buildVhdx({ size: 2 * MiB, blocks: partial, bitmapAt: 4, parent, length: 6 })
 
-const decodeAll = async (bytes: Uint8Array, streamLength?: number): Promise<number> => {
-  const decoded = await vhdx.decode(createForwardReader(cutInChunks(bytes, [77_777])), {
-    buffers: createBufferPool(1, 64 * KiB),
-    openSpool: async () => spoolOn(createMemoryImage()),
-    ...(streamLength === undefined ? {} : { streamLength }),
-  })
-  let end = 0
-  for await (const write of decoded.writes()) {
-    const length = write.kind === 'data' ? write.bytes.length : write.length
-    expect(write.offset % 512 === 0 && length % 512 === 0 && length > 0).toBe(true)
-    expect(write.offset + length).toBeLessThanOrEqual(decoded.virtualSize)
-    end = Math.max(end, write.offset + length)
-    if (write.kind === 'data') write.release?.()
-  }
-  return end
-}
+const decodeAll = (bytes: Uint8Array, streamLength?: number): Promise<number> =>
+  decodeFaulty(vhdx, bytes, streamLength)
 
-const openAll = async (bytes: Uint8Array): Promise<number> => {
-  const disk = await vhdx.open(createMemoryImage(bytes))
-  let end = 0
-  for await (const { offset, length, kind } of disk.extents()) {
-    if (kind !== 'hole') end = offset + length
-    await disk.read(offset, new Uint8Array(Math.min(length, 5000)))
-  }
-  return end
-}
+const openAll = (bytes: Uint8Array): Promise<number> => openFaulty(vhdx, bytes)
 
-/** As people read it, from both ways in. */
-const expectRefused = async (bytes: Uint8Array, message: string | RegExp): Promise<void> => {
-  for (const outcome of await Promise.allSettled([openAll(bytes), decodeAll(bytes)])) {
-    const error: unknown = outcome.status === 'rejected' ? outcome.reason : 'it was taken'
-    expect(error).toMatchObject({ code: 'IMPORT_ERROR_GENERIC' })
-    if (typeof message === 'string') expect(String(error)).toContain(message)
-    else expect(String(error)).toMatch(message)
-  }
-}
+const expectRefused = (bytes: Uint8Array, message: string | RegExp): Promise<void> =>
+  expectAllRefused([openAll(bytes), decodeAll(bytes)], message)
 
 const changed = (change: (bytes: Buffer) => void, image = good): Buffer => {
   const bytes = Buffer.from(image)
@@ -211,6 +183,7 @@ describe('metadata', () => {
     [(bytes: Buffer) => bytes.writeUInt32LE(3 * MiB, item), 'the block size is 3145728, must be'],
     [(bytes: Buffer) => bytes.writeUInt32LE(512 * MiB, item), 'the block size is 536870912, must'],
     [(bytes: Buffer) => bytes.writeUInt32LE(2, item + 4), 'the metadata lacks the parent locator'],
+    [(bytes: Buffer) => bytes.writeUInt32LE(4, item + 4), 'the file parameters have the bits 0x4'],
     [(bytes: Buffer) => bytes.writeBigUInt64LE(0n, item + 4096), 'the virtual size is 0'],
     [
       (bytes: Buffer) => bytes.writeBigUInt64LE(BigInt(64 * TiB), item + 4096),

@@ -14,6 +14,7 @@ import { spoolOn } from '../../src/image/spool.ts'
 import { KiB, MiB, SECTOR_SIZE } from '../../src/units.ts'
 import { testIdentity } from '../laws/format-laws.ts'
 import { createPatternDisk, cutInChunks, readAll } from '../support/disks.ts'
+import { decodeFaulty, expectRefused, openFaulty } from '../support/faulty-images.ts'
 import { encodeAll } from '../support/encoded.ts'
 
 const parts = [
@@ -42,46 +43,10 @@ const at = {
   compression: 77,
 } as const
 
-const decodeAll = async (bytes: Uint8Array, streamLength?: number): Promise<number> => {
-  const decoded = await vmdk.decode(createForwardReader(cutInChunks(bytes, [7777])), {
-    buffers: createBufferPool(2, 64 * KiB),
-    openSpool: async () => spoolOn(createMemoryImage()),
-    ...(streamLength === undefined ? {} : { streamLength }),
-  })
-  let end = 0
-  for await (const write of decoded.writes()) {
-    const length = write.kind === 'data' ? write.bytes.length : write.length
-    expect(write.offset % 512 === 0 && length % 512 === 0 && length > 0).toBe(true)
-    expect(write.offset + length).toBeLessThanOrEqual(decoded.virtualSize)
-    end = Math.max(end, write.offset + length)
-    if (write.kind === 'data') write.release?.()
-  }
-  return end
-}
+const decodeAll = (bytes: Uint8Array, streamLength?: number): Promise<number> =>
+  decodeFaulty(vmdk, bytes, streamLength)
 
-const openAll = async (bytes: Uint8Array): Promise<number> => {
-  const disk = await vmdk.open(createMemoryImage(bytes))
-  let end = 0
-  for await (const { offset, length, kind } of disk.extents()) {
-    if (kind !== 'hole') end = offset + length
-    for (let done = 0; done < length; done += 50_000) {
-      await disk.read(offset + done, new Uint8Array(Math.min(length - done, 50_000)))
-    }
-  }
-  return end
-}
-
-const expectRefused = async (
-  attempts: readonly Promise<unknown>[],
-  message: string | RegExp,
-): Promise<void> => {
-  for (const outcome of await Promise.allSettled(attempts)) {
-    const error: unknown = outcome.status === 'rejected' ? outcome.reason : 'it was taken'
-    expect(error).toMatchObject({ code: 'IMPORT_ERROR_GENERIC' })
-    if (typeof message === 'string') expect(String(error)).toContain(message)
-    else expect(String(error)).toMatch(message)
-  }
-}
+const openAll = (bytes: Uint8Array): Promise<number> => openFaulty(vmdk, bytes)
 
 const both = (bytes: Uint8Array) => [openAll(bytes), decodeAll(bytes)]
 
@@ -90,6 +55,12 @@ const changed = (image: Buffer, change: (bytes: Buffer) => unknown): Buffer => {
   change(bytes)
   return bytes
 }
+
+const withDescriptor = (change: (text: string) => string, image: Buffer = sparse): Buffer =>
+  changed(image, (bytes) => {
+    const text = bytes.toString('latin1', 512, 512 + 10_240).replaceAll('\0', '')
+    bytes.fill(0, 512, 512 + 10_240).write(change(text), 512, 'latin1')
+  })
 
 test('the images that the faults are made of are taken', async () => {
   for (const image of [sparse, stream]) {
@@ -108,7 +79,10 @@ describe('headers', () => {
   test.each([
     [(bytes: Buffer) => bytes.write('KDMW'), 'this is no VMDK: it does not begin with KDMV'],
     [(bytes: Buffer) => bytes.write('COWD'), /sparse extent of ESX \(vmfsSparse\): convert it/],
-    [(bytes: Buffer) => bytes.write('\xbe\xba\xfe\xca', 'latin1'), /\(seSparse\): .*vmkfstools -i/],
+    [
+      (bytes: Buffer) => bytes.write('\xbe\xba\xfe\xca\0\0\0\0', 'latin1'),
+      /\(seSparse\): .*vmkfstools -i/,
+    ],
     [(bytes: Buffer) => bytes.write('# Disk DescriptorFile\n'), 'it is a descriptor, a text'],
     [uint32('version', 4), 'the version is 4, only 1 to 3 are supported'],
     [uint32('version', 0), 'the version is 0, only 1 to 3'],
@@ -155,12 +129,6 @@ describe('headers', () => {
 })
 
 describe('descriptors', () => {
-  const withDescriptor = (change: (text: string) => string): Buffer =>
-    changed(sparse, (bytes) => {
-      const text = bytes.toString('latin1', 512, 512 + 10_240).replaceAll('\0', '')
-      bytes.fill(0, 512, 512 + 10_240).write(change(text), 512, 'latin1')
-    })
-
   test.each([
     [(text: string) => text.replace('monolithicSparse', 'vmfs'), 'VMDK of the kind "vmfs", only'],
     [(text: string) => text.replace(/createType.*/, ''), 'does not say what it is (createType)'],
@@ -175,8 +143,17 @@ describe('descriptors', () => {
       (text: string) => text.replace(/^RW.*$/m, 'RW 584 FLAT "/etc/passwd" 0'),
       'its extent is not sparse ("RW 584 FLAT \\"/etc/passwd\\" 0")',
     ],
+    [
+      (text: string) => text.replace(/^RW \d+/m, 'RW 100'),
+      'its descriptor says that the disk has 51200 bytes (50 KiB), its header 299008 bytes (292 KiB)',
+    ],
   ] as const)('%#', async (change, message) => {
     await expectRefused(both(withDescriptor(change)), message)
+  })
+
+  test('a size that is rounded up to a grain is taken, and the header counts', async () => {
+    const rounded = withDescriptor((text) => text.replace(/^RW \d+/m, 'RW 640'))
+    expect(await decodeAll(rounded)).toBe(size)
   })
 
   test('line ends and letters of any kind are taken', async () => {
@@ -216,7 +193,8 @@ describe('tables', () => {
       image.writeBigUInt64LE(2n ** 17n, at.capacity)
       image.writeUInt32LE(table / SECTOR_SIZE + 1, directory + 4)
     })
-    await expectRefused(both(bytes), /the grain tables at 0x[\da-f]+ and 0x[\da-f]+ share bytes/)
+    const larger = withDescriptor((text) => text.replace(/^RW \d+/m, 'RW 131072'), bytes)
+    await expectRefused(both(larger), /the grain tables at 0x[\da-f]+ and 0x[\da-f]+ share bytes/)
   })
 
   test('a table past the end', async () => {
@@ -224,6 +202,19 @@ describe('tables', () => {
     await expect(openAll(bytes)).rejects.toThrow('the grain table at 0x1ffffffe000 points past')
     await expect(decodeAll(bytes)).rejects.toMatchObject({ code: 'VDI_IO_ERROR' })
   })
+})
+
+test('a huge disk of which nothing is there is one hole, not billions of grains', async () => {
+  const directoryAt = 64 * KiB
+  const bytes = changed(sparse.subarray(0, directoryAt) as Buffer, (image) => {
+    image.writeBigUInt64LE(2n ** 34n, at.capacity)
+    image.writeBigUInt64LE(8n, at.grainSize)
+    image.writeBigUInt64LE(BigInt(directoryAt / SECTOR_SIZE), at.directory)
+  })
+  const rounded = withDescriptor((text) => text.replace(/^RW \d+/m, `RW ${2 ** 34}`), bytes)
+  const image = Buffer.concat([rounded, Buffer.alloc(16 * MiB)])
+  expect(await openAll(image)).toBe(0)
+  expect(await decodeAll(image, image.length)).toBe(0)
 })
 
 describe('markers', () => {
@@ -238,7 +229,7 @@ describe('markers', () => {
     [withMarker(1n, 100), 'its marker says sector 1, where no grain begins'],
     [withMarker(2n ** 63n, 100), 'its marker says sector 9223372036854775808, where no grain'],
     [withMarker(0n, 0xffffffff), 'its marker says 4294967295 bytes, a grain has 65536'],
-    [withMarker(128n, stream.readUInt32LE(grainAt + 8)), /grain 1 came before/],
+    [withMarker(128n, stream.readUInt32LE(grainAt + 8)), 'grain 1 came twice'],
     [
       withMarker(0n, stream.readUInt32LE(grainAt + 8) - 1),
       'it cannot be read: unexpected end of file',
@@ -259,10 +250,13 @@ describe('markers', () => {
   const storedGrain = stream.subarray(grainAt + 12, grainAt + 12 + stream.readUInt32LE(grainAt + 8))
   const grainContent = inflateSync(storedGrain)
 
+  const nextGrain = (start: number): number =>
+    start + 512 * Math.ceil((12 + stream.readUInt32LE(start + 8)) / 512)
+
   /** With another content of the first grain, and all after it moved. */
   const withGrain = (content: Buffer): Buffer => {
     const compressed = deflateSync(content, { level: 4 })
-    const old = 512 * Math.ceil((12 + stream.readUInt32LE(grainAt + 8)) / 512)
+    const old = nextGrain(grainAt) - grainAt
     const head = Buffer.alloc(12)
     head.writeUInt32LE(compressed.length, 8)
     const grain = Buffer.concat([head, compressed])
@@ -312,7 +306,7 @@ describe('markers', () => {
     [
       'another grain in the table',
       (bytes: Buffer) => bytes.writeUInt32LE(9, end - 2048 - 512 - 2048),
-      'the table has grain 0 at 0x1200, where it did not come',
+      'the table has grain 0 at 0x1200, where it did not come, or another came before',
     ],
     [
       'an unknown marker',
@@ -342,6 +336,22 @@ describe('markers', () => {
       stream.subarray(start + length),
     ])
     await expectRefused([decodeAll(bytes)], said)
+  })
+
+  test('grains that come in any order are taken, each once', async () => {
+    const lengths = [0, 1].map((index) => {
+      const starts = [grainAt]
+      for (let grain = 0; grain < index; grain += 1) starts.push(nextGrain(starts[grain]!))
+      return nextGrain(starts[index]!) - starts[index]!
+    }) as [number, number]
+    const bytes = Buffer.from(stream)
+    const [first, second] = [stream.subarray(grainAt), stream.subarray(grainAt + lengths[0])]
+    second.copy(bytes, grainAt, 0, lengths[1])
+    first.copy(bytes, grainAt + lengths[1], 0, lengths[0])
+    const table = end - 2048 - 512 - 2048
+    bytes.writeUInt32LE((grainAt + lengths[1]) / 512, table)
+    bytes.writeUInt32LE(grainAt / 512, table + 4)
+    expect(await decodeAll(bytes)).toBe(size)
   })
 
   test('a directory of gigabytes is refused before anything is read of it', async () => {

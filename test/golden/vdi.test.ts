@@ -1,42 +1,15 @@
 // Both ways against qemu-img, on content. VirtualBox itself is no Debian package.
 
-import { createReadStream } from 'node:fs'
-import { readFile, stat, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { copyWrites } from '../../src/disk/copy-writes.ts'
-import type { Disk } from '../../src/disk/disk.ts'
-import { createMemoryDisk } from '../../src/disk/memory-disk.ts'
 import { vdi } from '../../src/formats/vdi/vdi.ts'
-import { createBufferPool } from '../../src/image/buffer-pool.ts'
 import { openFileImage } from '../../src/image/file-image.ts'
-import { createForwardReader } from '../../src/image/forward-reader.ts'
-import { GiB, KiB, MiB } from '../../src/units.ts'
+import { GiB, MiB } from '../../src/units.ts'
 import { lawDisks, testIdentity } from '../laws/format-laws.ts'
-import { createPatternDisk, expectSameBytes, listExtents, readAll } from '../support/disks.ts'
+import { createPatternDisk, listExtents, readAll } from '../support/disks.ts'
+import { expectContent } from '../support/image-files.ts'
 import { createTestFolder, hasTool, qemuImg, run } from '../support/tools.ts'
-
-/** Decodes a file as an upload, its length known or not. */
-const decodeFile = async (path: string, isLengthKnown: boolean): Promise<Disk> => {
-  const decoded = await vdi.decode(createForwardReader(createReadStream(path)), {
-    buffers: createBufferPool(4, 64 * KiB),
-    openSpool: () => Promise.reject(new Error('A VDI needs no spool')),
-    ...(isLengthKnown && { streamLength: (await stat(path)).size }),
-  })
-  const disk = createMemoryDisk(decoded.virtualSize)
-  await copyWrites(decoded.writes(), disk)
-  return disk
-}
-
-const expectContent = async (path: string, expected: Uint8Array): Promise<void> => {
-  const opened = await vdi.open(await openFileImage(path))
-  expectSameBytes(await readAll(opened), expected, 'opened')
-  await opened.close()
-  for (const isLengthKnown of [true, false]) {
-    const decoded = await decodeFile(path, isLengthKnown)
-    expectSameBytes(await readAll(decoded), expected, `decoded, length known: ${isLengthKnown}`)
-  }
-}
 
 /** Dynamic, and fixed. */
 const layouts = ['static=off', 'static=on']
@@ -48,7 +21,7 @@ describe.skipIf(!hasTool('qemu-img'))('what qemu-img writes', () => {
       const [raw, image] = [join(folder, 'source.raw'), join(folder, 'image.vdi')]
       await writeFile(raw, await readAll(createPatternDisk(parts)))
       await qemuImg('convert', '-f', 'raw', '-O', 'vdi', '-o', layout, raw, image)
-      await expectContent(image, await readFile(raw))
+      await expectContent(vdi, image, await readFile(raw))
     })
   }
 
@@ -66,7 +39,7 @@ describe.skipIf(!hasTool('qemu-img'))('what qemu-img writes', () => {
       await run('qemu-io', ['-f', 'vdi', '-c', `write -P ${byte} ${offset} ${length}`, image])
       expected.fill(byte, offset, offset + length)
     }
-    await expectContent(image, expected)
+    await expectContent(vdi, image, expected)
   })
 
   test('an empty disk of 13 TiB opens with that size', async () => {
@@ -93,6 +66,6 @@ describe.skipIf(!hasTool('qemu-img'))('what is written, qemu-img reads', () => {
     // Written to, the image grows as one of QEMU's own.
     const last = disk.size - 512
     await run('qemu-io', ['-f', 'vdi', '-c', `write -P 7 ${last} 512`, image])
-    await expectContent(image, (await readFile(raw)).fill(7, last))
+    await expectContent(vdi, image, (await readFile(raw)).fill(7, last))
   })
 })

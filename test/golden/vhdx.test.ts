@@ -1,55 +1,16 @@
 // Both ways against qemu-img, on content, and logs that QEMU left behind when it was killed.
 
-import { createReadStream } from 'node:fs'
-import { copyFile, open, readFile, stat, writeFile } from 'node:fs/promises'
+import { copyFile, open, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { copyWrites } from '../../src/disk/copy-writes.ts'
 import { vhdx } from '../../src/formats/vhdx/vhdx.ts'
-import { createBufferPool } from '../../src/image/buffer-pool.ts'
 import { openFileImage } from '../../src/image/file-image.ts'
-import { createForwardReader } from '../../src/image/forward-reader.ts'
-import { openFileSpool } from '../../src/image/spool.ts'
 import { KiB, MiB, TiB } from '../../src/units.ts'
 import { lawDisks, testIdentity } from '../laws/format-laws.ts'
 import { createPatternDisk, expectSameBytes, listExtents, readAll } from '../support/disks.ts'
-import { createFlatWriter } from '../support/qcow2-files.ts'
+import { expectContent } from '../support/image-files.ts'
 import { createTestFolder, hasTool, qemuImg, run } from '../support/tools.ts'
 import { seal } from '../support/vhdx-images.ts'
-
-interface Decoded {
-  readonly bytes: Uint8Array
-  readonly spools: number
-}
-
-/** Decodes a file as an upload in odd chunks, its length known or not. */
-const decodeFile = async (path: string, isLengthKnown: boolean): Promise<Decoded> => {
-  let spools = 0
-  const stream = createReadStream(path, { highWaterMark: 65_521 })
-  const decoded = await vhdx.decode(createForwardReader(stream), {
-    buffers: createBufferPool(4, 64 * KiB),
-    openSpool: () => {
-      spools += 1
-      return openFileSpool(`${path}.spool`)
-    },
-    ...(isLengthKnown && { streamLength: (await stat(path)).size }),
-  })
-  const writer = createFlatWriter(decoded.virtualSize)
-  await copyWrites(decoded.writes(), writer)
-  return { bytes: writer.bytes, spools }
-}
-
-const expectContent = async (path: string, expected: Uint8Array, spools: number): Promise<void> => {
-  const opened = await vhdx.open(await openFileImage(path))
-  expect(opened.size).toBe(expected.length)
-  expectSameBytes(await readAll(opened), expected, 'opened')
-  await opened.close()
-  for (const isLengthKnown of [true, false]) {
-    const decoded = await decodeFile(path, isLengthKnown)
-    expectSameBytes(decoded.bytes, expected, `decoded, length known: ${isLengthKnown}`)
-    expect(decoded.spools).toBe(spools)
-  }
-}
 
 const variants = [
   [],
@@ -71,7 +32,7 @@ describe.skipIf(!hasTool('qemu-img'))('what qemu-img writes', () => {
         const [raw, image] = [join(folder, 'source.raw'), join(folder, 'image.vhdx')]
         await writeFile(raw, await readAll(createPatternDisk(lawDisks[name]!)))
         await qemuImg('convert', '-f', 'raw', '-O', 'vhdx', ...flags, raw, image)
-        await expectContent(image, await readFile(raw), 0)
+        await expectContent(vhdx, image, await readFile(raw))
       })
 
       test('what was written at odd places, in any order', async () => {
@@ -88,7 +49,7 @@ describe.skipIf(!hasTool('qemu-img'))('what qemu-img writes', () => {
           await run('qemu-io', ['-f', 'vhdx', '-c', `write -P ${byte} ${offset} ${length}`, image])
           expected.fill(byte, offset, offset + length)
         }
-        await expectContent(image, expected, 0)
+        await expectContent(vhdx, image, expected)
       })
     },
   )
@@ -115,7 +76,7 @@ describe.skipIf(!hasTool('qemu-img'))('what qemu-img writes', () => {
     const expected = await readFile(`${whole}.raw`)
     expect(expected.subarray(7 * MiB, 8 * MiB).every((byte) => byte === 2)).toBe(true)
     const before = await readFile(image)
-    await expectContent(image, expected, 1)
+    await expectContent(vhdx, image, expected, 1)
     expect((await readFile(image)).equals(before)).toBe(true)
   })
 })
@@ -151,7 +112,7 @@ describe.skipIf(!hasTool('qemu-img'))('what is written, qemu-img reads', () => {
     // Written to, the image grows as one of QEMU's own.
     const last = disk.size - 512
     await run('qemu-io', ['-f', 'vhdx', '-c', `write -P 7 ${last} 512`, image])
-    await expectContent(image, (await readFile(raw)).fill(7, last), 0)
+    await expectContent(vhdx, image, (await readFile(raw)).fill(7, last))
   })
 
   test('a disk of more blocks than share a bitmap', async () => {

@@ -1,46 +1,17 @@
 // Both ways against qemu-img, on content, and the kinds that are refused.
 
-import { createReadStream } from 'node:fs'
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { copyWrites } from '../../src/disk/copy-writes.ts'
 import { vmdk } from '../../src/formats/vmdk/vmdk.ts'
-import { createBufferPool } from '../../src/image/buffer-pool.ts'
 import { openFileImage } from '../../src/image/file-image.ts'
-import { createForwardReader } from '../../src/image/forward-reader.ts'
-import { openFileSpool } from '../../src/image/spool.ts'
-import { GiB, KiB, MiB } from '../../src/units.ts'
+import { GiB, MiB } from '../../src/units.ts'
 import { lawDisks, testIdentity } from '../laws/format-laws.ts'
-import { createPatternDisk, expectSameBytes, listExtents, readAll } from '../support/disks.ts'
+import { createPatternDisk, listExtents, readAll } from '../support/disks.ts'
+import { decodeImageFile, expectContent } from '../support/image-files.ts'
 import { encodeAll } from '../support/encoded.ts'
 import { hasLibyal, readWithLibyal, readWithSevenZip } from '../support/independent-readers.ts'
-import { createFlatWriter } from '../support/qcow2-files.ts'
 import { createTestFolder, hasTool, qemuImg, run } from '../support/tools.ts'
-
-/** Decodes a file as an upload in odd chunks, its length known or not. */
-const decodeFile = async (path: string, isLengthKnown: boolean): Promise<Uint8Array> => {
-  const stream = createReadStream(path, { highWaterMark: 65_521 })
-  const decoded = await vmdk.decode(createForwardReader(stream), {
-    buffers: createBufferPool(4, 64 * KiB),
-    openSpool: () => openFileSpool(`${path}.spool`),
-    ...(isLengthKnown && { streamLength: (await stat(path)).size }),
-  })
-  const writer = createFlatWriter(decoded.virtualSize)
-  await copyWrites(decoded.writes(), writer)
-  return writer.bytes
-}
-
-const expectContent = async (path: string, expected: Uint8Array): Promise<void> => {
-  const opened = await vmdk.open(await openFileImage(path))
-  expect(opened.size).toBe(expected.length)
-  expectSameBytes(await readAll(opened), expected, 'opened')
-  await opened.close()
-  for (const isLengthKnown of [true, false]) {
-    const decoded = await decodeFile(path, isLengthKnown)
-    expectSameBytes(decoded, expected, `decoded, length known: ${isLengthKnown}`)
-  }
-}
 
 /** For what is refused: an image that does not open stays its opener's. */
 const openAndClose = async (path: string): Promise<void> => {
@@ -72,7 +43,7 @@ describe.skipIf(!hasTool('qemu-img'))('what qemu-img writes', () => {
         const [raw, image] = [join(folder, 'source.raw'), join(folder, 'image.vmdk')]
         await writeFile(raw, await readAll(createPatternDisk(lawDisks[name]!)))
         await qemuImg('convert', '-f', 'raw', '-O', 'vmdk', ...flags, raw, image)
-        await expectContent(image, await readFile(raw))
+        await expectContent(vmdk, image, await readFile(raw))
       })
     },
   )
@@ -95,7 +66,7 @@ describe.skipIf(!hasTool('qemu-img'))('what qemu-img writes', () => {
         await run('qemu-io', ['-f', 'vmdk', '-c', command, image])
       }
       await qemuImg('convert', '-f', 'vmdk', '-O', 'raw', image, `${image}.raw`)
-      await expectContent(image, await readFile(`${image}.raw`))
+      await expectContent(vmdk, image, await readFile(`${image}.raw`))
     },
   )
 
@@ -115,7 +86,10 @@ describe.skipIf(!hasTool('qemu-img'))('what qemu-img writes', () => {
       await qemuImg('create', '-q', '-f', 'vmdk', '-o', `subformat=${subformat}`, path, '3G')
       const messages: Record<string, string> = {}
       for (const name of await readdir(folder)) {
-        const attempts = [decodeFile(join(folder, name), true), openAndClose(join(folder, name))]
+        const attempts = [
+          decodeImageFile(vmdk, join(folder, name), true),
+          openAndClose(join(folder, name)),
+        ]
         for (const outcome of await Promise.allSettled(attempts)) {
           const error: unknown = outcome.status === 'rejected' ? outcome.reason : 'it was taken'
           expect(error).toMatchObject({ code: 'IMPORT_ERROR_GENERIC' })
@@ -137,7 +111,9 @@ describe.skipIf(!hasTool('qemu-img'))('what qemu-img writes', () => {
     const [base, top] = [join(folder, 'base.vmdk'), join(folder, 'top.vmdk')]
     await qemuImg('create', '-q', '-f', 'vmdk', base, '10M')
     await qemuImg('create', '-q', '-f', 'vmdk', '-b', base, '-F', 'vmdk', top)
-    await expect(decodeFile(top, true)).rejects.toThrow(/it lies on another disk \(parentCID="/)
+    await expect(decodeImageFile(vmdk, top, true)).rejects.toThrow(
+      /it lies on another disk \(parentCID="/,
+    )
   })
 })
 
@@ -172,7 +148,7 @@ describe.each(['monolithicSparse', 'streamOptimized'])('%s, as it is written', (
     if (subformat === 'streamOptimized') return
     // Written to, the image grows as one of QEMU's own.
     await run('qemu-io', ['-f', 'vmdk', '-c', `write -P 7 ${size - 512} 512`, image])
-    await expectContent(image, (await readFile(raw)).fill(7, size - 512))
+    await expectContent(vmdk, image, (await readFile(raw)).fill(7, size - 512))
   })
 
   test.skipIf(!hasLibyal()).each(names)('reads the same in libvmdk, %s', async (name) => {

@@ -25,7 +25,12 @@ const compressionsOf = formatNames
   })
   .join('; ')
 
-const exportFormats = `format is one of ${names}; raw unless told. for is where the file goes, which decides what is not told: ${Object.keys(places).join(', ')}. subformat is one of those of the format, the first unless told (${subformatsOf}). compression compresses what the image holds (${compressionsOf}).`
+const exportFormats = [
+  `format is one of ${names}; raw unless told.`,
+  `for is where the file goes, which decides what is not told: ${Object.keys(places).join(', ')}.`,
+  `subformat is one of those of the format, the first unless told (${subformatsOf}).`,
+  `compression compresses what the image holds (${compressionsOf}).`,
+].join(' ')
 
 const importFormats = `format is auto (what the file shows, compressed or not) or one of ${names}; raw unless told. Without it, a file that plainly is no raw disk is refused.`
 

@@ -2,10 +2,9 @@
 // when the block is first read: nothing else of it goes out. Memory is a bit for each block.
 
 import type { Disk } from '../../disk/disk.ts'
-import { rangeWithin, throwIfAborted } from '../../disk/disk.ts'
 import type { ByteRange, Extent } from '../../disk/extents.ts'
-import { clip, coalesce } from '../../disk/extents.ts'
 import type { Image } from '../../image/image.ts'
+import { createUnitDisk } from '../unit-disk.ts'
 import type { BlockIndex } from './block-index.ts'
 import { requireSameDigest } from './block-sequence.ts'
 import type { Checksum } from './checksums.ts'
@@ -44,27 +43,20 @@ export const createBlocksDisk = (parts: BlocksDiskParts): Disk => {
     if (whole !== target) target.set(whole.subarray(inside, inside + target.length))
   }
 
-  return {
+  return createUnitDisk({
     size,
-    async *extents(range) {
-      const asked = rangeWithin(size, range)
-      for await (const extent of coalesce(extentsOf(index, size, asked))) {
-        const part = clip(extent, asked)
-        if (part !== undefined) yield part
-      }
+    unitSize: blockSize,
+    extentsBetween(from, to) {
+      const offset = from * blockSize
+      return extentsOf(index, size, { offset, length: Math.min(to * blockSize, size) - offset })
     },
-    async read(offset, target, signal) {
-      throwIfAborted(signal)
-      rangeWithin(size, { offset, length: target.length })
-      for (let done = 0; done < target.length;) {
-        const left = blockSize - ((offset + done) % blockSize)
-        const part = target.subarray(done, done + left)
-        await readBlock(offset + done, part, signal)
-        done += part.length
-      }
+    async readFrom(block, inside, target, signal) {
+      const part = target.subarray(0, blockSize - inside)
+      await readBlock(block * blockSize + inside, part, signal)
+      return part.length
     },
     close: () => image.close(),
-  }
+  })
 }
 
 /** @throws AppError IMPORT_ERROR_GENERIC where the block is not what its checksum says */

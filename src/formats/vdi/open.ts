@@ -2,13 +2,12 @@
 // the map.
 
 import type { Disk } from '../../disk/disk.ts'
-import { rangeWithin, throwIfAborted } from '../../disk/disk.ts'
 import type { Extent } from '../../disk/extents.ts'
-import { clip, coalesce } from '../../disk/extents.ts'
 import { imageError, PastEndError } from '../../errors.ts'
 import { hex } from '../../image/binary.ts'
 import type { Image } from '../../image/image.ts'
 import { formatBytes } from '../../units.ts'
+import { createUnitDisk } from '../unit-disk.ts'
 import { blocksInFileOrder, isStored, offsetOf, readMap } from './block-map.ts'
 import { HEADER_SIZE, ZERO_ENTRY } from './constants.ts'
 import type { Header } from './header.ts'
@@ -43,33 +42,19 @@ export const readHeader = async (image: Image, what: string): Promise<Header> =>
 
 const createMappedDisk = (image: Image, header: Header, entries: Uint32Array): Disk => {
   const { virtualSize: size, blockSize } = header
-  return {
+  return createUnitDisk({
     size,
-    async *extents(range) {
-      const asked = rangeWithin(size, range)
-      if (asked.length === 0) return
-      const from = Math.floor(asked.offset / blockSize)
-      const to = Math.ceil((asked.offset + asked.length) / blockSize)
-      for await (const extent of coalesce(blockExtents(header, entries, from, to))) {
-        const part = clip(extent, asked)
-        if (part !== undefined) yield part
-      }
-    },
-    async read(offset, target, signal) {
-      throwIfAborted(signal)
-      rangeWithin(size, { offset, length: target.length })
-      for (let done = 0; done < target.length;) {
-        const block = Math.floor((offset + done) / blockSize)
-        const inside = offset + done - block * blockSize
-        const part = target.subarray(done, done + blockSize - inside)
-        const index = entries[block]!
-        if (isStored(index)) await image.read(offsetOf(header, index) + inside, part, signal)
-        else part.fill(0)
-        done += part.length
-      }
+    unitSize: blockSize,
+    extentsBetween: (from, to) => blockExtents(header, entries, from, to),
+    async readFrom(block, inside, target, signal) {
+      const part = target.subarray(0, blockSize - inside)
+      const index = entries[block]!
+      if (isStored(index)) await image.read(offsetOf(header, index) + inside, part, signal)
+      else part.fill(0)
+      return part.length
     },
     close: () => image.close(),
-  }
+  })
 }
 
 /** One for each of the blocks `from` up to (not including) `to`. */

@@ -76,17 +76,17 @@ export const hasFooterCookie = (bytes: Uint8Array): boolean =>
 const poisonedCookie = 'v_poison'
 
 /**
- * Refuses an image whose resizing or merging was interrupted: its blocks are half moved, and the
- * journal that undoes it is a file of its own.
- * @param bytes of a footer, at least the first 8
+ * Refuses an image whose resizing was interrupted: its blocks are half moved, and the journal that
+ * undoes it is a file of its own.
+ * @param bytes 512, of a footer or its copy; what a guest wrote there is told by the checksum
  * @throws AppError IMPORT_ERROR_GENERIC
  */
 export const refusePoisoned = (bytes: Uint8Array, what: string): void => {
-  if (footerFields.cookie.read(viewOf(bytes), '') !== poisonedCookie) return
-  throw imageError(
-    what,
-    'a change of its size was interrupted, and is to be undone by its journal first (vhd-util revert -n disk.vhd -j disk.vhd.journal)',
-  )
+  const view = viewOf(bytes)
+  if (footerFields.cookie.read(view, '') !== poisonedCookie) return
+  if (footerFields.checksum.read(view, '') !== checksumWithout(bytes, checksumAt)) return
+  const revert = 'vhd-util revert -n disk.vhd -j disk.vhd.journal'
+  throw imageError(what, `its resizing was interrupted: undo it by its journal first (${revert})`)
 }
 
 /**

@@ -1,10 +1,9 @@
 // The disk that the block table and the bitmaps of a VHDX describe.
 
 import type { Disk } from '../../disk/disk.ts'
-import { rangeWithin, throwIfAborted } from '../../disk/disk.ts'
 import type { Extent } from '../../disk/extents.ts'
-import { clip, coalesce } from '../../disk/extents.ts'
 import type { Image } from '../../image/image.ts'
+import { createUnitDisk } from '../unit-disk.ts'
 import { isStored, offsetOf } from './block-table.ts'
 import { createBitmapReader } from './bitmaps.ts'
 import { blockStates } from './constants.ts'
@@ -38,48 +37,30 @@ export const createBlockDisk = (image: Image, structure: Structure, what: string
     for (let block = from; block < to; block += 1) yield* extentsOf(block)
   }
 
-  const readBlock = async (
+  const readStored = async (
     block: number,
     inside: number,
     part: Uint8Array,
-    signal?: AbortSignal,
+    signal: AbortSignal | undefined,
   ): Promise<void> => {
-    const state = table.states[block]!
-    if (!isStored(state)) {
-      part.fill(0)
-      return
-    }
     await image.read(offsetOf(table, block) + inside, part, signal)
-    if (state !== blockStates.partiallyPresent) return
+    if (table.states[block] !== blockStates.partiallyPresent) return
     const end = inside + part.length
     for (const { from, to, isSet } of await bitmaps.runsBetween(block, inside, end)) {
       if (!isSet) part.fill(0, from - inside, to - inside)
     }
   }
 
-  return {
+  return createUnitDisk({
     size,
-    async *extents(range) {
-      const asked = rangeWithin(size, range)
-      if (asked.length === 0) return
-      const from = Math.floor(asked.offset / blockSize)
-      const to = Math.ceil((asked.offset + asked.length) / blockSize)
-      for await (const extent of coalesce(extentsBetween(from, to))) {
-        const part = clip(extent, asked)
-        if (part !== undefined) yield part
-      }
-    },
-    async read(offset, target, signal) {
-      throwIfAborted(signal)
-      rangeWithin(size, { offset, length: target.length })
-      for (let done = 0; done < target.length;) {
-        const block = Math.floor((offset + done) / blockSize)
-        const inside = offset + done - block * blockSize
-        const part = target.subarray(done, done + blockSize - inside)
-        await readBlock(block, inside, part, signal)
-        done += part.length
-      }
+    unitSize: blockSize,
+    extentsBetween,
+    async readFrom(block, inside, target, signal) {
+      const part = target.subarray(0, blockSize - inside)
+      if (isStored(table.states[block]!)) await readStored(block, inside, part, signal)
+      else part.fill(0)
+      return part.length
     },
     close: () => image.close(),
-  }
+  })
 }

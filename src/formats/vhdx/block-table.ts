@@ -80,6 +80,8 @@ export const readBlockTable = async (
   return table
 }
 
+const knownStates = new Set<number>(Object.values(blockStates))
+
 interface Entry {
   readonly state: number
   /** In MiB. */
@@ -111,7 +113,7 @@ const setBlock = (
   { parent }: Metadata,
   what: string,
 ): void => {
-  if (!Object.values<number>(blockStates).includes(state)) {
+  if (!knownStates.has(state)) {
     throw imageError(what, `block ${block} has the state ${state}, which is not known`)
   }
   if (state === blockStates.partiallyPresent && parent === undefined) {

@@ -63,4 +63,7 @@ export const blockStates = {
 export const LOG_SECTOR = 4 * KiB
 
 /** More than any writer makes: Hyper-V and QEMU take 1 MiB. */
-export const MAXIMUM_LOG_LENGTH = 64 * MiB
+export const MAXIMUM_LOG_LENGTH = 16 * MiB
+
+/** Stretches that a log may set to zeros: more than any writer does at once. */
+export const MAXIMUM_ZEROED_STRETCHES = 4096

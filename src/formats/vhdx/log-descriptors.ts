@@ -3,7 +3,7 @@
 import { imageError } from '../../errors.ts'
 import { hex, readUint64, viewOf } from '../../image/binary.ts'
 import { alignUp } from '../../units.ts'
-import { LOG_SECTOR } from './constants.ts'
+import { LOG_SECTOR, MAXIMUM_ZEROED_STRETCHES } from './constants.ts'
 import type { Updates } from './updates.ts'
 
 const headerLength = 64
@@ -39,6 +39,9 @@ export const applyEntry = (updates: Updates, entry: Entry, what: string): void =
     }
     const kind = Buffer.from(bytes.buffer, bytes.byteOffset + at, 4).toString('latin1')
     if (kind === 'zero') {
+      if (updates.zeroedStretches >= MAXIMUM_ZEROED_STRETCHES) {
+        throw imageError(name, `more than ${MAXIMUM_ZEROED_STRETCHES} stretches are set to zeros`)
+      }
       updates.zero(offset, zeroLength(view, at, offset, name))
     } else if (kind === 'desc') {
       if (sectorAt + LOG_SECTOR > bytes.length) throw imageError(name, 'its sector is not there')

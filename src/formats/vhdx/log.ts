@@ -75,12 +75,12 @@ export const replayLog = (
 }
 
 /** How many times its own length may be summed up while entries are looked for. */
-const checksumRounds = 16
+const checksumRounds = 4
 
 /** Those that are whole and of this guid, by offset. */
 const findEntries = (log: Uint8Array, guid: string, name: string): Map<number, LogEntry> => {
   const entries = new Map<number, LogEntry>()
-  let budget = Math.max(log.length * checksumRounds, 64 * MiB)
+  let budget = Math.max(log.length * checksumRounds, 16 * MiB)
   for (let offset = 0; offset < log.length;) {
     const view = viewOf(log.subarray(offset, offset + LOG_SECTOR))
     const length = view.getUint32(at.length, true)

@@ -25,6 +25,9 @@ const maximumItemLength = MiB
 
 const flags = { isUser: 1, isVirtualDisk: 2, isRequired: 4 } as const
 
+/** Of the file parameters; the first says how a fixed disk is kept fixed. */
+const parameterBits = { leaveAllocated: 1, hasParent: 2 } as const
+
 type ItemName = keyof typeof itemIds
 
 /** Of those whose length never varies. */
@@ -66,7 +69,14 @@ export const readMetadata = async (
     return viewOf(bytes)
   }
   const parameters = await view('fileParameters')
-  const hasParent = (parameters.getUint32(4, true) & 2) !== 0
+  const bits = parameters.getUint32(4, true)
+  if ((bits & ~(parameterBits.leaveAllocated | parameterBits.hasParent)) !== 0) {
+    throw imageError(
+      what,
+      `the file parameters have the bits ${hex(bits)}, which are not all known`,
+    )
+  }
+  const hasParent = (bits & parameterBits.hasParent) !== 0
   const size = await view('virtualDiskSize')
   const metadata: Metadata = {
     virtualSize: readUint64(size, 0, `${what}: virtual disk size`, true),

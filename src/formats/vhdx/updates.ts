@@ -9,6 +9,8 @@ export interface Updates {
   /** @param bytes a sector, not to be changed after */
   write(offset: number, bytes: Uint8Array): void
   zero(offset: number, length: number): void
+  /** How often `zero` was called. */
+  readonly zeroedStretches: number
   /** Changes `target`, which holds the bytes at `offset`, to what they are after all of these. */
   apply(offset: number, target: Uint8Array): void
 }
@@ -17,10 +19,15 @@ export const createUpdates = (): Updates => {
   /** By their numbers; those that were zeroed since are not here. */
   const sectors = new Map<number, Uint8Array>()
   const zeros = createRangeSet()
+  let zeroedStretches = 0
 
   return {
     write: (offset, bytes) => void sectors.set(offset / LOG_SECTOR, bytes),
+    get zeroedStretches() {
+      return zeroedStretches
+    },
     zero(offset, length) {
+      zeroedStretches += 1
       if (length === 0) return
       zeros.add({ offset, length })
       const [from, to] = [offset / LOG_SECTOR, (offset + length) / LOG_SECTOR]

@@ -9,9 +9,10 @@ import type { ForwardReader } from '../../image/forward-reader.ts'
 import { KiB, SECTOR_SIZE, unitsFor } from '../../units.ts'
 import type { DecodeContext } from '../format.ts'
 import type { KeptStart } from '../kept-start.ts'
+import { CameGrains } from './came-grains.ts'
 import { GRAIN_MARKER_SIZE, HEADER_SIZE, markerTypes } from './constants.ts'
 import { longestGrain, parseMarker, storedLength } from './grain-content.ts'
-import { directoryLength, GrainTables, isZeroed, tableLength } from './grain-tables.ts'
+import { directoryLength, isZeroed, tableLength } from './grain-tables.ts'
 import type { Header } from './header.ts'
 import { parseHeader, tableCountOf } from './header.ts'
 import { InflatingGrains } from './inflating-grains.ts'
@@ -60,9 +61,7 @@ class MarkedGrains {
   readonly #stream: ForwardReader
   readonly #header: Header
   readonly #what: string
-  /** The places of the grains that came, in sectors. */
-  readonly #came: GrainTables
-  #count = 0
+  readonly #came = new CameGrains()
   /** The tables that came, by their places. */
   readonly #tables = new Map<number, Uint32Array>()
   #directory: { readonly offset: number; readonly entries: Uint32Array } | undefined
@@ -72,7 +71,6 @@ class MarkedGrains {
     this.#stream = stream
     this.#header = header
     this.#what = what
-    this.#came = new GrainTables(header)
   }
 
   /** The next grain; undefined when all have come and the rest agrees with them. */
@@ -119,9 +117,7 @@ class MarkedGrains {
       throw imageError(name, `its marker says ${marker.length} bytes, a grain has ${grainSize}`)
     }
     const number = Number(first) / grainSize
-    if (this.#came.get(number) !== 0) throw imageError(name, `grain ${number} came before`)
-    this.#came.set(number, offset / SECTOR_SIZE)
-    this.#count += 1
+    this.#came.add(number, offset / SECTOR_SIZE)
     const bytes = new Uint8Array(storedLength(marker))
     bytes.set(sector)
     await this.#stream.read(bytes.subarray(SECTOR_SIZE), name)
@@ -173,6 +169,8 @@ class MarkedGrains {
       const place = hex(footer.directoryOffset ?? 0)
       throw imageError(this.#what, `no grain directory came at ${place}, where the footer says`)
     }
+    const twice = this.#came.findTwice()
+    if (twice !== undefined) throw imageError(this.#what, `grain ${twice} came twice`)
     const { tableEntries } = this.#header
     let count = 0
     for (const [number, place] of directory.entries.entries()) {
@@ -184,8 +182,8 @@ class MarkedGrains {
       }
       count += this.#checkTable(table, number * tableEntries)
     }
-    if (count === this.#count) return
-    throw imageError(this.#what, `${this.#count} grains came, the tables name ${count}`)
+    if (count === this.#came.count) return
+    throw imageError(this.#what, `${this.#came.count} grains came, the tables name ${count}`)
   }
 
   /** How many grains it names, each of which came. */
@@ -194,9 +192,9 @@ class MarkedGrains {
     for (const [index, place] of table.entries()) {
       if (place === 0 || isZeroed(this.#footer!, place)) continue
       const grain = first + index
-      if (this.#came.get(grain) !== place) {
+      if (!this.#came.isNext(grain, place)) {
         const found = `the table has grain ${grain} at ${hex(place * SECTOR_SIZE)}`
-        throw imageError(this.#what, `${found}, where it did not come`)
+        throw imageError(this.#what, `${found}, where it did not come, or another came before`)
       }
       count += 1
     }

@@ -3,7 +3,7 @@
 
 import { createHash } from 'node:crypto'
 import { imageError } from '../../errors.ts'
-import { SECTOR_SIZE } from '../../units.ts'
+import { formatBytes, SECTOR_SIZE } from '../../units.ts'
 import type { ImageIdentity } from '../format.ts'
 import { WRITTEN_DESCRIPTOR_SECTORS } from './constants.ts'
 
@@ -14,11 +14,18 @@ const noParent = 'ffffffff'
 
 const convert = 'make a whole disk of it first (qemu-img convert -O qcow2 disk.vmdk disk.qcow2)'
 
+/** What the header says, against which the descriptor is held. */
+interface Extent {
+  /** In bytes; 0 where only the footer says it. */
+  readonly virtualSize: number
+  readonly grainSize: number
+}
+
 /**
  * @param bytes up to a first zero
  * @throws AppError IMPORT_ERROR_GENERIC for a disk that lies in more than this file, or on another
  */
-export const checkDescriptor = (bytes: Uint8Array, what: string): void => {
+export const checkDescriptor = (bytes: Uint8Array, extent: Extent, what: string): void => {
   const text = Buffer.from(bytes).toString('latin1').split('\0', 1)[0]!
   if (text.trim() === '') throw partOfDisk(what)
   const values = new Map<string, string>()
@@ -43,9 +50,18 @@ export const checkDescriptor = (bytes: Uint8Array, what: string): void => {
   if (extents.length !== 1) {
     throw imageError(what, `its descriptor names ${extents.length} extents, must be 1: ${convert}`)
   }
-  if (!/^\s*\w+\s+\d+\s+SPARSE\s/i.test(extents[0]!)) {
+  const sectors = /^\s*\w+\s+(\d+)\s+SPARSE\s/i.exec(extents[0]!)?.[1]
+  if (sectors === undefined) {
     throw imageError(what, `its extent is not sparse (${quote(extents[0]!.trim())}): ${convert}`)
   }
+  requireSameSize(Number(sectors) * SECTOR_SIZE, extent, what)
+}
+
+/** Some writers round the one up to a grain, and not the other: then the header's counts. */
+const requireSameSize = (size: number, { virtualSize, grainSize }: Extent, what: string): void => {
+  if (virtualSize === 0 || Math.abs(size - virtualSize) < grainSize) return
+  const found = `its descriptor says that the disk has ${formatBytes(size, virtualSize)}`
+  throw imageError(what, `${found}, its header ${formatBytes(virtualSize, size)}`)
 }
 
 /** The refusal of a file without a descriptor. */

@@ -2,13 +2,12 @@
 // readers come for a part of one, and come again for the rest.
 
 import type { Disk } from '../../disk/disk.ts'
-import { rangeWithin, throwIfAborted } from '../../disk/disk.ts'
-import type { Extent } from '../../disk/extents.ts'
-import { clip, coalesce } from '../../disk/extents.ts'
+import type { ByteRange, Extent } from '../../disk/extents.ts'
 import { PastEndError } from '../../errors.ts'
 import { hex } from '../../image/binary.ts'
 import type { Image } from '../../image/image.ts'
 import { MiB, SECTOR_SIZE } from '../../units.ts'
+import { createUnitDisk } from '../unit-disk.ts'
 import { GRAIN_MARKER_SIZE } from './constants.ts'
 import { inflateGrain, parseMarker, requireMarker } from './grain-content.ts'
 import { isStored, isZeroed } from './grain-tables.ts'
@@ -21,18 +20,36 @@ const leastKept = 4
 /** Owns and closes `image`. */
 export const createGrainDisk = (image: Image, structure: Structure, what: string): Disk => {
   const { header, tables } = structure
-  const { virtualSize: size, grainSize } = header
+  const { virtualSize: size, grainSize, tableEntries } = header
   const readCompressed = createCompressedReader(image, structure, what)
 
+  const numbers = tables.numbers
+
+  /** The grains of tables that hold something one by one, those between as one hole. */
   function* extentsBetween(from: number, to: number): Generator<Extent, void, undefined> {
-    for (let grain = from; grain < to; grain += 1) {
-      const offset = grain * grainSize
-      const place = tables.get(grain)
-      const unstored = isZeroed(header, place) ? 'zero' : 'hole'
-      const kind = isStored(header, place) ? 'data' : unstored
-      yield { offset, length: Math.min(grainSize, size - offset), kind }
+    let next = numbers.findIndex((number) => (number + 1) * tableEntries > from)
+    if (next < 0) next = numbers.length
+    for (let grain = from; grain < to;) {
+      const number = numbers[next] ?? Infinity
+      const held = Math.min(to, number * tableEntries)
+      if (held > grain) {
+        yield { ...stretchOf(grain, held), kind: 'hole' }
+        grain = held
+      }
+      const end = Math.min(to, (number + 1) * tableEntries)
+      for (; grain < end; grain += 1) {
+        const place = tables.get(grain)
+        const unstored = isZeroed(header, place) ? 'zero' : 'hole'
+        yield { ...stretchOf(grain, grain + 1), kind: isStored(header, place) ? 'data' : unstored }
+      }
+      next += 1
     }
   }
+
+  const stretchOf = (from: number, to: number): ByteRange => ({
+    offset: from * grainSize,
+    length: Math.min(to * grainSize, size) - from * grainSize,
+  })
 
   /** How many grains lie behind each other in the file, from this one on, up to `most`. */
   const neighbours = (grain: number, most: number): number => {
@@ -70,29 +87,13 @@ export const createGrainDisk = (image: Image, structure: Structure, what: string
     return part.length
   }
 
-  return {
+  return createUnitDisk({
     size,
-    async *extents(range) {
-      const asked = rangeWithin(size, range)
-      if (asked.length === 0) return
-      const from = Math.floor(asked.offset / grainSize)
-      const to = Math.ceil((asked.offset + asked.length) / grainSize)
-      for await (const extent of coalesce(extentsBetween(from, to))) {
-        const part = clip(extent, asked)
-        if (part !== undefined) yield part
-      }
-    },
-    async read(offset, target, signal) {
-      throwIfAborted(signal)
-      rangeWithin(size, { offset, length: target.length })
-      for (let done = 0; done < target.length;) {
-        const grain = Math.floor((offset + done) / grainSize)
-        const inside = offset + done - grain * grainSize
-        done += await readPart(grain, inside, target.subarray(done), signal)
-      }
-    },
+    unitSize: grainSize,
+    extentsBetween,
+    readFrom: readPart,
     close: () => image.close(),
-  }
+  })
 }
 
 /** Readers of one grain share the work; the caller must not change what it gets. */

@@ -66,14 +66,6 @@ export class GrainTables {
     return table === undefined ? 0 : table[grain % this.#entries]!
   }
 
-  set(grain: number, place: number): void {
-    const number = Math.floor(grain / this.#entries)
-    const known = this.#tables.get(number)
-    const table = known ?? new Uint32Array(this.#entries)
-    if (known === undefined) this.#tables.set(number, table)
-    table[grain % this.#entries] = place
-  }
-
   /** A whole table; one that holds nothing is not kept. */
   add(number: number, table: Uint32Array): void {
     if (table.some((place) => place !== 0)) this.#tables.set(number, table)

@@ -43,7 +43,10 @@ export interface Header {
   readonly grainSize: number
   /** Entries of a table. */
   readonly tableEntries: number
-  /** In bytes; undefined where it is named by the footer. */
+  /**
+   * In bytes; undefined where it is named by the footer. The redundant copy of the directory and
+   * its tables is not read, as QEMU does not read it: it is there to repair the disk by hand.
+   */
   readonly directoryOffset: number | undefined
   readonly descriptorOffset: number
   readonly descriptorSize: number
@@ -122,7 +125,7 @@ const refuseOther = (bytes: Uint8Array, what: string): Error => {
   if (start.startsWith('COWD')) {
     return imageError(what, `it is a sparse extent of ESX (vmfsSparse): ${convert}`)
   }
-  if (start.startsWith('\xbe\xba\xfe\xca')) {
+  if (start.startsWith('\xbe\xba\xfe\xca\0\0\0\0')) {
     return imageError(
       what,
       'it is a space-efficient sparse extent of ESXi (seSparse): make a whole disk of it first (vmkfstools -i disk.vmdk whole.vmdk -d thin)',

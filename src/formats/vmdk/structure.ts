@@ -51,7 +51,7 @@ export const loadDescriptor = async (image: Image, header: Header, what: string)
   )
   const bytes = new Uint8Array(header.descriptorSize)
   await image.read(header.descriptorOffset, bytes)
-  checkDescriptor(bytes, what)
+  checkDescriptor(bytes, header, what)
 }
 
 /** The last three sectors: a marker, the footer, the end of the stream. */

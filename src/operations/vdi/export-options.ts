@@ -7,10 +7,15 @@ import type { ImageFormat, PlanOptions } from '../../formats/format.ts'
 
 /**
  * Takes the names of a subformat and of a compression in any case.
- * @throws AppError VALUE_NOT_SUPPORTED for those that the format does not have
+ * @throws AppError VALUE_NOT_SUPPORTED for those that the format does not have, and for a kind of
+ *   delta where it has none
  */
 export const requireOptions = ({ name }: ImageFormat, options: PlanOptions): PlanOptions => {
-  const { subformats, compressions = [] } = formatTable[name]
+  const { subformats, compressions = [], exportsDeltas } = formatTable[name]
+  if (options.delta !== undefined && !exportsDeltas) {
+    const reason = `there is no ${name} delta, ask for vhd or qcow2`
+    throw new AppError('VALUE_NOT_SUPPORTED', ['delta', options.delta, reason])
+  }
   const subformat = requireName(name, 'subformat', options.subformat, subformats)
   const compression = requireName(name, 'compression', options.compression, compressions)
   return {

@@ -112,13 +112,12 @@ const requireEncodable = (
   { name, maximumSize }: ImageFormat,
   size: number,
   { uuid, base }: ImageIdentity,
-  { delta, subformat = name }: PlanOptions,
+  { subformat = name }: PlanOptions,
 ): void => {
   if (size > maximumSize) throw vdiTooLarge(uuid, maximumSize)
   if (formatTable[name].exportsDeltas) return
   const reason = `there is no ${subformat} delta, ask for vhd or qcow2`
   if (base !== undefined) throw new AppError('VALUE_NOT_SUPPORTED', ['base', base.uuid, reason])
-  if (delta !== undefined) throw new AppError('VALUE_NOT_SUPPORTED', ['delta', delta, reason])
 }
 
 const encoderOf = (

@@ -4,9 +4,9 @@
 import { createHash } from 'node:crypto'
 import type { VdiRow } from '../../catalog/vdis.ts'
 import { formatTable } from '../../format-table.ts'
-import { places } from '../../place-table.ts'
 import type { ImageFormat, PlanOptions } from '../../formats/format.ts'
 import { formats } from '../../formats/registry.ts'
+import { places } from '../../place-table.ts'
 import type { OpenedContent } from '../../store/reading/opened-content.ts'
 import type { ExportOptions } from './export-form.ts'
 import { isStreamed } from './export-options.ts'
@@ -48,7 +48,9 @@ const formsOf = ({ name }: ImageFormat): ExportOptions[] => {
 }
 
 /** What places round the size to, and none. */
-const sizeUnits = [undefined, ...new Set(Object.values(places).map(({ sizeUnit }) => sizeUnit))]
+const sizeUnits = [
+  ...new Set([undefined, ...Object.values(places).map(({ sizeUnit }) => sizeUnit)]),
+]
 
 const deltaForms: readonly PlanOptions['delta'][] = [undefined, 'compatible', 'compact']
 

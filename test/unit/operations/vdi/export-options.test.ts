@@ -4,6 +4,7 @@ import { expect, test } from 'vitest'
 import { qcow2 } from '../../../../src/formats/qcow2/qcow2.ts'
 import { raw } from '../../../../src/formats/raw/raw.ts'
 import { vhd } from '../../../../src/formats/vhd/vhd.ts'
+import { vmdk } from '../../../../src/formats/vmdk/vmdk.ts'
 import { isStreamed, requireOptions } from '../../../../src/operations/vdi/export-options.ts'
 
 test('names are taken in any case, and spelled as the format does', () => {
@@ -20,6 +21,8 @@ test.each([
   [vhd, { compression: 'zlib' }, 'vhd has no compressions, leave it out'],
   [vhd, { subformat: 'thick' }, 'must be one of dynamic, fixed for vhd'],
   [qcow2, { compression: 'lzma' }, 'must be one of zlib, zstd for qcow2'],
+  [raw, { delta: 'compact' } as const, 'there is no raw delta, ask for vhd or qcow2'],
+  [vmdk, { delta: 'compatible' } as const, 'there is no vmdk delta, ask for vhd or qcow2'],
 ])(
   'what $name does not have is refused by its name, with what there is',
   (format, options, said) => {
