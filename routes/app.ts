@@ -13,7 +13,7 @@ import { createFormatsRoute } from './formats.ts'
 import { createImportRoute } from './import-raw-vdi.ts'
 import { requireSingleHeaders } from './repeated-headers.ts'
 import { answer } from './upload.ts'
-import { importPath } from './import-request.ts'
+import { isImport } from './import-request.ts'
 import { requireKnownExpectation } from './upload-headers.ts'
 import { createExtentsRoute } from './vdi-extents.ts'
 
@@ -43,7 +43,7 @@ export const createListener = (app: Hono<NodeEnvironment>): RequestListener => {
  */
 const requireCommonHeaders = (incoming: IncomingMessage): void => {
   requireSingleHeaders(incoming)
-  if (incoming.url?.startsWith(importPath) !== true) {
+  if (!isImport(incoming)) {
     requireKnownExpectation(incoming.headers.expect)
   }
 }

@@ -13,19 +13,30 @@ import type { Turn } from '../src/transfer/turns.ts'
 import type { RouteContext } from './environment.ts'
 import type { ErrorReply } from './error-response.ts'
 import { errorReply, logRefusal } from './error-response.ts'
-import { hasTask, importPath, importReply, isSurprise, runImport } from './import-request.ts'
+import {
+  hasTask,
+  importParametersOf,
+  importPath,
+  importReply,
+  isSurprise,
+  machinesPath,
+  runImport,
+} from './import-request.ts'
 import { createDigestCheck } from './digests.ts'
 import { closesBehind, requireNoRequest } from './next-request.ts'
-import { importParameters, warningOf } from './parameter-names.ts'
+import { warningOf } from './parameter-names.ts'
 import { readFlag, readParameters } from './params.ts'
 import { exactly, readBody, StalledUploadError, untilCut } from './read-body.ts'
 import { breakOff, drain, linger, mayBeQuestion, unknownLength } from './upload.ts'
 import { isPlainTransfer, requireWholeBody } from './upload-headers.ts'
 
-/** A route for the socket front. */
-export const createSocketImport = (context: RouteContext): RawRoute => ({
+/** Routes for the socket front. */
+export const createSocketImports = (context: RouteContext): RawRoute[] =>
+  [importPath, machinesPath].map((path) => createSocketImport(context, path))
+
+const createSocketImport = (context: RouteContext, path: string): RawRoute => ({
   method: 'PUT',
-  path: importPath,
+  path,
   takes(head) {
     const coding = head.headers['transfer-encoding']
     // Node answers a coding that it does not know without a word, and leaves the task as it is.
@@ -51,15 +62,15 @@ const handleImport = async (
   head: RequestHead,
   socket: Socket,
 ): Promise<void> => {
-  const answer = createAnswer(socket, warningOf(head, importParameters))
+  const answer = createAnswer(socket, warningOf(head, importParametersOf(head)))
   // From then on the task tells what goes wrong.
   let hasBegun = false
   try {
-    const uuid = await runImport(context, { ...head, socket }, () => {
+    const imported = await runImport(context, { ...head, socket }, () => {
       hasBegun = true
       return readUpload(head, socket, context.stallTimeout, () => answer.accept())
     })
-    answer.end(importReply(uuid))
+    answer.end(importReply(head, imported))
   } catch (error) {
     const reason = toAppError(error)
     const reply = errorReply(reason, head.headers.accept, 400)

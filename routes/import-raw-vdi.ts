@@ -1,6 +1,6 @@
-// PUT /import_raw_vdi: an image file becomes the content of a VDI, or a new VDI. The body is asked
-// for only when nothing is left to refuse. The status is that of the commit, unless the client
-// cannot wait for it.
+// PUT /import_raw_vdi: an image file becomes the content of a VDI, or a new VDI. PUT /import: an
+// archive becomes VMs with their disks. The body is asked for only when nothing is left to refuse.
+// The status is that of the commit, unless the client cannot wait for it.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
@@ -12,9 +12,17 @@ import type { Turn } from '../src/transfer/turns.ts'
 import type { NodeEnvironment, RouteContext } from './environment.ts'
 import type { ErrorReply } from './error-response.ts'
 import { errorReply, LengthRequiredError, logRefusal } from './error-response.ts'
-import { hasTask, importPath, importReply, isSurprise, runImport } from './import-request.ts'
+import {
+  hasTask,
+  importParametersOf,
+  importPath,
+  importReply,
+  isSurprise,
+  machinesPath,
+  runImport,
+} from './import-request.ts'
 import { createDigestCheck, requireNoDigest } from './digests.ts'
-import { importParameters, warningOf } from './parameter-names.ts'
+import { warningOf } from './parameter-names.ts'
 import { readBody, StalledUploadError, untilCut } from './read-body.ts'
 import { refuseOtherMethods } from './refuse-method.ts'
 import { requireWholeBody } from './upload-headers.ts'
@@ -31,9 +39,11 @@ import {
 export const createImportRoute = (context: RouteContext): Hono<NodeEnvironment> => {
   const app = new Hono<NodeEnvironment>()
   const handle = (c: Context<NodeEnvironment>) => handleImport(context, c)
-  app.put(importPath, handle)
-  app.put(`${importPath}/`, handle)
-  refuseOtherMethods(app, importPath, ['PUT'])
+  for (const path of [importPath, machinesPath]) {
+    app.put(path, handle)
+    app.put(`${path}/`, handle)
+    refuseOtherMethods(app, path, ['PUT'])
+  }
   return app
 }
 
@@ -41,13 +51,13 @@ const handleImport = async (
   context: RouteContext,
   { env: { incoming, outgoing } }: Context<NodeEnvironment>,
 ): Promise<Response> => {
-  setHeaders(outgoing, warningOf(incoming, importParameters))
+  setHeaders(outgoing, warningOf(incoming, importParametersOf(incoming)))
   const upload = { accepted: false, isComing: false }
   try {
-    const uuid = await runImport(context, incoming, () =>
+    const imported = await runImport(context, incoming, () =>
       readUpload(incoming, outgoing, upload, context.stallTimeout),
     )
-    finish(incoming, outgoing, importReply(uuid))
+    finish(incoming, outgoing, importReply(incoming, imported))
   } catch (error) {
     const reason = toAppError(error)
     const reply = errorReply(reason, incoming.headers.accept, 400)

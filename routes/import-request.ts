@@ -4,20 +4,25 @@
 
 import { resultOf } from '../src/catalog/tasks/task-outcome.ts'
 import { AppError } from '../src/errors.ts'
-import type { ImportRequest, Upload } from '../src/operations/vdi/import-request.ts'
+import type { Imported, ImportRequest, Upload } from '../src/operations/vdi/import-request.ts'
+import { resultUuids } from '../src/operations/vdi/import-result.ts'
 import type { ErrorReply } from './error-response.ts'
 import type { VdiRow } from '../src/catalog/vdis.ts'
 import { contentValidators } from '../src/operations/vdi/validators.ts'
 import type { OperationContext } from '../src/operations/context.ts'
 import { contextOfMove } from '../src/operations/moves/move-context.ts'
 import type { Identity } from '../src/xenapi/authenticate.ts'
+import { archivedSettings } from '../src/xenapi/archived-settings.ts'
 import { moveDenied } from '../src/xenapi/roles.ts'
+import { archiveNames } from '../src/operations/vdi/open-upload.ts'
 import { importVdi } from '../src/operations/import-vdi.ts'
 import type { RouteContext } from './environment.ts'
+import { importParameters, machinesParameters } from './parameter-names.ts'
 import type { Parameters, RequestFacts } from './params.ts'
 import {
   peekParameter,
   readCredentials,
+  readChoice,
   readFlag,
   readParameters,
   readReference,
@@ -28,21 +33,39 @@ import { runRequest } from './request-task.ts'
 
 export const importPath = '/import_raw_vdi'
 
-const permission = 'http/put_import_raw_vdi'
+/** XenServer's path for whole machines. */
+export const machinesPath = '/import'
+
+/** A path has its own permission, and its own way to say what is asked for. */
+const handlerOf = ({ url = '' }: RequestFacts) =>
+  isMachinesUrl(url)
+    ? ({ permission: 'http/put_import', read: readMachines } as const)
+    : ({ permission: 'http/put_import_raw_vdi', read: readRequest } as const)
+
+/** The names of the parameters that the path takes. */
+export const importParametersOf = ({ url = '' }: { readonly url?: string | undefined }) =>
+  isMachinesUrl(url) ? machinesParameters : importParameters
+
+/** Whether the request is for one of the paths of imports. */
+export const isImport = ({ url = '' }: { readonly url?: string | undefined }): boolean =>
+  url.startsWith(importPath) || isMachinesUrl(url)
+
+const isMachinesUrl = (url: string): boolean => /^\/import\/?(?:$|[?#])/.test(url)
 
 /**
  * Runs the import that the request asks for. A task that the client named has ended when this
  * returns or throws, unless nobody knows who is asking, or the task is not theirs to use.
  * @param readUpload what the headers say of the body; a throw is an outcome too
- * @returns the uuid of the VDI
+ * @returns what was made or filled
  * @throws AppError whatever the outcome is; before `accept` of the upload: nothing has been read
  */
 export const runImport = async (
   context: RouteContext,
   request: RequestFacts,
   readUpload: () => Upload,
-): Promise<string> => {
+): Promise<Imported> => {
   const { operations, authenticate } = context
+  const { permission, read } = handlerOf(request)
   const parameters = readParameters(request)
   const identity = await authenticate(readCredentials(request, parameters), request.socket)
   const asked = { request, parameters, identity, permission } as const
@@ -50,10 +73,14 @@ export const runImport = async (
     context,
     asked,
     async (task) => {
-      const asked = readRequest(parameters, request)
+      const asked = read(parameters, request)
       return importVdi(contextFor(operations, identity, asked), asked, task, readUpload())
     },
-    { resultOf, madeOf: (uuid) => uuid },
+    {
+      resultOf: (imported) =>
+        resultOf(resultUuids(imported, { isRequired: read === readMachines })),
+      madeOf: ({ vdiUuids, vmUuids }) => vmUuids[0] ?? vdiUuids[0],
+    },
   )
 }
 
@@ -65,16 +92,30 @@ const contextFor = (
 ): OperationContext => {
   const { moveUuid } = identity
   if (moveUuid === undefined) return operations
-  if (!('vdiUuid' in target)) throw moveDenied(identity, permission)
+  if (!('vdiUuid' in target)) throw moveDenied(identity, 'http/put_import_raw_vdi')
   return contextOfMove(operations, moveUuid)
 }
 
-/** @param uuid as runImport returned it */
-export const importReply = (uuid: string): ErrorReply => ({
-  status: 200,
-  headers: { 'content-type': 'text/plain; charset=utf-8', 'vdi-uuid': uuid },
-  body: `${uuid}\n`,
-})
+/** One uuid a line: of VMs where machines were asked for, else of VDIs. */
+export const importReply = (request: RequestFacts, imported: Imported): ErrorReply => {
+  const { vdiUuids, vmUuids } = imported
+  const isOfMachines = isMachinesUrl(request.url ?? '')
+  return {
+    status: 200,
+    headers: {
+      'content-type': 'text/plain; charset=utf-8',
+      ...listHeader('vdi-uuid', vdiUuids),
+      ...listHeader('vm-uuid', vmUuids),
+    },
+    body: `${(isOfMachines ? vmUuids : vdiUuids).join('\n')}\n`,
+  }
+}
+
+/** More would make a head that clients refuse; the body and the task have all. */
+const maximumListed = 100
+
+const listHeader = (name: string, uuids: readonly string[]): Record<string, string> =>
+  uuids.length === 0 || uuids.length > maximumListed ? {} : { [name]: uuids.join(', ') }
 
 /** Whether the client looks at a task for the outcome. */
 export const hasTask = (request: RequestFacts): boolean =>
@@ -123,7 +164,40 @@ const readTarget = (parameters: Parameters): ImportRequest['target'] => {
     })
   }
   const nameLabel = parameters('name_label') ?? ''
-  return parameters(name) === 'default'
-    ? { srUuid: 'default', nameLabel }
-    : { srUuid: readReference(parameters, name, 'SR'), nameLabel }
+  const machines = { isRequired: false, restore: false, settingsOf: archivedSettings }
+  return { srUuid: readSr(parameters, name), nameLabel, machines }
+}
+
+const readSr = (parameters: Parameters, name: 'sr_uuid' | 'sr_id'): string =>
+  parameters(name) === 'default' ? 'default' : readReference(parameters, name, 'SR')
+
+/**
+ * As XenServer reads them.
+ * @throws AppError INVALID_VALUE, and VALUE_NOT_SUPPORTED for a dry run
+ */
+const readMachines = (parameters: Parameters, { headers }: RequestFacts): ImportRequest => {
+  if (readFlag(parameters, 'dry_run')) {
+    const reason = 'nothing can be said of an archive before all of it has been read'
+    throw new AppError('VALUE_NOT_SUPPORTED', ['dry_run', 'true', reason])
+  }
+  const format = readChoice(parameters, 'format', ['auto', ...archiveNames])
+  const name = parameters('sr_uuid') === undefined ? 'sr_id' : 'sr_uuid'
+  const machines = {
+    isRequired: true,
+    restore: readFlag(parameters, 'restore'),
+    settingsOf: archivedSettings,
+  }
+  return {
+    target: {
+      srUuid: parameters(name) === undefined ? 'default' : readSr(parameters, name),
+      nameLabel: parameters('name_label') ?? '',
+      machines,
+    },
+    formatName: format ?? 'auto',
+    replace: false,
+    chunked: false,
+    ...(hasConditions(headers) && {
+      requireConditions: () => checkPreconditions('PUT', headers, undefined),
+    }),
+  }
 }

@@ -31,6 +31,17 @@ export const importParameters = [
   ...session,
 ] as const
 
+export const machinesParameters = [
+  'sr_uuid',
+  'sr_id',
+  'name_label',
+  'format',
+  'restore',
+  'force',
+  'dry_run',
+  ...session,
+] as const
+
 export const extentsParameters = [
   'vdi',
   'base',
@@ -41,7 +52,10 @@ export const extentsParameters = [
 ] as const
 
 export type ParameterName = (
-  typeof exportParameters | typeof importParameters | typeof extentsParameters
+  | typeof exportParameters
+  | typeof importParameters
+  | typeof machinesParameters
+  | typeof extentsParameters
 )[number]
 
 /** Whose absence and emptiness are the same: clients send them empty when they have none. */

@@ -26,7 +26,7 @@ interface Outcome<T> {
   /** What the task shows. */
   readonly resultOf: (value: T) => string
   /** The uuid of what was made, for the audit of a request that names no VDI. */
-  readonly madeOf?: (value: T) => string
+  readonly madeOf?: (value: T) => string | undefined
 }
 
 /**

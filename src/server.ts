@@ -7,7 +7,7 @@ import { createApp, createListener } from '../routes/app.ts'
 import type { RouteContext } from '../routes/environment.ts'
 import type { HealthDetails } from '../routes/health.ts'
 import { createHealthRoute } from '../routes/health.ts'
-import { createSocketImport } from '../routes/import-on-socket.ts'
+import { createSocketImports } from '../routes/import-on-socket.ts'
 import { createRpcRoutes } from '../routes/rpc.ts'
 import { bootstrap } from './catalog/bootstrap.ts'
 import type { Catalog } from './catalog/catalog.ts'
@@ -166,7 +166,7 @@ const start = async (
     config,
     createListener(app),
     [
-      createSocketImport(routes),
+      ...createSocketImports(routes),
       createCliRoute({ beginCalls, log, authorities: operations.migrateAuthorities }),
     ],
     connections,

@@ -144,7 +144,7 @@ describe('architecture', () => {
     ['hono', /^(?:hono|@hono\/)/, /^routes\//],
     ['SQL', /^(?:kysely|node:sqlite)/, /^src\/catalog\//],
     ['the XML and JSON of block maps', /^stream-json/, /^src\/disk\/block-map-json\.ts$/],
-    ['XML', /^saxes/, /^src\/xenapi\/wire\/xml-tokens\.ts$/],
+    ['XML', /^saxes/, /^src\/(?:xenapi\/wire\/xml-tokens|archives\/xml)\.ts$/],
     ['native calls', /^koffi/, /^src\/image\//],
   ])('%s is imported in one place only', (_name, specifiers, place) => {
     const wrong = sources.filter(

@@ -8,11 +8,17 @@ import { isTar, nameOfFirstEntry } from './tar-header.ts'
 /** The compressions that are undone on the way in. */
 export type CompressionName = 'gzip' | 'xz' | 'zstd' | 'bzip2'
 
+/** Archives of machines, which are taken apart on the way in. */
+export const archiveNames = ['ova', 'xva'] as const
+export type ArchiveName = (typeof archiveNames)[number]
+
 export interface KnownForm {
   /** As it follows `this is`: `a qcow2 image`. */
   readonly name: string
   /** The `format` that takes it; absent for what must become something else first. */
   readonly format?: FormatName
+  /** An archive of machines, where new VDIs are made. */
+  readonly archive?: ArchiveName
   /** What it is compressed with, where that is undone here. */
   readonly compression?: CompressionName
   /** What to do where no `format` takes it; absent for what only `raw` can hold, as it is. */
@@ -121,18 +127,23 @@ const compressions: readonly KnownForm[] = [
   ),
 ]
 
+const machinesAdvice =
+  'say format=auto, and sr_uuid in place of vdi: its disks become new VDIs of a new VM'
+
 const archives: readonly KnownForm[] = [
   archive('a zip archive', 'unzip -p disk.zip', beginsWith('PK\x03\x04', 'PK\x05\x06')),
   archive('a 7z archive', '7z x -so disk.7z', beginsWith("7z\xbc\xaf'\x1c")),
   archive('a RAR archive', 'unrar p -inul disk.rar', beginsWith('Rar!\x1a\x07')),
   {
     name: 'an OVA appliance',
-    advice: 'extract and convert its disks first (tar -xf, then qemu-img convert -O qcow2)',
+    archive: 'ova',
+    advice: machinesAdvice,
     test: entryIs(/\.ovf$/i),
   },
   {
     name: 'an exported VM of XenServer (XVA)',
-    advice: 'import it on a XenServer (xe vm-import), and export its disks there (xe vdi-export)',
+    archive: 'xva',
+    advice: machinesAdvice,
     test: entryIs(/^ova\.xml$/),
   },
   // Also in folders: `vdi/00000000`.

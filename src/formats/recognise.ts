@@ -4,17 +4,29 @@
 import type { FormatName } from '../format-table.ts'
 import type { KnownForm } from './known-forms.ts'
 import { knownForms } from './known-forms.ts'
+import type { ForwardReader } from '../image/forward-reader.ts'
+import { describesEntry } from './tar-header.ts'
 import { closesFixedDisk } from './vhd/footer.ts'
 
 /** How many bytes are looked at: the header of a tar archive. */
 export const FORM_LENGTH = 512
+
+/** Of an archive whose first entry is described by others before it. */
+const DESCRIBED_LENGTH = 4096
 
 /** What is told of a form. */
 export type Form = Omit<KnownForm, 'test'>
 
 const bootSignatureAt = 510
 
-/** @param start the first bytes, fewer than 512 only where there are no more */
+/** By as few bytes as it takes; they stay to be read. */
+export const peekForm = async (stream: ForwardReader): Promise<Form | undefined> => {
+  const start = await stream.peek(FORM_LENGTH)
+  const isDescribed = describesEntry(textOf(start))
+  return recogniseForm(isDescribed ? await stream.peek(DESCRIBED_LENGTH) : start)
+}
+
+/** @param start the first bytes, fewer than FORM_LENGTH only where there are no more */
 export const recogniseForm = (start: Uint8Array): Form | undefined => {
   const text = textOf(start)
   return knownForms.find((form) => form.test(text))
@@ -59,6 +71,6 @@ export const describeMistake = (start: Uint8Array, format: FormatName): string |
 
 /** One character a byte. */
 const textOf = (start: Uint8Array): string =>
-  Buffer.from(start.buffer, start.byteOffset, Math.min(start.length, FORM_LENGTH)).toString(
+  Buffer.from(start.buffer, start.byteOffset, Math.min(start.length, DESCRIBED_LENGTH)).toString(
     'latin1',
   )

@@ -4,6 +4,9 @@
 const nameLength = 100
 const checksumAt = 148
 const checksumLength = 8
+const sizeAt = 124
+const sizeLength = 12
+const typeAt = 156
 const headerLength = 512
 
 /** @param start the first bytes, one character each */
@@ -20,8 +23,26 @@ export const isTar = (start: string): boolean => {
   return sum === Number.parseInt(digits, 8)
 }
 
-/** Without the folders that lead to it. @param start of an archive */
+/** Headers of pax and GNU tar, which describe the entry after them. */
+const describing: readonly string[] = ['x', 'g', 'L', 'K']
+
+/** Whether an archive begins with what describes its first entry. @param start of anything */
+export const describesEntry = (start: string): boolean =>
+  isTar(start) && describing.includes(start[typeAt] ?? '')
+
+/**
+ * Without the folders that lead to it. What only describes it is passed over, as far as `start`
+ * goes.
+ * @param start of an archive
+ */
 export const nameOfFirstEntry = (start: string): string => {
-  const [path = ''] = start.slice(0, nameLength).split('\0')
+  let header = start
+  while (describesEntry(header)) {
+    const size = Number.parseInt(header.slice(sizeAt, sizeAt + sizeLength), 8)
+    const after = header.slice(headerLength + Math.ceil(size / headerLength) * headerLength)
+    if (!isTar(after)) break
+    header = after
+  }
+  const [path = ''] = header.slice(0, nameLength).split('\0')
   return path.slice(path.lastIndexOf('/') + 1)
 }

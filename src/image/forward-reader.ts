@@ -26,8 +26,11 @@ export interface ForwardReader {
   atEnd(): Promise<boolean>
   /** Passes over the rest of the stream; the number of bytes. */
   drain(): Promise<number>
-  /** What is at hand, at least a byte, which is the caller's then; undefined at the end. */
-  take(): Promise<Uint8Array | undefined>
+  /**
+   * What is at hand, at least a byte, which is the caller's then; undefined at the end.
+   * @param limit the most that is taken, in bytes, above 0; default: all
+   */
+  take(limit?: number): Promise<Uint8Array | undefined>
 }
 
 /**
@@ -103,10 +106,11 @@ class StreamReader implements ForwardReader {
     return this.offset - start
   }
 
-  async take(): Promise<Uint8Array | undefined> {
+  async take(limit = Infinity): Promise<Uint8Array | undefined> {
     if (!(await this.#more())) return undefined
-    const taken = this.#chunk.subarray(this.#start)
-    this.#consume(this.#chunk.length)
+    const end = Math.min(this.#chunk.length, this.#start + limit)
+    const taken = this.#chunk.subarray(this.#start, end)
+    this.#consume(end)
     return taken
   }
 

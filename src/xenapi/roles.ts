@@ -18,6 +18,8 @@ export const roles: readonly Role[] = [
 export const httpPermissions = {
   'http/get_export_raw_vdi': 'vm-admin',
   'http/put_import_raw_vdi': 'vm-admin',
+  'http/get_export': 'vm-admin',
+  'http/put_import': 'vm-admin',
 } as const satisfies Record<string, Role>
 
 /** This role and those above it. */

@@ -201,13 +201,17 @@ describe('a size', () => {
     whole(tarEntry({ name: '00000000', content, sizeField }), sha1Entry('00000000', content))
 
   test.each([
-    ['in base 256', '\x80\0\0\0\0\0\0\0\0\0\x10\0'],
+    ['past 2^53, in base 256', '\x80\0\0\0\x01\0\0\0\0\0\x10\0'],
     ['below zero', '-0000010000\0'],
     ['below zero, in base 256', '\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xf0\0'],
     ['in decimal', '00000004096\0'.replace('4096', '4996')],
     ['of nothing', '\0'.repeat(12)],
   ])('%s is refused', async (_name, sizeField) => {
     await expectRefused(sized(sizeField), /the size of "00000000" is ".*", not an octal number/)
+  })
+
+  test('is read in base 256, as GNU tar writes large ones', async () => {
+    expect(await decodeAll(sized('\x80\0\0\0\0\0\0\0\0\0\x10\0'))).toBe(size)
   })
 
   test('is read with spaces around it', async () => {

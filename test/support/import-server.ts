@@ -6,7 +6,7 @@ import pino from 'pino'
 import { onTestFinished } from 'vitest'
 import { createApp, createListener } from '../../routes/app.ts'
 import type { RouteContext } from '../../routes/environment.ts'
-import { createSocketImport } from '../../routes/import-on-socket.ts'
+import { createSocketImports } from '../../routes/import-on-socket.ts'
 import type { AppError } from '../../src/errors.ts'
 import type { FormatName } from '../../src/format-table.ts'
 import { placeFront } from '../../src/net/front.ts'
@@ -48,7 +48,7 @@ export const startImportServer = async ({
   }
   const server = createHttpServer(createListener(createApp(routes, log, [])))
   const errors: unknown[] = []
-  const front = placeFront(server, [createSocketImport(routes)], {
+  const front = placeFront(server, createSocketImports(routes), {
     headTimeout: 60_000,
     onError: (error) => errors.push(error),
   })

@@ -13,11 +13,15 @@ export interface TaskOutcomes {
    * The task becomes `success`, with the object as its result. Harmless without a task, for one
    * that its client has destroyed, and for one that its client has called a success before.
    * @param taskRef undefined: there is no task
-   * @param madeUuid of the object that is the result; absent: there is none
+   * @param made the uuid of the object that is the result, or of several; absent: there is none
    * @throws AppError TASK_CANCELLED where the task was told to stop before; OPERATION_NOT_ALLOWED
    *   where its client has called it a failure. The transaction must then change nothing.
    */
-  succeed(transaction: Transaction, taskRef: string | undefined, madeUuid?: string): Promise<void>
+  succeed(
+    transaction: Transaction,
+    taskRef: string | undefined,
+    made?: string | readonly string[],
+  ): Promise<void>
 
   /**
    * Before what cannot be taken back is begun: the task must still be one that can succeed.
@@ -33,8 +37,11 @@ export interface TaskOutcomes {
   conclude(transaction: Transaction, taskRef: string | undefined, result: string): Promise<void>
 }
 
-/** The result of a task that made or filled this object, as XML-RPC writes it. */
-export const resultOf = (madeUuid: string): string => `<value>${toRef(madeUuid)}</value>`
+/** The result of a task that made or filled this object, or these, as XML-RPC writes it. */
+export const resultOf = (made: string | readonly string[]): string => {
+  if (typeof made === 'string') return `<value>${toRef(made)}</value>`
+  return `<value><array><data>${made.map((uuid) => resultOf(uuid)).join('')}</data></array></value>`
+}
 
 export const createTaskOutcomes = (now: () => Date, unwritten: UnwrittenTasks): TaskOutcomes => {
   const find = async (db: Queries, taskRef: string | undefined): Promise<TaskRow | undefined> => {
@@ -53,11 +60,11 @@ export const createTaskOutcomes = (now: () => Date, unwritten: UnwrittenTasks): 
       finishedAt: now(),
     })
   return {
-    async succeed(transaction, taskRef, madeUuid) {
+    async succeed(transaction, taskRef, made) {
       const task = await find(transaction.db, taskRef)
       if (task === undefined || task.status === 'success') return
       requireRunning(task)
-      await write(transaction, task, madeUuid === undefined ? '' : resultOf(madeUuid))
+      await write(transaction, task, made === undefined ? '' : resultOf(made))
     },
     async requireRunning(transaction, taskRef) {
       const task = await find(transaction.db, taskRef)

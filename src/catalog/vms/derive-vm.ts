@@ -77,7 +77,7 @@ export const insertCopy = async (
   return vm
 }
 
-const insertCopiedDisk = async (
+export const insertCopiedDisk = async (
   transaction: Transaction,
   { vdi, layer }: CopiedDisk,
   now: () => Date,

@@ -25,7 +25,7 @@ export type VifChanges = Partial<
 >
 
 /** `device` may be `autodetect`: the first that is free. */
-type NewVif = Omit<VifRow, 'uuid' | 'createdAt'>
+export type NewVif = Omit<VifRow, 'uuid' | 'createdAt'>
 
 export interface Vifs {
   /**

@@ -7,6 +7,8 @@ import type { TaskOutcomes } from '../tasks/task-outcome.ts'
 import type { Queries, Transaction } from '../transaction.ts'
 import type { CopiedVm, DerivedRows } from './derive-vm.ts'
 import { deriveVm, insertCopy } from './derive-vm.ts'
+import type { NewMachines } from './insert-machines.ts'
+import { insertMachines } from './insert-machines.ts'
 import type { Reverting } from './revert-vm.ts'
 import { revertVm } from './revert-vm.ts'
 import type { NewVm, VmRow } from './vm-rows.ts'
@@ -36,6 +38,17 @@ export interface Vms {
    * @throws AppError HANDLE_INVALID for what has gone meanwhile
    */
   createCopy(copy: CopiedVm, taskRef?: string): Promise<VmRow>
+
+  /**
+   * VMs that an archive brought, with their disks: all of them appear at once.
+   * @param made the uuids of what is the result of the task
+   * @throws AppError DUPLICATE_VM; HANDLE_INVALID for what has gone meanwhile
+   */
+  createMachines(
+    machines: NewMachines,
+    taskRef: string | undefined,
+    made: string | readonly string[],
+  ): Promise<void>
 
   /**
    * The VM of a snapshot becomes what it was: its disks clones of those of the snapshot, and the
@@ -93,6 +106,11 @@ export const createVms = (database: Database, now: () => Date, outcomes: TaskOut
       database.transaction(async (transaction) =>
         made(transaction, taskRef, await insertCopy(transaction, copy, now)),
       ),
+    createMachines: (machines, taskRef, made) =>
+      database.transaction(async (transaction) => {
+        await insertMachines(transaction, machines, now)
+        await outcomes.succeed(transaction, taskRef, made)
+      }),
     revert: (snapshotUuid, rows, taskRef) =>
       database.transaction(async (transaction) => {
         await outcomes.succeed(transaction, taskRef)

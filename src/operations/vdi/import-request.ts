@@ -1,16 +1,41 @@
 // What an import is asked to do, and what is known of its body: given by the routes to
 // import-vdi.ts. Nothing here knows HTTP.
 
+import type { ArchivedMap } from '../../archives/machines.ts'
 import type { VdiRow } from '../../catalog/vdis.ts'
+import type { VmSetting } from '../../catalog/vms/vm-tables.ts'
 import type { Turn } from '../../transfer/turns.ts'
+
+/** What becomes of an archive of machines. */
+export interface MachineOptions {
+  /** The body must be one, and VMs are what was asked for. */
+  readonly isRequired: boolean
+  /** They keep their uuids and the MAC addresses of their interfaces, as those of a backup do. */
+  readonly restore: boolean
+  /**
+   * The fields of a VM that are kept for clients, by XenAPI's names; `unread` are those whose value
+   * is none of their type.
+   */
+  readonly settingsOf: (fields: ArchivedMap) => {
+    readonly settings: Readonly<Record<string, VmSetting>>
+    readonly unread: readonly string[]
+  }
+}
+
+export interface NewTarget {
+  readonly srUuid: string
+  /** Of the VDI, or of the VM that an archive holds. */
+  readonly nameLabel: string
+  /** Absent: an archive of machines is refused. */
+  readonly machines?: MachineOptions
+}
 
 export interface ImportRequest {
   /** The VDI to write into, or the storage repository to make one in. */
-  readonly target:
-    { readonly vdiUuid: string } | { readonly srUuid: string; readonly nameLabel: string }
+  readonly target: { readonly vdiUuid: string } | NewTarget
   /**
-   * As the client wrote it; absent where it said nothing, which means raw. `auto`: what the image
-   * shows.
+   * As the client wrote it; absent where it said nothing, which means raw. `auto`: what the body
+   * shows; `ova` and `xva`: an archive of machines, of that kind.
    */
   readonly formatName?: string
   /** Starts from an empty disk; else what the image does not hold stays as it is. */
@@ -33,6 +58,13 @@ export interface ImportRequest {
    * is.
    */
   readonly short?: boolean
+}
+
+/** What an import made or filled. */
+export interface Imported {
+  readonly vdiUuids: readonly string[]
+  /** None of an image. */
+  readonly vmUuids: readonly string[]
 }
 
 /** The body of the upload. */

@@ -6,7 +6,10 @@ import type { DecodeContext, DecodedImage, ImageFormat } from '../../formats/for
 import { decodeChunks } from '../../formats/raw/decode-chunks.ts'
 import { decodeUnrecognised } from '../../formats/raw/decode-unrecognised.ts'
 import { raw } from '../../formats/raw/raw.ts'
-import { adviseChoice, FORM_LENGTH, recogniseForm } from '../../formats/recognise.ts'
+import type { ArchiveName } from '../../formats/known-forms.ts'
+import { archiveNames } from '../../formats/known-forms.ts'
+export { archiveNames }
+import { adviseChoice, peekForm } from '../../formats/recognise.ts'
 import { formats, requireFormat } from '../../formats/registry.ts'
 import type { ForwardReader } from '../../image/forward-reader.ts'
 import type { FormCheck } from '../../transfer/require-form.ts'
@@ -20,18 +23,26 @@ import type { ImportRequest, Upload } from './import-request.ts'
 export interface ClaimedFormat {
   /** Undefined: `auto`, the image is to show it. */
   readonly format: ImageFormat | undefined
+  /** It must be an archive of machines of that kind. */
+  readonly archive?: ArchiveName
   /** False: nothing was said, and raw is what that means. */
   readonly isSaid: boolean
 }
 
 /** @throws AppError VALUE_NOT_SUPPORTED for a name that is none */
 export const readClaim = ({ formatName }: ImportRequest): ClaimedFormat => {
-  if (formatName?.toLowerCase() === 'auto') return { format: undefined, isSaid: true }
+  const name = formatName?.toLowerCase()
+  if (name === 'auto') return { format: undefined, isSaid: true }
+  const archive = archiveNames.find((known) => known === name)
+  if (archive !== undefined) return { format: undefined, isSaid: true, archive }
   return { format: requireFormat(formatName ?? 'raw'), isSaid: formatName !== undefined }
 }
 
 export interface OpenedUpload {
+  /** Of an image; raw where it is none that is known. */
   readonly format: ImageFormat
+  /** It is no image, but an archive of machines. */
+  readonly archive: ArchiveName | undefined
   /** All that comes, as it comes. */
   readonly body: ForwardReader
   /** The image, without what it is wrapped in. */
@@ -43,8 +54,8 @@ export interface OpenedUpload {
 
 interface Opening {
   readonly claim: ClaimedFormat
-  readonly request: ImportRequest
-  readonly upload: Upload
+  readonly request: Pick<ImportRequest, 'chunked'>
+  readonly upload: Pick<Upload, 'codings'>
   readonly signal: AbortSignal
 }
 
@@ -63,11 +74,13 @@ export const openUpload = async (
   const content = await unwrapUpload(body, { codings, mayBeFound, signal })
   try {
     const { chunked } = request
-    const format = claim.format ?? (await findFormat(content.stream))
+    const found = claim.format === undefined ? await findForm(content.stream, claim) : undefined
+    const format = claim.format ?? found?.format
     const isRecognised = format !== undefined
     const form = createFormCheck({ format: claim.isSaid ? format?.name : undefined, chunked })
     return {
       format: format ?? raw,
+      archive: found?.archive,
       body,
       content,
       form,
@@ -94,13 +107,22 @@ export const openUpload = async (
 }
 
 /**
- * By the first bytes; undefined where they are no known form's: a raw disk, or a fixed VHD.
- * @throws AppError IMPORT_ERROR_GENERIC for a form that no format takes
+ * By the first bytes; neither where they are no known form's: a raw disk, or a fixed VHD.
+ * @throws AppError IMPORT_ERROR_GENERIC for a form that no format takes, or one that is not the
+ *   archive that it is said to be
  */
-const findFormat = async (stream: ForwardReader): Promise<ImageFormat | undefined> => {
-  const form = recogniseForm(await stream.peek(FORM_LENGTH))
-  if (form === undefined) return undefined
-  if (form.format !== undefined) return formats[form.format]
+const findForm = async (
+  stream: ForwardReader,
+  { archive: claimed }: ClaimedFormat,
+): Promise<{ readonly format?: ImageFormat; readonly archive?: ArchiveName }> => {
+  const form = await peekForm(stream)
+  if (claimed !== undefined && form?.archive !== claimed) {
+    const found = form === undefined ? 'it does not begin as one' : `this is ${form.name}`
+    throw imageError(`Cannot import the ${claimed.toUpperCase()}`, found)
+  }
+  if (form === undefined) return {}
+  if (form.archive !== undefined) return { archive: form.archive }
+  if (form.format !== undefined) return { format: formats[form.format] }
   throw imageError('Cannot import', `this is ${form.name}: ${adviseChoice(form)}`)
 }
 

@@ -19,9 +19,9 @@ import type { OpenedUpload } from './open-upload.ts'
 
 interface Writing {
   readonly context: Pick<OperationContext, 'log'>
-  readonly request: ImportRequest
+  readonly request: Pick<ImportRequest, 'chunked' | 'short'>
   readonly task: TaskHandle
-  readonly upload: Upload
+  readonly upload: Pick<Upload, 'length' | 'endsWith' | 'verify'>
   readonly buffers: BufferPool
   readonly spools: UploadSpools
   readonly signal: AbortSignal

@@ -8,6 +8,7 @@ import {
 import { encodeFooter } from '../../../src/formats/vhd/footer.ts'
 import { diskTypes } from '../../../src/formats/vhd/constants.ts'
 import { MiB } from '../../../src/units.ts'
+import { tarEntry } from '../../support/block-tars.ts'
 import { tarHeader } from '../../support/tar-header.ts'
 
 /** 512 bytes that begin so, one a character. */
@@ -24,6 +25,13 @@ const told = (start: Uint8Array): string => {
 }
 
 const asItIs = 'say format=raw to store it as it is'
+
+/** As Python and bsdtar write what has a long name or a precise time. */
+const paxFirst = (name: string): Buffer =>
+  Buffer.concat([
+    tarEntry({ name: 'PaxHeader/x', type: 'x', content: Buffer.from('12 mtime=1.\n') }),
+    tarEntry({ name }),
+  ])
 
 describe('what an upload is, by its first bytes', () => {
   test.each([
@@ -68,7 +76,11 @@ describe('what an upload is, by its first bytes', () => {
     ['zip', startOf('PK\x03\x04\x14\0'), /^a zip archive: extract the disk first \(unzip -p/],
     ['7z', startOf("7z\xbc\xaf'\x1c\0\x04"), /^a 7z archive: /],
     ['RAR', startOf('Rar!\x1a\x07\x01\0'), /^a RAR archive: /],
-    ['OVA', tarHeader('appliance.OVF'), /^an OVA appliance: .*tar -xf.*qemu-img convert/],
+    [
+      'OVA',
+      tarHeader('appliance.OVF'),
+      /^an OVA appliance: say format=auto, and sr_uuid in place of vdi/,
+    ],
     ['XVA', tarHeader('ova.xml'), /^an exported VM of XenServer \(XVA\): /],
     [
       'tar of blocks',
@@ -77,6 +89,8 @@ describe('what an upload is, by its first bytes', () => {
     ],
     ['tar of a short number', tarHeader('0000000'), /^a tar archive: extract/],
     ['tar', tarHeader('disks/disk.img'), /^a tar archive: extract the disk first/],
+    ['OVA behind a pax header', paxFirst('x.ovf'), /^an OVA appliance/],
+    ['a pax header of nothing', paxFirst('x.ovf').subarray(0, 512), /^a tar archive/],
     ['tar from before POSIX', tarHeader('disk.img', { magic: '' }), /^a tar archive/],
     [
       'HTML',
@@ -140,7 +154,7 @@ describe('a wrong format', () => {
     [
       'tar',
       tarHeader('ova.xml'),
-      'this is an exported VM of XenServer (XVA): import it on a XenServer (xe vm-import), and export its disks there (xe vdi-export)',
+      'this is an exported VM of XenServer (XVA): say format=auto, and sr_uuid in place of vdi: its disks become new VDIs of a new VM',
     ],
     ['tar', tarHeader('vdi/00000000'), undefined],
     ['vdi', tarHeader('00000000'), 'this is a tar archive of the blocks of a disk: say format=tar'],

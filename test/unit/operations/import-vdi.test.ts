@@ -87,7 +87,10 @@ describe('an import', () => {
       const reports: number[] = []
       const task: TaskHandle = { ...noTask, ref, report: (fraction) => reports.push(fraction) }
       const upload = uploadOf(await imageOf(formatName, patternDisk(1)))
-      expect(await importVdi(on.context, into(vdi, { formatName }), task, upload)).toBe(vdi)
+      expect(await importVdi(on.context, into(vdi, { formatName }), task, upload)).toEqual({
+        vdiUuids: [vdi],
+        vmUuids: [],
+      })
       expectSameBytes(await on.read(vdi), await readAll(patternDisk(1)))
       expect(await on.catalog.tasks.get(ref)).toMatchObject({ status: 'success' })
       expect(reports.at(-1)).toBeCloseTo(1, 3)
@@ -120,7 +123,8 @@ describe('an import', () => {
     const target = { srUuid: 'default', nameLabel: 'uploaded' }
     const request = { target, formatName: 'vhd', replace: false, chunked: false }
     const upload = uploadOf(await imageOf('vhd', patternDisk(3)))
-    const uuid = await importVdi(on.context, request, noTask, upload)
+    const { vdiUuids } = await importVdi(on.context, request, noTask, upload)
+    const uuid = vdiUuids[0]!
     expect(await on.get(uuid)).toMatchObject({
       srUuid: on.srUuid,
       nameLabel: 'uploaded',
@@ -225,7 +229,7 @@ describe('before the body is asked for, an import is refused', () => {
     const vdi = await on.create()
     const before = await on.get(vdi)
     const upload = uploadOf(new Uint8Array(0), { mayAsk: true })
-    expect(await importVdi(on.context, into(vdi), noTask, upload)).toBe(vdi)
+    expect((await importVdi(on.context, into(vdi), noTask, upload)).vdiUuids).toEqual([vdi])
     await expectUntouched(on, vdi, before)
   })
 })

@@ -5,6 +5,7 @@ import {
   exportParameters,
   extentsParameters,
   importParameters,
+  machinesParameters,
   warningOf,
 } from '../../../routes/parameter-names.ts'
 import { firstCellsUnder } from '../../support/markdown.ts'
@@ -43,6 +44,7 @@ test('docs/http-api.md names every parameter, and no other', () => {
     // The framing of XenServer's own uploader: nothing for people to set.
     new Set(importParameters.filter((name) => name !== 'chunked')),
   )
+  expect(namesUnder('## `PUT /import`')).toEqual(new Set(machinesParameters))
   expect(namesUnder('## `GET` and `HEAD /export_raw_vdi`')).toEqual(new Set(exportParameters))
   expect(namesUnder('## `GET` and `HEAD /vdi_extents`')).toEqual(new Set(extentsParameters))
 })

@@ -8,6 +8,8 @@ test.each([
   ['vdi/00000003.checksum', 40],
   ['0'.repeat(100), 0],
   ['a', 0o77777777777],
+  ['a', 0o100000000000],
+  ['a', 2 ** 53 - 1],
 ])('a header of %s, %d bytes, reads as it was written', (name, size) => {
   expect(parse(encodeHeader({ name, size }, 0o14000000000))).toEqual({ name, size })
 })
