@@ -9,6 +9,7 @@ import type { Logger } from '../src/log.ts'
 import type { NodeEnvironment, RouteContext } from './environment.ts'
 import { errorReply } from './error-response.ts'
 import { createExportRoute } from './export-raw-vdi.ts'
+import { createMachineExportRoute } from './export-machine.ts'
 import { createFormatsRoute } from './formats.ts'
 import { createImportRoute } from './import-raw-vdi.ts'
 import { requireSingleHeaders } from './repeated-headers.ts'
@@ -66,6 +67,7 @@ export const createApp = (
   const app = new Hono<NodeEnvironment>()
   app.route('/', createExportRoute(context))
   app.route('/', createImportRoute(context))
+  app.route('/', createMachineExportRoute(context))
   app.route('/', createExtentsRoute(context))
   app.route('/', createFormatsRoute())
   for (const route of others) app.route('/', route)

@@ -41,7 +41,12 @@ export const createFormatsRoute = (): Hono<NodeEnvironment> => {
       subformat,
       size_unit: sizeUnit,
     }))
-    return c.json({ formats, compressions, places })
+    const archives = listed.archives.map(({ name, isWritten }) => ({
+      name,
+      imports: true,
+      exports: isWritten,
+    }))
+    return c.json({ formats, compressions, places, archives })
   }
   app.get(path, answerFormats)
   app.get(`${path}/`, answerFormats)

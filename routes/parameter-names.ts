@@ -31,6 +31,15 @@ export const importParameters = [
   ...session,
 ] as const
 
+export const machineExportParameters = [
+  'uuid',
+  'ref',
+  'format',
+  'negotiate',
+  'use_compression',
+  ...session,
+] as const
+
 export const machinesParameters = [
   'sr_uuid',
   'sr_id',
@@ -55,6 +64,7 @@ export type ParameterName = (
   | typeof exportParameters
   | typeof importParameters
   | typeof machinesParameters
+  | typeof machineExportParameters
   | typeof extentsParameters
 )[number]
 

@@ -43,7 +43,8 @@ export const runRequest = async <T>(
 ): Promise<T> => {
   const { operations, requirePermission } = context
   const { request, identity, permission } = asked
-  const object = refToUuid(peekParameter(request, 'vdi') ?? '')
+  const objects = (['vdi', 'uuid', 'ref'] as const).map((name) => peekParameter(request, name))
+  const object = refToUuid(objects.find((name) => name !== undefined) ?? '')
   const line = { user: identity.user.name, method: permission, object }
   const run = async (task: TaskHandle): Promise<T> => {
     requirePermission(identity, permission)

@@ -3,6 +3,7 @@
 
 import type { FormatName } from '../format-table.ts'
 import { formatNames, formatTable } from '../format-table.ts'
+import { archiveNames } from '../formats/known-forms.ts'
 import { formats } from '../formats/registry.ts'
 import { places } from '../place-table.ts'
 import { MAXIMUM_DISK_SIZE, SECTOR_SIZE } from '../units.ts'
@@ -50,12 +51,22 @@ interface ListedPlace {
   readonly sizeUnit: number
 }
 
+interface ListedArchive {
+  /** What `format` says. */
+  readonly name: string
+  /** Whether VMs are exported as one; all are imported. */
+  readonly isWritten: boolean
+}
+
 export const listFormats = (): {
   readonly formats: readonly ListedFormat[]
   /** What may be around an image that is imported. */
   readonly compressions: readonly ListedCompression[]
   readonly places: readonly ListedPlace[]
+  /** Of whole machines. */
+  readonly archives: readonly ListedArchive[]
 } => ({
+  archives: archiveNames.map((name) => ({ name, isWritten: name === 'ova' })),
   formats: formatNames.map(describe),
   compressions: compressions.map(({ name, codings }) => ({ name, codings })),
   places: Object.entries(places).map(([name, { format, subformat, sizeUnit }]) => ({

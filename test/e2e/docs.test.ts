@@ -6,6 +6,8 @@ import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promi
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { FormatName } from '../../src/format-table.ts'
+import { tarOf } from '../support/archives.ts'
+import { createDisks, ovf } from '../support/machine-archives.ts'
 import { codeBlocksOf, markdownFiles } from '../support/markdown.ts'
 import { rootPassword, startServer } from '../support/server.ts'
 import {
@@ -94,6 +96,16 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('the commands of', () 
     }
   })
 
+  test('docs/machines.md bring a VM in, out, and in again', async () => {
+    const folder = await createTestFolder()
+    const { images } = await createDisks(folder)
+    await writeFile(join(folder, 'appliance.ova'), tarOf(ovf, ...images))
+    const { stdout } = await runCommands('docs/machines.md', folder)
+    expect(stdout).toMatch(/^[0-9a-f-]{36}\n$/)
+    const { stdout: listed } = await run('tar', ['-tf', join(folder, 'machine.ova')])
+    expect(listed).toBe('web.ovf\nweb-disk1.vmdk\nweb-disk2.vmdk\n')
+  })
+
   test('docs/xenapi.md bring in full.vhd, bring out the same disk, and show the formats', async () => {
     const folder = await createTestFolder()
     const parts = [
@@ -139,7 +151,13 @@ describe('the blocks of the documentation', () => {
   })
 
   test('that are run are in the files that are tested here', () => {
-    const tested = ['README.md', 'docs/existing-storage.md', 'docs/http-api.md', 'docs/xenapi.md']
+    const tested = [
+      'README.md',
+      'docs/existing-storage.md',
+      'docs/http-api.md',
+      'docs/machines.md',
+      'docs/xenapi.md',
+    ]
     const withCommands = user.filter((file) =>
       codeBlocksOf(file).some(({ language }) => language === 'sh'),
     )

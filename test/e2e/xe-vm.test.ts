@@ -1,6 +1,7 @@
 // VMs as a person works with them on the command line: made, given disks, snapshotted, reverted,
 // copied, moved to another server, and thrown away.
 
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { rootPassword, startServer, type TestServer } from '../support/server.ts'
 import { createRawSource, expectSameGuest } from '../support/sources.ts'
@@ -202,5 +203,30 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('xe', () => {
     const gone = await xe('vm-migrate', `uuid=${vm}`, ...nowhere)
     expect([gone.code, gone.err]).toEqual([1, expect.stringContaining('127.0.0.1:1 broke')])
     expect(await createXe(there).ask('vdi-list', '--minimal')).toBe('')
+  })
+
+  test('takes VMs out as OVA and in again', async () => {
+    const { server, xe, ask } = await start()
+    const vdi = await addDisk({ xe, ask }, 5)
+    const file = join(await createTestFolder(), 'web1.ova')
+    await ask('vm-export', 'vm=web1', `filename=${file}`)
+    const [sr] = lines(await ask('sr-list', '--minimal'))
+    const uuid = await ask('vm-import', `filename=${file}`, `sr-uuid=${sr}`)
+    expect(await ask('vm-param-get', `uuid=${uuid}`, 'param-name=name-label')).toBe('web1')
+    const [copy] = lines(await ask('vbd-list', `vm-uuid=${uuid}`, 'params=vdi-uuid', '--minimal'))
+    await expectSameGuest(await contentOf(server, vdi), await contentOf(server, copy!))
+    const both = await xe('vm-export', 'vm=web1', `filename=${file}2`)
+    expect([both.code, both.err]).toEqual([1, expect.stringContaining('Multiple matches')])
+    for (const [args, message] of [
+      [['vm-export', `uuid=${uuid}`, `filename=${file}3`, 'metadata=true'], 'is for XVA'],
+      [['vm-export', `uuid=${uuid}`, `filename=${file}4`, 'format=xva'], 'say format=ova'],
+      [
+        ['vm-import', `filename=${await createRawSource(await createTestFolder(), 'x', { size })}`],
+        'no archive that is known',
+      ],
+    ] as const) {
+      const { code, err } = await xe(...args)
+      expect([code, err]).toEqual([1, expect.stringContaining(message)])
+    }
   })
 })

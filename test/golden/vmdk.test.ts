@@ -3,6 +3,7 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { planStoredVmdk } from '../../src/formats/vmdk/plan-stored.ts'
 import { vmdk } from '../../src/formats/vmdk/vmdk.ts'
 import { openFileImage } from '../../src/image/file-image.ts'
 import { GiB, MiB } from '../../src/units.ts'
@@ -117,22 +118,25 @@ describe.skipIf(!hasTool('qemu-img'))('what qemu-img writes', () => {
   })
 })
 
-const writeImage = async (subformat: string, name: string) => {
+const kinds = ['monolithicSparse', 'streamOptimized', 'stored'] as const
+
+const writeImage = async (subformat: (typeof kinds)[number], name: string) => {
   const folder = await createTestFolder()
   // libvmdk opens the extent by the name that the descriptor has for it.
   const image = join(folder, `${testIdentity.uuid}.vmdk`)
   const raw = join(folder, 'source.raw')
   const disk = createPatternDisk(lawDisks[name]!)
   await writeFile(raw, await readAll(disk))
-  const bytes =
-    subformat === 'streamOptimized'
-      ? await encodeAll(vmdk, disk, subformat)
-      : await readAll(await vmdk.plan(disk, testIdentity, { subformat }))
+  const bytes = await {
+    streamOptimized: () => encodeAll(vmdk, disk, subformat),
+    stored: async () => readAll(await planStoredVmdk(disk, testIdentity)),
+    monolithicSparse: async () => readAll(await vmdk.plan(disk, testIdentity)),
+  }[subformat]()
   await writeFile(image, bytes)
   return { raw, image, size: disk.size }
 }
 
-describe.each(['monolithicSparse', 'streamOptimized'])('%s, as it is written', (subformat) => {
+describe.each(kinds)('%s, as it is written', (subformat) => {
   const names = Object.keys(lawDisks)
 
   test.skipIf(!hasTool('qemu-img')).each(names)('reads the same in qemu-img, %s', async (name) => {
@@ -141,11 +145,13 @@ describe.each(['monolithicSparse', 'streamOptimized'])('%s, as it is written', (
     expect(JSON.parse(stdout)).toMatchObject({
       format: 'vmdk',
       'virtual-size': size,
-      'format-specific': { data: { 'create-type': subformat } },
+      'format-specific': {
+        data: { 'create-type': subformat === 'stored' ? 'streamOptimized' : subformat },
+      },
     })
     await qemuImg('check', '-f', 'vmdk', image)
     await qemuImg('compare', '-f', 'vmdk', '-F', 'raw', image, raw)
-    if (subformat === 'streamOptimized') return
+    if (subformat !== 'monolithicSparse') return
     // Written to, the image grows as one of QEMU's own.
     await run('qemu-io', ['-f', 'vmdk', '-c', `write -P 7 ${size - 512} 512`, image])
     await expectContent(vmdk, image, (await readFile(raw)).fill(7, size - 512))

@@ -2,7 +2,10 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import type { Disk } from '../../src/disk/disk.ts'
+import { planStoredVmdk } from '../../src/formats/vmdk/plan-stored.ts'
 import { vmdk } from '../../src/formats/vmdk/vmdk.ts'
+import type { Image } from '../../src/image/image.ts'
 import { createMemoryImage } from '../../src/image/memory-image.ts'
 import { MiB } from '../../src/units.ts'
 import { diskLaws } from '../laws/disk-laws.ts'
@@ -15,8 +18,15 @@ import { encodeAll } from '../support/encoded.ts'
 const encode = (parts: readonly PatternPart[]): Promise<Uint8Array> =>
   encodeAll(vmdk, createPatternDisk(parts), 'streamOptimized')
 
+const planAs = (subformat: string, disk: Disk): Promise<Image> =>
+  subformat === 'stored' ? planStoredVmdk(disk, testIdentity) : vmdk.plan(disk, testIdentity)
+
 describe('vmdk', () => {
   formatLaws(vmdk)
+
+  describe('streamOptimized, stored', () => {
+    formatLaws({ ...vmdk, plan: planStoredVmdk })
+  })
 
   diskLaws('an opened monolithicSparse vmdk', async () => {
     const disk = createPatternDisk(lawDisks['scattered']!)
@@ -57,7 +67,7 @@ describe('vmdk', () => {
 
 const chunkLengths = fc.array(fc.integer({ min: 1, max: 3 * MiB }), { minLength: 1, maxLength: 4 })
 
-test.each(['monolithicSparse', 'streamOptimized'])(
+test.each(['monolithicSparse', 'streamOptimized', 'stored'])(
   '%s: any disk opens from its image and is rebuilt from its stream, cut anywhere',
   (subformat) =>
     fc.assert(
@@ -66,7 +76,7 @@ test.each(['monolithicSparse', 'streamOptimized'])(
         const bytes =
           subformat === 'streamOptimized'
             ? await encode(parts)
-            : await readAll(await vmdk.plan(createPatternDisk(parts), testIdentity), 700_001)
+            : await readAll(await planAs(subformat, createPatternDisk(parts)), 700_001)
         const opened = await vmdk.open(createMemoryImage(bytes))
         expectSameBytes(await readAll(opened, 300_001), content, 'opened')
         const rebuilt = await rebuild(await decodeBytes(vmdk, bytes, chunks))

@@ -5,6 +5,7 @@ import type { Command } from './command.ts'
 import { recordCommands } from './record-commands.ts'
 import { sessionCommands } from './session-commands.ts'
 import { srCommands } from './sr-commands.ts'
+import { machineCommands } from './machine-commands.ts'
 import { transferCommands } from './transfer-commands.ts'
 import { vdiCommands } from './vdi-commands.ts'
 import { vmCommands } from './vm-commands.ts'
@@ -19,6 +20,7 @@ export const commands: ReadonlyMap<string, Command> = new Map(
     ...vmDeviceCommands,
     vmMigrateCommand,
     ...transferCommands,
+    ...machineCommands,
     ...srCommands,
     ...sessionCommands,
   ]

@@ -3,13 +3,9 @@
 
 import { formatNames, formatTable } from '../../format-table.ts'
 import { places } from '../../place-table.ts'
-import type { Message } from '../protocol.ts'
-import { trackTransfer } from '../watch-task.ts'
 import type { Command, CommandContext } from './command.ts'
 import { refOf } from './command.ts'
-
-/** How clients call it; an empty name is what the protocol has for it. */
-const standardOutput: readonly string[] = ['', '-', '/dev/stdout']
+import { sendTransfer } from './send-transfer.ts'
 
 const names = formatNames.join(', ')
 
@@ -44,18 +40,13 @@ export const transferCommands: readonly Command[] = [
     async run(context) {
       const { params } = context
       const base = params.optional('base')
-      const place = params.optional('for')
-      const subformat = params.optional('subformat')
-      const compression = params.optional('compression')
-      const fileName = params.required('filename')
       await transfer(context, '/export_raw_vdi', {
         kind: 'httpGet',
-        fileName: standardOutput.includes(fileName) ? '' : fileName,
         more: {
-          ...(base !== undefined && { base: await refOf(context, 'VDI', base) }),
-          ...(place !== undefined && { for: place }),
-          ...(subformat !== undefined && { subformat }),
-          ...(compression !== undefined && { compression }),
+          base: base === undefined ? undefined : await refOf(context, 'VDI', base),
+          for: params.optional('for'),
+          subformat: params.optional('subformat'),
+          compression: params.optional('compression'),
         },
       })
     },
@@ -68,37 +59,37 @@ export const transferCommands: readonly Command[] = [
     isCommon: true,
     async run(context) {
       const { params } = context
-      const fileName = params.required('filename')
       const flags = (['replace', 'short'] as const).filter((name) => params.flag(name))
       await transfer(context, '/import_raw_vdi', {
         kind: 'httpPut',
-        fileName,
         more: Object.fromEntries(flags.map((name) => [name, 'true'])),
       })
     },
   },
 ]
 
-interface Transfer {
+interface ImageTransfer {
   readonly kind: 'httpGet' | 'httpPut'
-  readonly fileName: string
-  /** Of the query, beside what every transfer has. */
-  readonly more?: Readonly<Record<string, string>>
+  /** Of the query, beside what every transfer of an image has. */
+  readonly more: Readonly<Record<string, string | undefined>>
 }
 
 const transfer = async (
   context: CommandContext,
   path: string,
-  { kind, fileName, more }: Transfer,
+  { kind, more }: ImageTransfer,
 ): Promise<void> => {
-  const { params, session, client } = context
-  const vdi = await refOf(context, 'VDI', params.required('uuid'))
-  // Without one the server takes raw, and refuses what plainly is something else.
-  const format = params.optional('format')
-  await trackTransfer(context, kind === 'httpGet' ? 'VDI export' : 'VDI import', (task) => {
-    const named = format === undefined ? {} : { format }
-    const query = { session_id: session, task_id: task, vdi, ...named, ...more }
-    const url = `${path}?${new URLSearchParams(query).toString()}`
-    client.send({ kind, fileName, url } satisfies Message)
+  const { params } = context
+  await sendTransfer(context, {
+    label: kind === 'httpGet' ? 'VDI export' : 'VDI import',
+    kind,
+    fileName: params.required('filename'),
+    path,
+    query: {
+      vdi: await refOf(context, 'VDI', params.required('uuid')),
+      // Without one the server takes raw, and refuses what plainly is something else.
+      format: params.optional('format'),
+      ...more,
+    },
   })
 }

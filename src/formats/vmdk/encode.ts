@@ -3,30 +3,19 @@
 // directory and the footer.
 
 import { deflate } from 'node:zlib'
-import { throwIfAborted, type Disk } from '../../disk/disk.ts'
-import { isZero } from '../../disk/zero.ts'
+import { throwIfAborted } from '../../disk/disk.ts'
+import type { Disk } from '../../disk/disk.ts'
 import { collectUnitRuns } from '../../disk/unit-runs.ts'
+import { isZero } from '../../disk/zero.ts'
 import { viewOf } from '../../image/binary.ts'
 import { receivedBytes } from '../../image/young-garbage.ts'
-import { alignUp, SECTOR_SIZE, unitsFor } from '../../units.ts'
+import { SECTOR_SIZE, alignUp, unitsFor } from '../../units.ts'
 import type { ImageIdentity } from '../format.ts'
-import {
-  AT_END,
-  flags,
-  GRAIN_MARKER_SIZE,
-  markerTypes,
-  TABLE_ENTRIES,
-  WRITTEN_DESCRIPTOR_SECTORS,
-  WRITTEN_GRAIN_SIZE,
-} from './constants.ts'
-import { encodeDescriptor } from './descriptor.ts'
-import { encodeHeader } from './header.ts'
+import { GRAIN_MARKER_SIZE, TABLE_ENTRIES, WRITTEN_GRAIN_SIZE, markerTypes } from './constants.ts'
 import { refuseDelta } from './plan.ts'
+import { STREAM_OVERHEAD, marked, numbers, streamHead, streamHeader } from './stream-parts.ts'
 
 const grainSectors = WRITTEN_GRAIN_SIZE / SECTOR_SIZE
-
-/** Header, descriptor, and zeros. */
-const overhead = grainSectors
 
 /** Read together, compressed together, while the ones before are sent. */
 const grainsInPiece = 16
@@ -43,13 +32,10 @@ export async function* encodeVmdk(
   try {
     refuseDelta(identity)
     const { size } = disk
-    yield* fillUp(
-      Buffer.concat([headerOf(size, AT_END), encodeDescriptor('streamOptimized', size, identity)]),
-      overhead,
-    )
+    yield streamHead(size, identity)
     const tables = unitsFor(size, WRITTEN_GRAIN_SIZE * TABLE_ENTRIES)
     const directory = new Uint32Array(tables)
-    let sector = overhead
+    let sector = STREAM_OVERHEAD
     let table: { readonly number: number; readonly places: Uint32Array } | undefined
     const closeTable = function* (): Generator<Uint8Array, void, undefined> {
       if (table === undefined) return
@@ -70,46 +56,11 @@ export async function* encodeVmdk(
     }
     yield* closeTable()
     yield marked(markerTypes.directory, numbers(directory))
-    yield marked(markerTypes.footer, headerOf(size, BigInt(sector + 1)))
+    yield marked(markerTypes.footer, streamHeader(size, BigInt(sector + 1)))
     yield new Uint8Array(SECTOR_SIZE)
   } finally {
     await disk.close()
   }
-}
-
-const headerOf = (virtualSize: number, directory: bigint): Uint8Array =>
-  encodeHeader({
-    version: 3,
-    flags: flags.newlineTest | flags.compressed | flags.markers,
-    virtualSize,
-    descriptorSectors: directory === AT_END ? WRITTEN_DESCRIPTOR_SECTORS : 0,
-    redundantDirectory: 0,
-    directory,
-    overhead,
-    grainSectors,
-  })
-
-function* fillUp(bytes: Uint8Array, sectors: number): Generator<Uint8Array, void, undefined> {
-  yield bytes
-  yield new Uint8Array(sectors * SECTOR_SIZE - bytes.length)
-}
-
-const numbers = (values: Uint32Array): Uint8Array => {
-  const bytes = new Uint8Array(values.length * 4)
-  const view = viewOf(bytes)
-  for (const [index, value] of values.entries()) view.setUint32(index * 4, value, true)
-  return bytes
-}
-
-/** A marker that says what follows, and that, up to the next sector. */
-const marked = (type: number, content: Uint8Array): Uint8Array => {
-  const length = alignUp(content.length, SECTOR_SIZE)
-  const bytes = new Uint8Array(SECTOR_SIZE + length)
-  const view = viewOf(bytes)
-  view.setBigUint64(0, BigInt(length / SECTOR_SIZE), true)
-  view.setUint32(GRAIN_MARKER_SIZE, type, true)
-  bytes.set(content, SECTOR_SIZE)
-  return bytes
 }
 
 interface CompressedGrain {

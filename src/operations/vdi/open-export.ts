@@ -167,7 +167,7 @@ const openContent = (
   })
 }
 
-const identityOf = (vdi: VdiRow, base: VdiRow | undefined): ImageIdentity => ({
+export const identityOf = (vdi: VdiRow, base: VdiRow | undefined): ImageIdentity => ({
   uuid: vdi.uuid,
   timestamp: contentTime(vdi),
   ...(base === undefined ? {} : { base: { uuid: base.uuid, timestamp: contentTime(base) } }),

@@ -6,12 +6,13 @@ interface Answer {
   readonly formats: readonly (Record<string, unknown> & { readonly name: string })[]
   readonly compressions: readonly { readonly name: string }[]
   readonly places: readonly Record<string, unknown>[]
+  readonly archives: readonly unknown[]
 }
 
 test('each format of the table is told, with what it can carry', async () => {
   const response = await createFormatsRoute().request('/formats')
   expect(response.status).toBe(200)
-  const { formats, compressions, places } = (await response.json()) as Answer
+  const { formats, compressions, places, archives } = (await response.json()) as Answer
   expect(formats.map(({ name }) => name)).toEqual(formatNames)
   expect(formats.find(({ name }) => name === 'vhd')).toEqual({
     name: 'vhd',
@@ -38,6 +39,10 @@ test('each format of the table is told, with what it can carry', async () => {
   for (const { name, media_type } of formats) {
     expect(media_type).toBe(formatTable[name as keyof typeof formatTable].mediaType)
   }
+  expect(archives).toEqual([
+    { name: 'ova', imports: true, exports: true },
+    { name: 'xva', imports: true, exports: false },
+  ])
   expect(places).toContainEqual({
     name: 'azure',
     format: 'vhd',

@@ -5,6 +5,7 @@ import {
   exportParameters,
   extentsParameters,
   importParameters,
+  machineExportParameters,
   machinesParameters,
   warningOf,
 } from '../../../routes/parameter-names.ts'
@@ -45,6 +46,7 @@ test('docs/http-api.md names every parameter, and no other', () => {
     new Set(importParameters.filter((name) => name !== 'chunked')),
   )
   expect(namesUnder('## `PUT /import`')).toEqual(new Set(machinesParameters))
+  expect(namesUnder('## `GET` and `HEAD /export`')).toEqual(new Set(machineExportParameters))
   expect(namesUnder('## `GET` and `HEAD /export_raw_vdi`')).toEqual(new Set(exportParameters))
   expect(namesUnder('## `GET` and `HEAD /vdi_extents`')).toEqual(new Set(extentsParameters))
 })
