@@ -16,7 +16,7 @@ export const allowedVmOperations = (vm: VmRow, mover: string | undefined): strin
 }
 
 /** What goes on while it is moved. */
-const reading = ['clone', 'copy']
+const reading = ['clone', 'copy', 'export']
 
 const operationsOf = ({ isSnapshot, isTemplate }: VmRow): string[] => {
   const always = [...reading, 'destroy']

@@ -1,10 +1,14 @@
 // Compressed clusters: where one lies, and its content. QCOW2, "Compressed Clusters Descriptor": it
 // begins at any byte and is said to end at the end of a sector, in which the next one may begin.
-// The work is done by Node's zlib in the threads of libuv, several at once.
+// One by itself is decompressed by Node's zlib in the threads of libuv, those of a stream in
+// batches.
 
 import { inflateRaw, constants as zlibConstants, zstdDecompress } from 'node:zlib'
 import { receivedBytes } from '../../image/young-garbage.ts'
-import { KiB, MiB, SECTOR_SIZE } from '../../units.ts'
+import { SECTOR_SIZE } from '../../units.ts'
+import type { Decompressor } from '../decompression/decompressor.ts'
+import { createDecompressor } from '../decompression/decompressor.ts'
+import { zstdWindowLog } from '../decompression/messages.ts'
 import type { CompressionType } from './constants.ts'
 import { zstdFrameLength } from './zstd-frame.ts'
 
@@ -53,9 +57,6 @@ export const writeSpan = (
 export const spansInCluster = (clusterSize: number, type: CompressionType): number =>
   type === 'zlib' ? 1033 : Math.ceil(clusterSize / 12)
 
-/** A window of more memory than this is refused, as by QEMU. */
-const windowLog = 23
-
 /**
  * One cluster, whole.
  * @param bytes from its first byte on; what follows it in its last sector is passed over
@@ -78,12 +79,34 @@ export const decompressCluster = (
     const limits = { maxOutputLength: clusterSize, chunkSize: clusterSize }
     if (type === 'zlib') inflateRaw(bytes, limits, done)
     else {
-      const frame = bytes.subarray(0, zstdFrameLength(bytes))
-      const params = { [zlibConstants.ZSTD_d_windowLogMax]: windowLog }
-      zstdDecompress(frame, { ...limits, params }, done)
+      const params = { [zlibConstants.ZSTD_d_windowLogMax]: zstdWindowLog }
+      zstdDecompress(frameOf(bytes), { ...limits, params }, done)
     }
   })
 
-/** How many may be under way at once: the threads are few, and each holds a cluster. */
-export const decompressionsAtOnce = (clusterSize: number): number =>
-  Math.max(2, Math.min(8, Math.floor((4 * MiB) / Math.max(clusterSize, 64 * KiB))))
+/** Clusters of a stream, many under way at once: see Decompressor. */
+export const createClusterDecompressor = (
+  clusterSize: number,
+  type: CompressionType,
+): Decompressor => {
+  const decompressor = createDecompressor(methods[type], clusterSize)
+  return {
+    ...decompressor,
+    async begin(bytes) {
+      const decompressed = await decompressor.begin(type === 'zlib' ? bytes : frameOf(bytes))
+      requireCluster(decompressed.content, clusterSize)
+      return decompressed
+    },
+  }
+}
+
+const methods = { zlib: 'inflateRaw', zstd: 'zstd' } as const
+
+/** Without what follows it in its last sector. */
+const frameOf = (bytes: Uint8Array): Uint8Array => bytes.subarray(0, zstdFrameLength(bytes))
+
+/** @throws RangeError for what is not exactly one cluster */
+const requireCluster = ({ length }: Uint8Array, clusterSize: number): void => {
+  if (length === clusterSize) return
+  throw new RangeError(`it holds ${length} bytes, a cluster has ${clusterSize}`)
+}

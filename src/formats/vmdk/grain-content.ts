@@ -1,11 +1,12 @@
-// Compressed grains: what one holds, exactly. The work is done by Node's zlib in the threads of
-// libuv, several at once.
+// Compressed grains: what one holds, exactly. One by itself is inflated by Node's zlib in the
+// threads of libuv, those of a stream in batches.
 
 import { inflate } from 'node:zlib'
 import { imageError } from '../../errors.ts'
 import { viewOf } from '../../image/binary.ts'
 import { receivedBytes } from '../../image/young-garbage.ts'
-import { alignUp, MiB, SECTOR_SIZE } from '../../units.ts'
+import { alignUp, SECTOR_SIZE } from '../../units.ts'
+import type { Decompressed, Decompressor } from '../decompression/decompressor.ts'
 import { GRAIN_MARKER_SIZE } from './constants.ts'
 
 /** What stands before the bytes of a grain. */
@@ -66,6 +67,17 @@ export const inflateGrain = (
     })
   })
 
-/** How many may be under way at once: the threads are few, and each holds a grain. */
-export const grainsAtOnce = (grainSize: number): number =>
-  Math.max(2, Math.min(8, Math.floor((4 * MiB) / grainSize)))
+/** The same for one of a stream. */
+export const inflateWith = async (
+  decompressor: Decompressor,
+  bytes: Uint8Array,
+  least: number,
+  name: string,
+): Promise<Decompressed> => {
+  const decompressed = await decompressor.begin(bytes).catch((error: Error) => {
+    throw imageError(name, `it cannot be read: ${error.message}`)
+  })
+  const { length } = decompressed.content
+  if (length >= least) return decompressed
+  throw imageError(name, `it holds ${length} bytes, must hold ${least}`)
+}

@@ -4,29 +4,31 @@
 import type { DiskWrite } from '../../disk/disk.ts'
 import type { DecodeContext } from '../format.ts'
 import { WriteBatch } from '../write-batch.ts'
-import { grainsAtOnce, inflateGrain } from './grain-content.ts'
+import type { Decompressed, Decompressor } from '../decompression/decompressor.ts'
+import { createDecompressor } from '../decompression/decompressor.ts'
+import { inflateWith } from './grain-content.ts'
 import type { Header } from './header.ts'
 
-interface Inflated {
+interface Inflated extends Decompressed {
   readonly grain: number
-  readonly content: Uint8Array
 }
 
 export class InflatingGrains {
   readonly #header: Header
   readonly #batch: WriteBatch
+  readonly #decompressor: Decompressor
   readonly #underWay: Promise<Inflated>[] = []
 
   constructor(header: Header, { buffers, signal }: Pick<DecodeContext, 'buffers' | 'signal'>) {
     this.#header = header
+    this.#decompressor = createDecompressor('inflate', header.grainSize)
     this.#batch = new WriteBatch(buffers, signal)
   }
 
   /** @param name of the grain, for messages */
   add(grain: number, bytes: Uint8Array, name: string): void {
-    const { grainSize } = this.#header
-    const inflating = inflateGrain(bytes, { grainSize, least: this.#lengthOf(grain) }, name).then(
-      (content) => ({ grain, content }),
+    const inflating = inflateWith(this.#decompressor, bytes, this.#lengthOf(grain), name).then(
+      (decompressed) => ({ ...decompressed, grain }),
     )
     // Waited for in its turn; until then it must not count as unhandled.
     inflating.catch(() => {})
@@ -34,14 +36,14 @@ export class InflatingGrains {
   }
 
   /** The oldest, as long as more are under way than may be. */
-  async *writes(
-    keep = grainsAtOnce(this.#header.grainSize),
-  ): AsyncGenerator<DiskWrite, void, undefined> {
+  async *writes(keep = this.#decompressor.atOnce): AsyncGenerator<DiskWrite, void, undefined> {
+    if (this.#underWay.length > keep) this.#decompressor.flush()
     while (this.#underWay.length > keep) {
-      const { grain, content } = await this.#underWay.shift()!
+      const { grain, content, release } = await this.#underWay.shift()!
       const fill = async (target: Uint8Array, offset: number): Promise<void> =>
         target.set(content.subarray(offset, offset + target.length))
       yield* this.#batch.add(grain * this.#header.grainSize, this.#lengthOf(grain), fill)
+      release()
     }
   }
 

@@ -2,15 +2,16 @@
 // one in up to three, and each may begin in the sector in which another ends; so the image is read
 // in whole clusters here. Decompressing goes on beside the reading, several at once, in order.
 //
-// Memory: 16 bytes for each that is still to come, three clusters of the image, and for each that
-// is under way its bytes and its content (decompressionsAtOnce).
+// Memory: 16 bytes for each that is still to come, clusters of the image (spaceSize), and for each
+// that is under way its bytes and its content (Decompressor.atOnce).
 
 import type { DiskWrite } from '../../../disk/disk.ts'
 import { cutShort, imageError } from '../../../errors.ts'
 import { hex } from '../../../image/binary.ts'
 import type { ForwardReader } from '../../../image/forward-reader.ts'
-import { alignDown, alignUp, SECTOR_SIZE } from '../../../units.ts'
-import { decompressCluster, decompressionsAtOnce } from '../compressed.ts'
+import { alignDown, alignUp, MiB, SECTOR_SIZE } from '../../../units.ts'
+import { createClusterDecompressor } from '../compressed.ts'
+import type { Decompressed, Decompressor } from '../../decompression/decompressor.ts'
 import type { Header } from '../header/header.ts'
 import type { ClusterRun } from '../cluster-run.ts'
 import { ClusterQueue } from './cluster-queue.ts'
@@ -22,10 +23,9 @@ import type { WriteBatch } from '../../write-batch.ts'
 /** A compressed cluster of the guest, and where it lies in the image. */
 type CompressedRun = Pick<ClusterRun, 'cluster' | 'imageOffset' | 'compressedLength'>
 
-interface Decompressed {
+interface DecompressedCluster extends Decompressed {
   /** Of the guest. */
   readonly cluster: number
-  readonly content: Uint8Array
 }
 
 interface Parts {
@@ -38,23 +38,29 @@ interface Parts {
   readonly signal: AbortSignal | undefined
 }
 
+/** In bytes; at least four clusters. */
+const spaceSize = MiB
+
 export class CompressedClusters {
   readonly #parts: Parts
   /** Still to come, by guest cluster; counts are bytes. */
   readonly #awaited = new ClusterQueue()
   /** They begin in what was read, and end after it. */
   #begun: CompressedRun[] = []
-  /** The clusters of the image that were read last, and where they begin. */
+  /** What is read goes here, again and again. */
+  #space = Buffer.alloc(0)
+  /** The clusters of the image that were read last, a part of it, and where they begin. */
   #window = Buffer.alloc(0)
   #windowStart = 0
   /** Where the one that was taken last from `#awaited` begins. */
   #lastStart = -1
-  readonly #underWay: Promise<Decompressed>[] = []
-  readonly #atOnce: number
+  readonly #underWay: Promise<DecompressedCluster>[] = []
+  readonly #decompressor: Decompressor
 
   constructor(parts: Parts) {
     this.#parts = parts
-    this.#atOnce = decompressionsAtOnce(parts.header.clusterSize)
+    const { clusterSize, compression } = parts.header
+    this.#decompressor = createClusterDecompressor(clusterSize, compression)
   }
 
   /** How many are still to come. */
@@ -85,11 +91,10 @@ export class CompressedClusters {
     const isNext = start === this.#windowStart + this.#window.length
     // No cluster lies in more than three of the image.
     const kept = isNext ? this.#window.subarray(-2 * clusterSize) : Buffer.alloc(0)
-    const window = Buffer.allocUnsafe(kept.length + clusterSize)
-    window.set(kept)
-    const bytes = window.subarray(kept.length)
+    const from = this.#makeRoom(kept)
+    const bytes = this.#space.subarray(from + kept.length, from + kept.length + clusterSize)
     const count = await stream.readUpTo(bytes)
-    this.#window = window.subarray(0, kept.length + count)
+    this.#window = this.#space.subarray(from, from + kept.length + count)
     this.#windowStart = start - kept.length
     const isFull = this.#takeBegun(start + clusterSize)
     if (isParking && !isFull) {
@@ -105,6 +110,21 @@ export class CompressedClusters {
       if (runEnd <= end || hasEnded) this.#begin(run, this.#bytesOf(run, end))
       else this.#begun.push(run)
     }
+  }
+
+  /**
+   * Sees to it that a cluster follows `kept` in `#space`.
+   * @returns where `kept` is there then
+   */
+  #makeRoom(kept: Buffer): number {
+    const { clusterSize } = this.#parts.header
+    if (this.#space.length === 0) {
+      this.#space = Buffer.allocUnsafe(Math.max(4, spaceSize / clusterSize) * clusterSize)
+    }
+    const from = kept.length === 0 ? 0 : kept.byteOffset - this.#space.byteOffset
+    if (from + kept.length + clusterSize <= this.#space.length) return from
+    this.#space.set(kept)
+    return 0
   }
 
   /**
@@ -154,8 +174,7 @@ export class CompressedClusters {
       throw cutShort(what, `the stream ends after ${end} bytes, ${missing}`)
     }
     const from = imageOffset - this.#windowStart
-    // A copy: the window is gone before it has been decompressed.
-    return Uint8Array.from(this.#window.subarray(from, Math.min(runEnd, end) - this.#windowStart))
+    return this.#window.subarray(from, Math.min(runEnd, end) - this.#windowStart)
   }
 
   /**
@@ -187,8 +206,8 @@ export class CompressedClusters {
 
   #begin({ cluster, imageOffset }: CompressedRun, bytes: Uint8Array): void {
     const { header, what } = this.#parts
-    const decompressing = decompressCluster(bytes, header.clusterSize, header.compression).then(
-      (content) => ({ cluster, content }),
+    const decompressing = this.#decompressor.begin(bytes).then(
+      (decompressed) => ({ ...decompressed, cluster }),
       (error: unknown) => {
         const name = `the compressed cluster of guest offset ${hex(cluster * header.clusterSize)}`
         const reason = error instanceof Error ? error.message : String(error)
@@ -204,14 +223,16 @@ export class CompressedClusters {
    * The content of those under way, the oldest first, as long as there are more than `keep`.
    * @param keep how many may go on beside others; default: as many as may be at once
    */
-  async *writes(keep = this.#atOnce): AsyncGenerator<DiskWrite, void, undefined> {
+  async *writes(keep = this.#decompressor.atOnce): AsyncGenerator<DiskWrite, void, undefined> {
     const { header, batch } = this.#parts
+    if (this.#underWay.length > keep) this.#decompressor.flush()
     while (this.#underWay.length > keep) {
-      const { cluster, content } = await this.#underWay.shift()!
+      const { cluster, content, release } = await this.#underWay.shift()!
       const length = lengthOf({ cluster, count: 1 }, header)
       const fill = async (target: Uint8Array, offset: number): Promise<void> =>
         target.set(content.subarray(offset, offset + target.length))
       yield* batch.add(cluster * header.clusterSize, length, fill)
+      release()
     }
   }
 }
