@@ -35,6 +35,11 @@ export const options = {
     help: 'transfers that may be open at once; one more gets 503',
     fallback: '1000',
   },
+  'spool-limit': {
+    metavar: 'SIZE',
+    help: 'what of one upload may wait on the storage, such as 100GiB',
+    fallback: '',
+  },
   'stall-timeout': {
     metavar: 'SECONDS',
     help: 'how long a client may take or send nothing',

@@ -3,6 +3,7 @@
 
 import { isAbsolute, resolve } from 'node:path'
 import { z } from 'zod'
+import { parseSize } from './units.ts'
 
 export interface ListenAddress {
   readonly host: string
@@ -52,6 +53,15 @@ export const urlSchema = z.string().transform((text, context) => {
   if (isServer && url.search === '' && url.hash === '' && url.username === '') return url.origin
   const message = 'must be the URL of a server without a path, such as https://diskport.example'
   context.addIssue({ code: 'custom', message })
+  return z.NEVER
+})
+
+/** Nothing, or a number of bytes, which may have a unit. */
+export const sizeSchema = z.string().transform((text, context) => {
+  if (text === '') return undefined
+  const size = parseSize(text)
+  if (size !== undefined && size > 0) return size
+  context.addIssue({ code: 'custom', message: 'must be a size above 0, such as 100GiB' })
   return z.NEVER
 })
 

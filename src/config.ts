@@ -12,6 +12,7 @@ import {
   listenSchema,
   rootPasswordSchema,
   rootsSchema,
+  sizeSchema,
   urlSchema,
 } from './config-values.ts'
 import type { Option, OptionName } from './config-options.ts'
@@ -36,6 +37,8 @@ export interface Config {
   readonly maxTransfers: number
   /** The number of transfers that may be open at once, including those with stalled clients. */
   readonly maxOpenTransfers: number
+  /** What of one upload may wait on the storage, in bytes; undefined: half of what is free. */
+  readonly spoolLimit: number | undefined
   /** How long a client may take or send nothing in the middle of a transfer, in seconds. */
   readonly stallTimeout: number
   /** The number of layers that a chain may have before some are merged. */
@@ -91,6 +94,7 @@ const schema: Readonly<Record<OptionName, z.ZodType>> = {
   'log-level': z.enum(logLevels, { error: () => `must be one of ${logLevels.join(', ')}` }),
   'max-transfers': countSchema(1, 1000),
   'max-open-transfers': countSchema(1, 100_000),
+  'spool-limit': sizeSchema,
   'stall-timeout': countSchema(1, 86_400),
   'max-chain-depth': countSchema(1, 64),
   'coalesce-rate': countSchema(0, 100_000),
@@ -137,6 +141,7 @@ export const readInvocation = (
     logLevel: read('log-level'),
     maxTransfers: read('max-transfers'),
     maxOpenTransfers: read('max-open-transfers'),
+    spoolLimit: read('spool-limit'),
     stallTimeout: read('stall-timeout'),
     maxChainDepth: read('max-chain-depth'),
     coalesceRate: read('coalesce-rate'),
@@ -204,6 +209,7 @@ const configText = (config: Config): string => {
     `log-level = ${logLevel}`,
     `max-transfers = ${config.maxTransfers}`,
     `max-open-transfers = ${config.maxOpenTransfers}`,
+    `spool-limit = ${config.spoolLimit ?? '(half of what is free)'}`,
     `stall-timeout = ${config.stallTimeout}`,
     `max-chain-depth = ${config.maxChainDepth}`,
     `coalesce-rate = ${config.coalesceRate}`,

@@ -112,6 +112,7 @@ const start = async (
     hostUuid,
     dataFolder: resolve(config.data),
     srRoots: config.srRoots,
+    spoolLimit: config.spoolLimit,
     ...(config.migrateCa === undefined
       ? {}
       : { migrateAuthorities: await readAuthorities(config.migrateCa) }),

@@ -12,4 +12,6 @@ export interface TransferContext {
   readonly transfers: Transfers
   readonly leases: Leases
   readonly log: Logger
+  /** What may wait of one upload in a spool, in bytes. Absent: what the storage can spare. */
+  readonly spoolLimit?: number | undefined
 }

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { curl } from '../support/curl.ts'
 import { isZero } from '../../src/disk/zero.ts'
-import { KiB, MiB, TiB } from '../../src/units.ts'
+import { GiB, KiB, MiB, TiB } from '../../src/units.ts'
+import { listStaging } from '../support/layers.ts'
 import { moveTablesToEnd } from '../support/qcow2-surgery.ts'
 import { startServer } from '../support/server.ts'
 import { openDownload, openUpload } from '../support/slow-client.ts'
@@ -16,6 +17,7 @@ import {
   expectSameGuest,
 } from '../support/sources.ts'
 import { createTestFolder, hasTool } from '../support/tools.ts'
+import { eventually } from '../support/wait.ts'
 import {
   asRoot,
   download,
@@ -96,6 +98,48 @@ describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('memory', () => {
       await expectSameGuest([bodyFile, 'raw'], [join(folder, 'full.raw'), 'raw'])
     },
   )
+})
+
+describe.skipIf(!hasTool('curl') || !hasTool('qemu-img'))('100 GiB with its tables last', () => {
+  const size = 100 * GiB
+  // 200 L2 tables, each with two runs of clusters.
+  const parts = Array.from(
+    { length: 400 },
+    (_, index) => [(index * size) / 400 + 5 * MiB, MiB] as const,
+  )
+
+  const createSource = async (folder: string): Promise<string> => {
+    const raw = await createRawSource(folder, 'huge.raw', { size, parts })
+    const source = await convertSource(raw, 'qcow2')
+    await moveTablesToEnd(source)
+    return source
+  }
+
+  test('wait on the storage, from a pipe, in flat memory', { timeout: 120_000 }, async () => {
+    const server = await startServer()
+    const source = await createSource(await createTestFolder())
+    const url = importUrl(server, { sr_uuid: 'default', format: 'auto' })
+    const fromPipe = ['-H', 'Transfer-Encoding: chunked', '-T', source]
+    const answer = await curl(...asRoot, ...fromPipe, url)
+    await expectStatus(answer, 200)
+    expect(await server.peakMemory()).toBeLessThan(limit)
+    const { bodyFile } = await download(server, answer.headers.get('vdi-uuid')!, 'qcow2')
+    await expectSameGuest([bodyFile, 'qcow2'], [source, 'qcow2'])
+  })
+
+  test('wait up to --spool-limit; more is refused and leaves nothing', async () => {
+    const server = await startServer({ args: ['--spool-limit', '100MiB'] })
+    const source = await createSource(await createTestFolder())
+    const url = importUrl(server, { sr_uuid: 'default', format: 'auto' })
+    const answer = await curl(...asRoot, '-T', source, url)
+    expect(answer.status).toBe(507)
+    expect(await answer.text()).toMatch(
+      /^SR_FULL.*more than \d+ bytes of the upload wait for its end, --spool-limit is/,
+    )
+    await eventually('nothing to wait', async () =>
+      (await listStaging(server.dataFolder)).length === 0 ? true : undefined,
+    )
+  })
 })
 
 describe.skipIf(!hasTool('curl'))('memory of slow clients', () => {

@@ -112,6 +112,21 @@ describe('config', () => {
     },
   )
 
+  test.each([
+    [[], undefined],
+    [['--spool-limit', '100GiB'], 100 * 2 ** 30],
+    [['--spool-limit', '4096'], 4096],
+  ])('%j', (args, limit) => {
+    expect(configOf(args).spoolLimit).toBe(limit)
+  })
+
+  test.each(['0', 'much', '-1', '1.5GiB'])('--spool-limit %s is refused', (text) => {
+    expect(read(['--spool-limit=' + text])).toEqual({
+      kind: 'wrong',
+      problems: [`--spool-limit is "${text}": must be a size above 0, such as 100GiB`],
+    })
+  })
+
   test('plain HTTP beside plain HTTP is refused', () => {
     expect(read(['--listen-plain', '8081'])).toEqual({
       kind: 'wrong',

@@ -8,14 +8,16 @@ import { KiB, MiB } from '../../../src/units.ts'
 import { createCountingSpool } from '../../support/qcow2-decode.ts'
 
 /** Spools on a store with `free` bytes. */
-const spoolsOn = (free: number) => {
+const spoolsOn = (free: number, spoolLimit?: number) => {
   const counting = createCountingSpool()
   const store = {
+    free,
     openSpool: (): Promise<Spool> => counting.open(),
-    space: async () => ({ size: 100 * MiB, used: 100 * MiB - free }),
+    space: async () => ({ size: 100 * MiB, used: 100 * MiB - store.free }),
   }
   const storage = { stores: { get: () => store } } as unknown as TransferContext['storage']
-  return { ...counting, spools: createUploadSpools({ storage }) }
+  const create = () => createUploadSpools({ storage, spoolLimit })
+  return { ...counting, store, spools: create(), other: create() }
 }
 
 test('half of what is free may wait: the layer takes the other half', async () => {
@@ -29,6 +31,37 @@ test('half of what is free may wait: the layer takes the other half', async () =
     message: expect.stringContaining('1048576 bytes of the upload wait for its end') as string,
   })
   expect(counts.appended).toBe(MiB)
+})
+
+test('two imports together have the half that one has, and what is closed is free again', async () => {
+  const { store, spools, other } = spoolsOn(2 * MiB)
+  const [first, second] = [await spools.open('sr'), await other.open('sr')]
+  await first.append(new Uint8Array(600 * KiB))
+  await second.append(new Uint8Array(400 * KiB))
+  await expect(second.append(new Uint8Array(100 * KiB))).rejects.toMatchObject({
+    message: expect.stringMatching(
+      /409600 bytes of the upload wait for its end, and 614400 bytes \(600 KiB\) of others/,
+    ) as string,
+  })
+  // What waits counts as used, and is no less for the next one.
+  store.free = MiB + 24 * KiB
+  const third = await other.open('sr')
+  await third.append(new Uint8Array(24 * KiB))
+  await expect(third.append(new Uint8Array(KiB))).rejects.toMatchObject({ code: 'SR_FULL' })
+  await first.close()
+  await first.close()
+  await third.append(new Uint8Array(600 * KiB))
+  await expect(third.append(new Uint8Array(KiB))).rejects.toMatchObject({ code: 'SR_FULL' })
+})
+
+test('an upload has no more than the option says', async () => {
+  const { spools } = spoolsOn(100 * MiB, MiB)
+  const spool = await spools.open('sr')
+  await spool.append(new Uint8Array(MiB))
+  await expect(spool.append(new Uint8Array(1))).rejects.toMatchObject({
+    code: 'SR_FULL',
+    message: expect.stringContaining('--spool-limit is 1048576 bytes (1 MiB)') as string,
+  })
 })
 
 test('a spool that nobody read back goes with the import', async () => {
