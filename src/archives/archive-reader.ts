@@ -82,7 +82,7 @@ export const createArchiveReader = (stream: ForwardReader, what: string): Archiv
         await stream.skip(paddedSize(records.size ?? found.size), `${what}: ${quote(found.name)}`)
         records = {}
       } else if (isRegularFile(found)) {
-        const { path = found.name, size = found.size } = records
+        const { path = asUtf8(found.name), size = found.size } = records
         return { name: withoutDot(path), size }
       } else throw imageError(what, `${quote(found.name)} ${describeType(found)}`)
     }
@@ -122,6 +122,15 @@ export const createArchiveReader = (stream: ForwardReader, what: string): Archiv
 
 /** Up to a first zero. */
 const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('utf8').split('\0', 1)[0]!
+
+/** A header says nothing of its encoding, one character a byte: UTF-8 where it can be. */
+const asUtf8 = (name: string): string => {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(name, 'latin1'))
+  } catch {
+    return name
+  }
+}
 
 /** `./disk.vmdk` is `disk.vmdk`. */
 const withoutDot = (name: string): string => name.replace(/^(?:\.\/+)+/, '')

@@ -259,6 +259,33 @@ describe('an XVA is refused', () => {
       xvaOf(xvaObjects({ 'Ref:2': 0 }), {}),
       'the virtual_size of the VDI "Ref:2" is "0"',
     ],
+    [
+      'two disks at one place',
+      xvaOf(
+        objects.map((object) =>
+          object.id === 'Ref:101'
+            ? { ...object, snapshot: { ...object.snapshot, userdevice: '0' } }
+            : object,
+        ),
+        contents,
+      ),
+      'two drives of the VM "db" are at 0',
+    ],
+    [
+      'more interfaces than a VM has',
+      xvaOf(
+        [
+          ...objects,
+          ...Array.from({ length: 16 }, (_, index) => ({
+            class: 'VIF',
+            id: `Ref:${400 + index}`,
+            snapshot: { VM: 'Ref:0', network: 'Ref:301', MAC: '', MTU: '1500' },
+          })),
+        ],
+        contents,
+      ),
+      'has 17 interfaces, the limit is 16',
+    ],
     ['a name that leads out', xvaOf(xvaObjects({ '../x': MiB }), {}), 'a VDI has the name "../x"'],
   ])('%s', (_name, bytes, message) => expectRefused(bytes, message))
 })

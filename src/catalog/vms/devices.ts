@@ -1,10 +1,10 @@
 // The positions of disks and interfaces in a VM: numbers, as texts.
 
 /** How many positions XenServer has for the disks of a VM. */
-const diskPositions = 255
+export const diskPositions = 255
 
 /** And for its interfaces. */
-const interfacePositions = 16
+export const interfacePositions = 16
 
 /** Those that are free, lowest first. */
 export const freeDevices = (used: readonly string[], count = diskPositions): string[] =>

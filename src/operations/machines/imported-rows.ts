@@ -6,7 +6,12 @@ import type { ArchivedMachines, ArchivedVm } from '../../archives/machines.ts'
 import { movedVdiLimit, movedVmLimit, objectBounds, requireWithin } from '../../catalog/bounds.ts'
 import type { SrRow } from '../../catalog/srs.ts'
 import type { NewVdi } from '../../catalog/vdis.ts'
-import { isDevice, isInterface } from '../../catalog/vms/devices.ts'
+import {
+  diskPositions,
+  interfacePositions,
+  isDevice,
+  isInterface,
+} from '../../catalog/vms/devices.ts'
 import type { NewMachine } from '../../catalog/vms/insert-machines.ts'
 import type { NetworkRow } from '../../catalog/vms/networks.ts'
 import { AppError, imageError } from '../../errors.ts'
@@ -70,6 +75,7 @@ export const importedRows = async (
   for (const uuid of vmUuids.values()) {
     if ((await catalog.vms.get(uuid)) !== undefined) throw duplicateVm(uuid)
   }
+  for (const vm of vms) requirePlaces(vm, what)
   const choose = chooseNetworks(await catalog.networks.list(), notes)
   const rows = vms.map((vm) => ({
     vm: vmRow(vm, vmUuids, { restore, settingsOf }, notes),
@@ -104,6 +110,22 @@ const noQos = { qosAlgorithmType: '', qosAlgorithmParams: {} }
 
 const requireFew = (count: number, limit: number, things: string, what: string): void => {
   if (count > limit) throw imageError(what, `it has ${count} ${things}, the limit is ${limit}`)
+}
+
+/** That its devices can all be made. */
+const requirePlaces = ({ nameLabel, vbds, interfaces }: ArchivedVm, what: string): void => {
+  const name = `the VM ${JSON.stringify(nameLabel.slice(0, 100))}`
+  for (const [devices, things, count] of [
+    [vbds, 'drives', diskPositions],
+    [interfaces, 'interfaces', interfacePositions],
+  ] as const) {
+    if (devices.length > count) {
+      throw imageError(what, `${name} has ${devices.length} ${things}, the limit is ${count}`)
+    }
+    const taken = devices.flatMap(({ position }) => position ?? [])
+    const twice = taken.find((position, index) => taken.indexOf(position) !== index)
+    if (twice !== undefined) throw imageError(what, `two ${things} of ${name} are at ${twice}`)
+  }
 }
 
 type Snapshot = ArchivedVm['snapshot']

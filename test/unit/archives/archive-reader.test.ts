@@ -40,6 +40,15 @@ describe('an archive reader', () => {
     ])
   })
 
+  test('reads names as UTF-8 where they are', async () => {
+    const utf8 = Buffer.from('größe.vmdk').toString('latin1')
+    const bytes = archiveOf({ name: utf8 }, { name: 'gr\xf6\xdfe' })
+    expect(await readAll(bytes)).toEqual([
+      ['größe.vmdk', ''],
+      ['gr\xf6\xdfe', ''],
+    ])
+  })
+
   test('takes names and sizes that stand before an entry, and only for the next', async () => {
     const bytes = Buffer.concat([
       tarEntry({ name: 'PaxHeader/x', type: 'x', content: content('13 path=long\n') }),
