@@ -21,7 +21,9 @@ export interface Decompressed {
 }
 
 export interface Decompressor {
-  /** How many pieces may be under way at once. */
+  /**
+   * How many pieces may be under way at once. Of more than these the oldest has begun.
+   */
   readonly atOnce: number
   /**
    * Takes a piece; its bytes are the caller's again when this returns.
@@ -29,7 +31,7 @@ export interface Decompressor {
    * @throws Error that says what is wrong with it
    */
   begin(bytes: Uint8Array): Promise<Decompressed>
-  /** Begins with what waits for more: to be called before one of them is waited for. */
+  /** Begins with what waits for more: to be called before the last of them are waited for. */
   flush(): void
 }
 

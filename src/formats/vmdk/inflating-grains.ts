@@ -37,7 +37,7 @@ export class InflatingGrains {
 
   /** The oldest, as long as more are under way than may be. */
   async *writes(keep = this.#decompressor.atOnce): AsyncGenerator<DiskWrite, void, undefined> {
-    if (this.#underWay.length > keep) this.#decompressor.flush()
+    if (keep < this.#decompressor.atOnce) this.#decompressor.flush()
     while (this.#underWay.length > keep) {
       const { grain, content, release } = await this.#underWay.shift()!
       const fill = async (target: Uint8Array, offset: number): Promise<void> =>

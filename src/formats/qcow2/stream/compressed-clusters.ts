@@ -225,7 +225,7 @@ export class CompressedClusters {
    */
   async *writes(keep = this.#decompressor.atOnce): AsyncGenerator<DiskWrite, void, undefined> {
     const { header, batch } = this.#parts
-    if (this.#underWay.length > keep) this.#decompressor.flush()
+    if (keep < this.#decompressor.atOnce) this.#decompressor.flush()
     while (this.#underWay.length > keep) {
       const { cluster, content, release } = await this.#underWay.shift()!
       const length = lengthOf({ cluster, count: 1 }, header)
