@@ -1,5 +1,5 @@
-// A folder of images from everywhere, wrapped or not, uploaded by one loop of the shell as they are;
-// each comes back equal, in every format.
+// A folder of images from everywhere, wrapped or not, uploaded by one loop of the shell as they
+// are; each comes back equal, in every format.
 
 import { copyFile, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -259,6 +259,7 @@ describe('an XVA is refused', () => {
       xvaOf(xvaObjects({ 'Ref:2': 0 }), {}),
       'the virtual_size of the VDI "Ref:2" is "0"',
     ],
+    ['two objects of one name', xvaOf([...objects, objects[0]!], contents), 'called "Ref:0"'],
     [
       'two disks at one place',
       xvaOf(

@@ -39,9 +39,10 @@ export const readXva = (root: XmlElement): ArchivedMachines => {
   if (vms.length === 0) throw imageError(what, 'it describes no VM')
   const disks = disksOf(objects)
   const known = new Set(disks.map(({ id }) => id))
+  const devices = devicesOf(objects)
   return {
     disks,
-    vms: inOrder(vms).map((vm) => vmOf(vm, objects, known)),
+    vms: inOrder(vms).map((vm) => vmOf(vm, devices, known)),
     notes: notesOf(objects),
   }
 }
@@ -52,17 +53,35 @@ const objectsOf = (root: XmlElement): Objects => {
     throw imageError(what, 'its ova.xml is not what XenServer writes: it holds no objects')
   }
   const byClass = new Map<string, XvaObject[]>()
+  const ids = new Set<string>()
   for (const object of listed.map(mapIn)) {
+    const id = textIn(object['id'])
+    if (ids.has(id)) throw imageError(what, `it has two objects that are called ${quote(id)}`)
+    ids.add(id)
     const name = textIn(object['class'])
     const found = byClass.get(name) ?? []
-    found.push({ id: textIn(object['id']), fields: mapIn(object['snapshot']) })
+    found.push({ id, fields: mapIn(object['snapshot']) })
     byClass.set(name, found)
   }
   return byClass
 }
 
-const find = (objects: Objects, className: string, id: string): Fields | undefined =>
-  objects.get(className)?.find((object) => object.id === id)?.fields
+/** What belongs to each VM, by its id; an archive may hold thousands of both. */
+interface Devices {
+  readonly vbds: ReadonlyMap<string, readonly XvaObject[]>
+  readonly vifs: ReadonlyMap<string, readonly XvaObject[]>
+  readonly networks: ReadonlyMap<string, Fields>
+}
+
+const devicesOf = (objects: Objects): Devices => {
+  const byVm = (className: string) =>
+    Map.groupBy(objects.get(className) ?? [], ({ fields }) => textIn(fields['VM']))
+  return {
+    vbds: byVm('VBD'),
+    vifs: byVm('VIF'),
+    networks: new Map((objects.get('network') ?? []).map(({ id, fields }) => [id, fields])),
+  }
+}
 
 /** Those that are disks of VMs, and what a suspended VM's memory was written to. */
 const disksOf = (objects: Objects): ArchivedDisk[] => {
@@ -124,11 +143,9 @@ const timeOf = ({ fields }: XvaObject): number => {
 
 const vmOf = (
   { id, fields }: XvaObject,
-  objects: Objects,
+  { vbds, vifs, networks }: Devices,
   disks: ReadonlySet<string>,
 ): ArchivedVm => {
-  const own = (className: string) =>
-    (objects.get(className) ?? []).filter((object) => textIn(object.fields['VM']) === id)
   const uuid = textIn(fields['uuid'])
   return {
     id,
@@ -141,12 +158,8 @@ const vmOf = (
     otherConfig: textsIn(fields['other_config']),
     tags: listIn(fields['tags']).map(textIn),
     settings: fields,
-    vbds: own('VBD')
-      .map((vbd) => vbdOf(vbd, disks))
-      .toSorted(byPosition),
-    interfaces: own('VIF')
-      .map((vif) => interfaceOf(vif, objects))
-      .toSorted(byPosition),
+    vbds: (vbds.get(id) ?? []).map((vbd) => vbdOf(vbd, disks)).toSorted(byPosition),
+    interfaces: (vifs.get(id) ?? []).map((vif) => interfaceOf(vif, networks)).toSorted(byPosition),
   }
 }
 
@@ -177,8 +190,8 @@ const positionOf = (value: ArchivedMap[string] | undefined): string | undefined 
   return /^\d{1,4}$/.test(text) ? text : undefined
 }
 
-const interfaceOf = ({ fields }: XvaObject, objects: Objects): ArchivedInterface => {
-  const network = find(objects, 'network', textIn(fields['network'])) ?? {}
+const interfaceOf = ({ fields }: XvaObject, networks: Devices['networks']): ArchivedInterface => {
+  const network = networks.get(textIn(fields['network'])) ?? {}
   const mtu = Number(textIn(fields['MTU']))
   return {
     position: positionOf(fields['device']),
