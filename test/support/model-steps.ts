@@ -223,7 +223,8 @@ const importNew = stepOf(
       const target = { srUuid: places[place], nameLabel: 'new' }
       const request = { target, formatName, replace: false, chunked: false }
       return {
-        act: () => importVdi(context, request, noTask, upload(image, chunk)),
+        act: async () =>
+          (await importVdi(context, request, noTask, upload(image, chunk))).vdiUuids[0],
         after: [...vdis, modelDisk(made, place, overlaid(new Uint8Array(size), held))],
         made,
       }
